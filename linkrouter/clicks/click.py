@@ -1,0 +1,84 @@
+"""The click: what a router keeps of a request, and how it is written down.
+
+Promise: a click is written once, as the very JSON the ingest API takes, and carried unchanged from the router's memory
+to the centre. It holds no destination and nothing that tells one.
+"""
+
+import time
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
+from typing import NamedTuple
+
+__all__ = ["KINDS", "MAX_USER_AGENT_BYTES", "Click", "click_json", "iso_utc", "mint_click_ids"]
+
+KINDS = ("click", "head", "prefetch")
+MAX_USER_AGENT_BYTES = 512
+
+
+class Click(NamedTuple):
+    """One request for a valid link.
+
+    A tuple and not a dataclass: one is made on every redirect, and a frozen dataclass takes four times as long.
+    """
+
+    id: str  # one identity for life: HAProxy's X-Request-Id, else minted here
+    link_id: str  # base64url, as it stands in the link
+    tenant: int
+    part: str  # "html" or "text": the part of the mail the link stood in
+    clicked_at: int  # microseconds since the epoch, UTC
+    ip: str | None  # None for a count-only click
+    user_agent: str | None  # at most 512 bytes; None for a count-only click or when the client sent none
+    kind: str  # "click", "head" or "prefetch"
+
+    def __repr__(self) -> str:
+        return f"<Click {self.kind} {self.part} tenant={self.tenant}>"
+
+
+def click_json(click: Click) -> str:
+    """Write *click* as the ingest API takes it; pure ASCII, no spaces.
+
+    Written by hand because the standard encoder takes three times as long and every click pays for it.
+    """
+    ip = "null" if click.ip is None else encode_basestring_ascii(click.ip)
+    agent = "null" if click.user_agent is None else encode_basestring_ascii(click.user_agent)
+    return (
+        f'{{"id":{encode_basestring_ascii(click.id)},"link_id":"{click.link_id}","tenant":{click.tenant},'
+        f'"part":"{click.part}","clicked_at":"{iso_utc(click.clicked_at)}","ip":{ip},"user_agent":{agent},'
+        f'"kind":"{click.kind}"}}'
+    )
+
+
+_second = (0, "1970-01-01T00:00:00")
+
+
+def iso_utc(time_us: int) -> str:
+    """Write microseconds since the epoch as RFC 3339 UTC with six decimals.
+
+    The text of the last second is kept: clicks come many to a second.
+    """
+    global _second
+    seconds, micros = divmod(time_us, 1_000_000)
+    known, text = _second
+    if seconds != known:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        _second = (seconds, text)
+    return f"{text}.{micros:06d}Z"
+
+
+def mint_click_ids(random_bytes: bytes) -> Callable[[int], str]:
+    """Give a function from a time in microseconds to a fresh UUID of version 7 (RFC 9562 §5.7).
+
+    The 62 random bits are drawn once a process (*random_bytes*, 8 of them) and a counter runs beneath the
+    millisecond: unique is all that a click id must be, and a system call a click is not free. Ids never repeat when
+    the clock steps back, since the time part only grows.
+    """
+    tail = f"{0x8000 | int.from_bytes(random_bytes[:2]) & 0x3FFF:04x}-{random_bytes[2:8].hex()}"
+    last = 0  # milliseconds since the epoch, and 12 bits of counter below them
+
+    def mint(time_us: int) -> str:
+        nonlocal last
+        last = max(last + 1, time_us // 1000 << 12)
+        digits = f"{last:015x}"
+        return f"{digits[:8]}-{digits[8:12]}-7{digits[12:]}-{tail}"
+
+    return mint

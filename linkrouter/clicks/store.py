@@ -1,0 +1,111 @@
+"""The click store: where a router keeps clicks until the centre has them.
+
+Promise: a store is one URL and five verbs. What `append` returned from is kept across a kill and a power cut (as far
+as the store says); what was not acknowledged is handed out again; nothing is ever deleted but by `ack`.
+
+Third parties add stores through the entry-point group `linkrouter.click_stores`: a name (the URL's scheme) and a
+callable that takes the URL and a `StoreLimits` and gives a `ClickStore`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from linkrouter.clicks.click import Click
+from linkrouter.errors import SettingsError
+
+__all__ = ["Batch", "ClickStore", "StoreLimits", "StoreStatus", "open_store"]
+
+ENTRY_POINT_GROUP = "linkrouter.click_stores"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """How large a store may grow; sizes in bytes."""
+
+    max_bytes: int = 4 * 1024**3
+    reserve_bytes: int = 256 * 1024**2  # of the disk, left free for everybody else
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clicks handed out together: each as the JSON object that the ingest API takes, oldest first.
+
+    `token` is the store's own; only it knows what to acknowledge by it.
+    """
+
+    records: tuple[bytes, ...] = field(repr=False)
+    token: object = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """What waits in a store.
+
+    `lost` counts records by the reason they were lost for since the store was opened, such as those in a damaged
+    segment; what the recorder dropped before it reached the store is not among them.
+    """
+
+    pending: int  # clicks not yet acknowledged
+    oldest_at: int | None  # microseconds since the epoch, of the oldest pending click
+    bytes: int
+    set_aside: int  # clicks the centre refused for good
+    quarantined: int  # damaged files kept for a person to look at
+    lost: Mapping[str, int] = field(default_factory=dict)
+
+
+class ClickStore(Protocol):
+    """What a router and sync need of a store. One process opens a store; its methods are called from one loop."""
+
+    async def open(self) -> None:
+        """Make ready to append.
+
+        Raises:
+            StoreError: the store cannot be opened; the message names the setting and the cure.
+        """
+
+    async def append(self, clicks: Sequence[Click]) -> None:
+        """Keep *clicks*; they are durable once this returns.
+
+        Raises:
+            StoreFull: the store is at its limit or the disk is full; none of *clicks* is kept.
+            StoreError: the store cannot write now; none of *clicks* is known to be kept.
+        """
+
+    async def take(self, max_clicks: int) -> Batch | None:
+        """Hand out up to *max_clicks* that are not acknowledged, the freshest before the backlog, or None.
+
+        Without an acknowledgement the next call may hand out the same clicks again.
+        """
+
+    async def ack(self, batch: Batch) -> None:
+        """Forget the clicks of *batch*: the centre has them."""
+
+    async def set_aside(self, batch: Batch, reason: str) -> None:
+        """Keep the clicks of *batch* where a person finds them, and never hand them out again.
+
+        *reason* is one word, such as "refused".
+        """
+
+    async def status(self) -> StoreStatus:
+        """Tell what waits."""
+
+    async def close(self) -> None:
+        """Make all durable and let go."""
+
+
+def open_store(url: str, limits: StoreLimits | None = None) -> ClickStore:
+    """Give the store that *url* names, such as `sqlite:///spool` or `memory:`; it is not opened yet.
+
+    Raises:
+        SettingsError: no installed store goes by the URL's scheme, or the URL is not one that store takes.
+    """
+    scheme, colon, _ = url.partition(":")
+    found = [entry for entry in entry_points(group=ENTRY_POINT_GROUP) if entry.name == scheme]
+    if not colon or not found:
+        names = ", ".join(sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}))
+        raise SettingsError(f"CLICK_STORE: no store goes by {scheme!r}; installed are {names}")
+    make = found[0].load()
+    store: ClickStore = make(url, limits or StoreLimits())
+    return store

@@ -1,0 +1,72 @@
+"""Every error this package raises, in one tree.
+
+    LinkrouterError
+    ├── BadLink            a path is not a genuine tracked link (a router's constant 404)
+    ├── BadDestination     a URL may not be redirected to, so it cannot be signed
+    ├── KeyringError       a keyring file cannot be used; says the cure
+    ├── SettingsError      a setting is missing or wrong; names it and says the cure
+    ├── StoreError         a click store cannot be opened or written
+    │   └── StoreFull      it is at its limit; try again when sync has made room
+    └── HeldMail           the gate did not answer "send" for a mail that was to be rewritten
+
+Messages are lower case, name the subject first and carry neither a link nor a secret. What an
+error knows beyond its message rides as attributes. Expected outcomes (a dead link, a duplicate
+batch, a link left alone) are values, not errors.
+"""
+
+__all__ = [
+    "BadDestination",
+    "BadLink",
+    "HeldMail",
+    "KeyringError",
+    "LinkrouterError",
+    "SettingsError",
+    "StoreError",
+    "StoreFull",
+]
+
+
+class LinkrouterError(Exception):
+    """The root: whatever this package raises on purpose."""
+
+
+class BadLink(LinkrouterError):
+    """A path was not a genuine tracked link.
+
+    The reason is for the person at the command line; a router answers all of them alike.
+    """
+
+
+class BadDestination(LinkrouterError):
+    """A URL could not be signed; `reason` is one of a fixed set of words, never the URL."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class KeyringError(LinkrouterError):
+    """A keyring could not be read, or does not hold the key that was asked for."""
+
+
+class SettingsError(LinkrouterError):
+    """A setting was missing or malformed."""
+
+
+class StoreError(LinkrouterError):
+    """A store could not be opened, or did not take what it was given."""
+
+
+class StoreFull(StoreError):
+    """A store was at its size limit, or its disk was full."""
+
+
+class HeldMail(LinkrouterError):
+    """A mail was not rewritten because its links may not be sent (yet).
+
+    `links` holds the links that hold it, for the caller to show; the message has only their number.
+    """
+
+    def __init__(self, message: str, links: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.links = links

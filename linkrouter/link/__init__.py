@@ -1,0 +1,7 @@
+"""What a tracked link is: its spelling, its keys, and what it may lead to.  Pure; no I/O but the keyring's own file."""
+
+from linkrouter.link.codec import Link
+from linkrouter.link.destination import canonical, is_redirectable
+from linkrouter.link.keyring import Key, Keyring
+
+__all__ = ["Key", "Keyring", "Link", "canonical", "is_redirectable"]

@@ -1,0 +1,81 @@
+"""What may be redirected to.
+
+Promise: nothing reaches a `Location` header that is not a plain absolute http(s) URL in ASCII, and what
+reaches it is byte for byte what a browser would have requested without the tracker in between.
+
+A browser parses an `href` by the WHATWG URL standard and requests the serialisation, so that serialisation
+is what gets signed. `urllib.parse` and `yarl` follow RFC 3986 and change 6 % of real links; Ada is the
+WHATWG parser itself. Nine links in ten are canonical already, which one regular expression can tell.
+"""
+
+import re
+
+import ada_url
+
+from linkrouter.errors import BadDestination
+
+__all__ = ["MAX_DESTINATION_BYTES", "canonical", "is_redirectable"]
+
+MAX_DESTINATION_BYTES = 4096  # the longest of 16,000 real links has 2,539
+
+# Already the WHATWG serialisation: lower-case scheme, a host of letter-digit-hyphen labels (no punycode to
+# judge, the last label no number), no port, no dot segment, nothing that would be encoded.
+_CANONICAL = re.compile(
+    r"https?://"
+    r"(?!(?:[^/]*\.)?xn--)(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)++[a-z](?:[a-z0-9-]*[a-z0-9])?"
+    r"(?:/(?:(?!(?:\.|%2[eE]){1,2}(?:[/?#]|\Z))[A-Za-z0-9\-._~:@!$&()*+,;=%]*+(?:/|(?=[?#])|\Z))*+"
+    r"(?:\?[A-Za-z0-9\-._~:@/!$&()*+,;=%?]*+)?"
+    r"(?:\#[A-Za-z0-9\-._~:@/!$&()*+,;=%?]*+)?)?"
+)
+
+# The rule of the wire format. The host's class is every printable character but \ @ / ? # : [ ].
+_REDIRECTABLE = re.compile(
+    r"https?://"
+    r"(?:\[[0-9a-fA-F:.]+\]|[!\"$-.0-9;->A-Z^-~]++)"
+    r"(?::[0-9]{1,5})?+"
+    r"(?:[/?#][!-\[\]-~]*+)?+"
+)
+
+
+def is_redirectable(url: str) -> bool:
+    """Whether *url* may stand in a `Location` header.
+
+    Scheme http or https in lower case, a non-empty host, no userinfo, bytes 0x21-0x7E only, no
+    backslash, at most `MAX_DESTINATION_BYTES` (wire-format.md, last paragraph).
+    """
+    return len(url) <= MAX_DESTINATION_BYTES and _REDIRECTABLE.fullmatch(url) is not None
+
+
+def canonical(url: str) -> str:
+    """Give the URL that a browser requests when it follows *url*: the WHATWG serialisation.
+
+    The lone final slash of an origin is dropped: `https://example.com/` and `https://example.com` are one
+    URL to every client, and the tracked link reads better without it.
+
+    Raises:
+        BadDestination: *url* is not an absolute http(s) URL, or is one that is never redirected to; the
+            reason is one of "not a URL", "scheme", "userinfo", "too long", "characters".
+    """
+    if _CANONICAL.fullmatch(url) is None:
+        url = _serialise(url)
+    if url[-1] == "/" and url.count("/") == 3:
+        url = url[:-1]
+    if len(url) > MAX_DESTINATION_BYTES:
+        raise BadDestination("too long")
+    if _REDIRECTABLE.fullmatch(url) is None:
+        raise BadDestination("characters")
+    return url
+
+
+def _serialise(url: str) -> str:
+    try:
+        parsed = ada_url.URL(url)
+    except ValueError:
+        # `from None`: the parser's message quotes the URL.
+        raise BadDestination("not a URL") from None
+    if parsed.protocol not in ("http:", "https:"):
+        raise BadDestination("scheme")
+    if parsed.username or parsed.password:
+        raise BadDestination("userinfo")
+    serialised: str = parsed.href
+    return serialised

@@ -1,0 +1,178 @@
+"""What the outside may see of a process: its log events and its metrics, all named here.
+
+Promise: no log line and no metric can hold a link, a destination, an address or a user agent. Our own events take only
+numbers and short words; what libraries log is cut down to who spoke, the class of the exception and the line of code,
+because their messages quote requests (aiohttp's error logger did in 4 of 6 bad-input cases).
+"""
+
+import asyncio
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import IO, Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+__all__ = ["EVENTS", "METRICS", "Metrics", "log", "quiet_exception_handler", "start_logging"]
+
+EVENTS: dict[str, int] = {
+    "central.started": logging.INFO,
+    "central.stopped": logging.INFO,
+    "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay
+    "keyring.loaded": logging.INFO,
+    "recorder.dropped": logging.ERROR,
+    "recorder.retry": logging.WARNING,
+    "router.draining": logging.INFO,
+    "router.started": logging.INFO,
+    "router.stopped": logging.INFO,
+    "spool.adopted": logging.INFO,
+    "spool.damaged": logging.ERROR,
+    "spool.segment_abandoned": logging.ERROR,
+    "sync.caught_up": logging.INFO,
+    "sync.refused": logging.ERROR,  # 401, 403 or a wrong address: everything is kept
+    "sync.retry": logging.WARNING,
+    "sync.set_aside": logging.ERROR,
+    "task.failed": logging.ERROR,
+    "worker.died": logging.ERROR,
+    "worker.started": logging.INFO,
+}
+
+METRICS: dict[str, tuple[str, str, str]] = {
+    # name: (kind, label, help)
+    "linkrouter_requests": ("counter", "outcome", "Requests on the traffic port, by what they got."),
+    "linkrouter_dropped": ("counter", "reason", "Clicks that were not kept, by reason."),
+    "linkrouter_recorded": ("counter", "kind", "Clicks made durable."),
+    "linkrouter_queue_clicks": ("gauge", "", "Clicks in memory, waiting for the next commit."),
+    "linkrouter_queue_oldest_seconds": ("gauge", "", "Age of the oldest click in memory."),
+    "linkrouter_spool_pending_clicks": (
+        "gauge",
+        "",
+        "Clicks in the store that the centre has not acknowledged.",
+    ),
+    "linkrouter_spool_oldest_seconds": ("gauge", "", "Age of the oldest click in the store."),
+    "linkrouter_spool_bytes": ("gauge", "", "Size of the store."),
+    "linkrouter_spool_set_aside_clicks": ("gauge", "", "Clicks the centre refused for good."),
+    "linkrouter_spool_quarantined_segments": ("gauge", "", "Damaged segments kept for a person to look at."),
+    "linkrouter_spool_lost": ("counter", "reason", "Clicks that a damaged store could not give back."),
+    "linkrouter_sync_batches": ("counter", "result", "Batches sent to the centre, by its answer."),
+    "linkrouter_sync_clicks": (
+        "counter",
+        "result",
+        "Clicks sent to the centre: stored, duplicate or set aside.",
+    ),
+    "linkrouter_sync_failing_seconds": (
+        "gauge",
+        "",
+        "Time since the centre last took a batch, 0 when all is well.",
+    ),
+}
+
+_logger = logging.getLogger("linkrouter")
+_WORD = re.compile(r"[A-Za-z0-9_.:@ -]{0,80}")
+
+
+def log(event: str, **fields: int | float | str | None) -> None:
+    """Log *event*, one of `EVENTS`, with numbers and short words; any other text becomes "?"."""
+    _logger.log(EVENTS[event], event, extra={"fields": fields})
+
+
+class _LineFormatter(logging.Formatter):
+    """One JSON object a line. A record that is not one of our events keeps none of its text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+        }
+        if record.name == "linkrouter" and record.msg in EVENTS:
+            line["event"] = record.msg
+            line |= {name: _harmless(value) for name, value in getattr(record, "fields", {}).items()}
+        else:
+            line |= {"event": "library", "logger": record.name, "at": f"{record.module}:{record.lineno}"}
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= _where(record.exc_info[1])
+        return json.dumps(line)
+
+
+def _harmless(value: object) -> object:
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    return text if _WORD.fullmatch(text) else "?"
+
+
+def _where(exc: BaseException) -> dict[str, str]:
+    """Name an exception's class and the line that raised it, never its message."""
+    trace = exc.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}" if trace else "?"
+    return {"exception": type(exc).__name__, "raised_at": where}
+
+
+def start_logging(stream: IO[str] | None = None, level: int = logging.INFO) -> None:
+    """Send every logger of the process through the formatter above, to *stream* (standard error by default)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_LineFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    _logger.setLevel(level)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(_: type[BaseException], exc: BaseException, __: object) -> None:
+    log("task.failed", task="main", **_where(exc))
+
+
+def quiet_exception_handler(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Stand in for asyncio's handler, which prints the message, the task and its arguments."""
+    exc = context.get("exception")
+    log("task.failed", **(_where(exc) if isinstance(exc, BaseException) else {}))
+
+
+class Metrics:
+    """Plain numbers, incremented in place and read only when somebody scrapes.
+
+    A counter is a dict from label value to number (`metrics["linkrouter_requests"]["redirect"] += 1`), because
+    prometheus-client's own `inc` costs eight times that and the hot path pays it on every click. A gauge is a function.
+    """
+
+    def __init__(self) -> None:
+        self._counters: dict[str, dict[str, int]] = {
+            name: {} for name, (kind, _, _) in METRICS.items() if kind == "counter"
+        }
+        self._gauges: dict[str, Callable[[], float]] = {}
+
+    def counter(self, name: str, labels: Iterable[str] = ()) -> dict[str, int]:
+        """Give the counter *name*, with each of *labels* at least at 0."""
+        values = self._counters[name]
+        for label in labels:
+            values.setdefault(label, 0)
+        return values
+
+    def count(self, name: str, label: str, number: int = 1) -> None:
+        """Add *number* under *label*, off the hot path."""
+        values = self._counters[name]
+        values[label] = values.get(label, 0) + number
+
+    def gauge(self, name: str, read: Callable[[], float]) -> None:
+        """Let the gauge *name* be what *read* gives at each scrape."""
+        if METRICS[name][0] != "gauge":
+            raise KeyError(name)
+        self._gauges[name] = read
+
+    def collect(self) -> Iterable[Metric]:
+        """Give everything in prometheus-client's terms; this makes a `Metrics` one of its collectors."""
+        for name, (kind, label, text) in METRICS.items():
+            if kind == "counter":
+                family = CounterMetricFamily(name, text, labels=[label])
+                for value, number in list(self._counters[name].items()):
+                    family.add_metric([value], number)
+                yield family
+            elif name in self._gauges:
+                yield GaugeMetricFamily(name, text, value=self._gauges[name]())

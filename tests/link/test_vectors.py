@@ -1,0 +1,45 @@
+"""The published vectors of the wire format, both ways."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from linkrouter.errors import BadLink
+from linkrouter.link import Key, Keyring, Link
+
+VECTORS = json.loads((Path(__file__).parent / "wire-format-vectors.json").read_text())
+RING = Keyring(
+    Key(int(key_id), bytes.fromhex(secret), "sign" if key_id == "1" else "verify")
+    for key_id, secret in VECTORS["keys"].items()
+)
+
+
+@pytest.mark.parametrize("vector", VECTORS["valid"], ids=lambda vector: vector["path"])
+def test_signs_and_reads_every_valid_vector(vector):
+    link = Link(
+        vector["url"],
+        bytes.fromhex(vector["link_id"]),
+        vector["part"],
+        vector["count_only"],
+        vector["tenant"],
+        vector["key_id"],
+    )
+
+    path = RING.sign(
+        link.destination,
+        link_id=link.link_id,
+        part=link.part,
+        count_only=link.count_only,
+        tenant=link.tenant,
+        key_id=link.key_id,
+    )
+
+    assert path == vector["path"]
+    assert RING.verify(path) == link
+
+
+@pytest.mark.parametrize("vector", VECTORS["invalid"], ids=lambda vector: vector["why"])
+def test_refuses_every_invalid_vector(vector):
+    with pytest.raises(BadLink):
+        RING.verify(vector["path"])
