@@ -1,7 +1,8 @@
 """The tracked link: a `Link` on one side, a request path on the other (wire format, version 2).
 
-Promise: one link has one spelling. What `write_target` and `write_meta` make, their readers read back byte for byte, and every other
-spelling of it is refused. Whether the tag is genuine is the keyring's to say; nothing here knows a secret.
+Promise: one link has one spelling. What `write_target` and `write_meta` make, their readers read back byte for
+byte, and every other spelling of it is refused. Whether the tag is genuine is the keyring's to say; nothing here
+knows a secret.
 
 `base64.urlsafe_b64decode` and `urllib.parse.unquote` exist, but both are lenient: they skip junk, ignore unused
 trailing bits and pass bad escapes through, so that one value has many spellings.
