@@ -31,6 +31,7 @@ EVENTS: dict[str, int] = {
     "spool.adopted": logging.INFO,
     "spool.damaged": logging.ERROR,
     "spool.segment_abandoned": logging.ERROR,
+    "spool.unreadable": logging.ERROR,  # a segment's files may not be read; they are left alone
     "sync.caught_up": logging.INFO,
     "sync.refused": logging.ERROR,  # 401, 403 or a wrong address: everything is kept
     "sync.retry": logging.WARNING,

@@ -41,10 +41,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """What waits in a store.
+    """What waits in a store: all of it, also when several processes share it, so do not add up what they say.
 
-    `lost` counts records by the reason they were lost for since the store was opened, such as those in a damaged
-    segment; what the recorder dropped before it reached the store is not among them.
+    `lost` counts records by the reason they were lost for, such as those a damaged segment could not give back; what
+    the recorder dropped before it reached the store is not among them.
     """
 
     pending: int  # clicks not yet acknowledged
@@ -80,12 +80,15 @@ class ClickStore(Protocol):
         """
 
     async def ack(self, batch: Batch) -> None:
-        """Forget the clicks of *batch*: the centre has them."""
+        """Forget the clicks of *batch*, all or none: the centre has them, or they were set aside."""
 
-    async def set_aside(self, batch: Batch, reason: str) -> None:
-        """Keep the clicks of *batch* where a person finds them, and never hand them out again.
+    async def set_aside(self, records: Sequence[bytes], reason: str) -> None:
+        """Keep *records*, some of a batch, where a person finds them; the batch is then acknowledged as a whole.
 
         *reason* is one word, such as "refused".
+
+        Raises:
+            StoreError: they cannot be kept; the batch must not be acknowledged.
         """
 
     async def status(self) -> StoreStatus:

@@ -1,0 +1,147 @@
+"""The claim: that one process at a time owns a segment, and the short note an owner leaves of it.
+
+Promise: a claim ends with its process, however that ends, and a segment without a living owner can be claimed by
+anybody. The note tells how far the segment was written and acknowledged. It is a help and not the truth: it is never
+synced, a stale one costs resending what the centre has, and one that does not match its checksum is not used.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zlib import crc32
+
+__all__ = ["Claim", "Note", "claim", "read_note", "segment_names"]
+
+_NAME = re.compile(r"([0-9a-f]{16}-[0-9a-f]{8})\.(?:db|db-wal|lock)")
+NOTE_BYTES = 8 + 1 + 10 + 1 + 10 + 1 + 16 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """How far a segment got: sequence numbers up to which it is durable, and up to which the centre has it."""
+
+    committed: int = 0
+    acked: int = 0
+    oldest_at: int = 0  # microseconds since the epoch; no pending click is older
+
+    def line(self, name: str) -> bytes:
+        """Write the note of the segment *name*; always `NOTE_BYTES` long, so that it is overwritten in place."""
+        text = b"%010x %010x %016x\n" % (self.committed, self.acked, self.oldest_at)
+        return b"%08x %b" % (crc32(text, crc32(name.encode())), text)
+
+
+def read_note(descriptor: int, name: str) -> Note | None:
+    """Read the note of the segment *name* from its open lock file, or None when there is no whole one."""
+    try:
+        line = os.pread(descriptor, NOTE_BYTES, 0)
+        _, committed, acked, oldest_at = line.split()
+        note = Note(int(committed, 16), int(acked, 16), int(oldest_at, 16))
+    except (OSError, ValueError):
+        return None
+    return note if note.line(name) == line else None
+
+
+class Claim:
+    """One segment's files, owned by this process until `release` or its end. Every method may block on the disk."""
+
+    def __init__(self, directory: Path, name: str, descriptor: int) -> None:
+        self.directory = directory
+        self.name = name
+        found = read_note(descriptor, name)
+        self.has_note = found is not None
+        self.note = found or Note()
+        self._descriptor = descriptor
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.directory / f"{self.name}.db"
+
+    @property
+    def log(self) -> Path:
+        """SQLite's write-ahead log."""
+        return self.directory / f"{self.name}.db-wal"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock is the claim and whose content is the note."""
+        return self.directory / f"{self.name}.lock"
+
+    def write_note(self, **changes: int) -> None:
+        """Note how far the segment is now. A disk that refuses costs no more than resending."""
+        self.note = replace(self.note, **changes)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, self.note.line(self.name), 0)
+
+    def is_in_place(self) -> bool:
+        """Tell whether the files are still where they were made."""
+        return _is_file_at(self._descriptor, self.lock) and self.database.exists()
+
+    def move(self, directory: Path) -> None:
+        """Take the files to *directory*, the lock first: whatever a kill separates is claimed and scanned by itself."""
+        directory.mkdir(mode=0o700, exist_ok=True)
+        for path in (self.lock, self.database, self.log):
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(directory / path.name)
+        self.directory = directory
+
+    def remove(self) -> None:
+        """Unlink the files, the lock last, and let go. What cannot be unlinked stays and is harmless."""
+        for path in (self.database, self.log, self.lock):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the segment, for whoever claims it next."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def new_name() -> str:
+    """Give a segment name; names sort by the time they were given."""
+    return f"{time.time_ns():016x}-{secrets.token_hex(4)}"
+
+
+def claim(directory: Path, name: str) -> Claim | None:
+    """Claim the segment *name*, or give None when another process owns it.
+
+    Raises:
+        OSError: its lock file can be neither opened nor made.
+    """
+    path = directory / f"{name}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between our open and our lock its owner may have unlinked the file: then the lock guards nothing.
+        if _is_file_at(descriptor, path):
+            return Claim(directory, name, descriptor)
+    except BlockingIOError:
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _is_file_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def segment_names(directory: Path) -> list[str]:
+    """List the segments of which anything lies in *directory*, newest first; files of other names are not ours."""
+    try:
+        matches = [_NAME.fullmatch(entry) for entry in os.listdir(directory)]
+    except OSError:
+        return []
+    return sorted({match[1] for match in matches if match}, reverse=True)

@@ -1,0 +1,96 @@
+"""The spool directory as a whole: what waits in it, and how much room it takes.
+
+Promise: it only reads, and it may be asked by anybody at any time, whoever owns the segments.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from linkrouter.clicks.backlog import QUARANTINE
+from linkrouter.clicks.claim import Note, read_note, segment_names
+from linkrouter.clicks.frame import scan_file
+from linkrouter.clicks.store import StoreStatus
+
+__all__ = ["SET_ASIDE", "directory_bytes", "directory_status", "free_bytes"]
+
+SET_ASIDE = "set-aside.jsonl"
+
+
+def directory_status(directory: Path) -> StoreStatus:
+    """Tell what waits in *directory*, across all the processes that use it.
+
+    Exact while nothing moves. A segment whose note is missing is counted by scanning it, acknowledged clicks included;
+    what a power cut or damage took from a segment is known once its backlog has been read.
+    """
+    quarantine = directory / QUARANTINE
+    notes = [_note(place, name) for place in (directory, quarantine) for name in segment_names(place)]
+    waiting = [note for note in notes if note.committed > note.acked]
+    lost = sum(map(_lost, quarantine.glob("*.json")))
+    return StoreStatus(
+        pending=sum(note.committed - note.acked for note in waiting),
+        oldest_at=min((note.oldest_at for note in waiting if note.oldest_at), default=None),
+        bytes=directory_bytes(directory),
+        set_aside=_count_lines(directory / SET_ASIDE),
+        quarantined=len(segment_names(quarantine)),
+        lost={"damaged": lost} if lost else {},
+    )
+
+
+def _note(place: Path, name: str) -> Note:
+    """Give the note of a segment, or what stands in for it; what quarantine is done with has nothing waiting."""
+    try:
+        descriptor = os.open(place / f"{name}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return Note() if place.name == QUARANTINE else _count_frames(place, name)
+    try:
+        return read_note(descriptor, name) or _count_frames(place, name)
+    finally:
+        os.close(descriptor)
+
+
+def _count_frames(place: Path, name: str) -> Note:
+    seqs: set[int] = set()
+    for suffix in (".db", ".db-wal"):
+        with contextlib.suppress(OSError):
+            seqs.update(seq for seq, _ in scan_file(place / f"{name}{suffix}"))
+    return Note(committed=len(seqs))
+
+
+def _lost(report: Path) -> int:
+    try:
+        return int(json.loads(report.read_text("ascii"))["lost"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _count_lines(path: Path) -> int:
+    try:
+        with open(path, "rb") as file:
+            return sum(1 for _ in file)
+    except OSError:
+        return 0
+
+
+def directory_bytes(directory: Path) -> int:
+    """Give the size of everything in *directory*, quarantine included."""
+    return sum(_sizes(directory)) + sum(_sizes(directory / QUARANTINE))
+
+
+def _sizes(directory: Path) -> Iterable[int]:
+    try:
+        entries = list(os.scandir(directory))
+    except OSError:
+        return
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            if entry.is_file(follow_symlinks=False):
+                yield entry.stat(follow_symlinks=False).st_size
+
+
+def free_bytes(directory: Path) -> int:
+    """Give what this process may still write to the disk of *directory*; 0 when no file can be made on it."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize if disk.f_favail or not disk.f_files else 0

@@ -1,0 +1,79 @@
+"""The store `memory:`: nothing touches the disk, and everything is gone with the process.
+
+For trying things out, and for operators who would rather lose clicks than write addresses to a disk.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+
+from linkrouter.clicks.click import Click, click_json
+from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
+from linkrouter.errors import SettingsError, StoreFull
+
+__all__ = ["MemoryStore", "open_memory"]
+
+MAX_BYTES = 64 * 1024**2  # whatever the limits say: they are meant for a disk
+RECORD_OVERHEAD_BYTES = 80  # of a bytes object, a tuple and their places
+
+
+def open_memory(url: str, limits: StoreLimits) -> "MemoryStore":
+    """Give a store that lives and dies with this process; *url* is `memory:` and nothing more."""
+    if url != "memory:":
+        raise SettingsError("CLICK_STORE takes memory: and nothing behind the colon")
+    return MemoryStore(min(limits.max_bytes, MAX_BYTES))
+
+
+class MemoryStore:
+    """A `ClickStore` in memory."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._pending: deque[tuple[int, bytes]] = deque()  # time of the click, record
+        self._bytes = 0
+        self._acked = 0  # how many were acknowledged, so that a batch acknowledged twice is harmless
+        self._set_aside = 0
+
+    async def open(self) -> None:
+        """There is nothing to make ready."""
+
+    async def append(self, clicks: Sequence[Click]) -> None:
+        """Keep *clicks*, all or none.
+
+        Raises:
+            StoreFull: they would take more than the store may.
+        """
+        added = [(click.clicked_at, click_json(click).encode("ascii")) for click in clicks]
+        size = sum(map(_size, added))
+        if self._bytes + size > self._max_bytes:
+            raise StoreFull("click store memory: is at its limit")
+        self._pending.extend(added)
+        self._bytes += size
+
+    async def take(self, max_clicks: int) -> Batch | None:
+        """Hand out the oldest clicks: what waits in memory is all fresh."""
+        records = tuple([record for _, record in islice(self._pending, max_clicks)])
+        return Batch(records, self._acked + len(records)) if records else None
+
+    async def ack(self, batch: Batch) -> None:
+        """Forget the clicks of *batch*."""
+        assert isinstance(batch.token, int)
+        while self._acked < batch.token:
+            self._bytes -= _size(self._pending.popleft())
+            self._acked += 1
+
+    async def set_aside(self, records: Sequence[bytes], reason: str) -> None:
+        """Count *records*: there is no place where a person could find them."""
+        self._set_aside += len(records)
+
+    async def status(self) -> StoreStatus:
+        """Tell what waits."""
+        oldest_at = self._pending[0][0] if self._pending else None
+        return StoreStatus(len(self._pending), oldest_at, self._bytes, self._set_aside, quarantined=0)
+
+    async def close(self) -> None:
+        """Let go; what waits is gone with the process."""
+
+
+def _size(item: tuple[int, bytes]) -> int:
+    return len(item[1]) + RECORD_OVERHEAD_BYTES

@@ -1,0 +1,156 @@
+"""The segment: the one SQLite file that a process appends its clicks to.
+
+Promise: what `append` returned from survives a kill and a power cut. One connection has the file to itself, which also
+keeps SQLite's write-ahead log clear of the race that releases before 3.51.3 have with two. After any error the segment
+is used no more: the kernel forgets a page it could not write, so a second fsync of the same file would lie.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiosqlite
+
+from linkrouter.clicks.claim import Claim, claim, new_name
+from linkrouter.clicks.frame import DamagedFrame, frame, read_frame
+
+__all__ = ["Segment"]
+
+APPLICATION_ID = 0x4C524C4B  # "LRLK"
+USER_VERSION = 1
+ROW_OVERHEAD_BYTES = 32  # frame header, cell header and the row's share of its page
+
+# locking_mode before journal_mode: then there is no shared memory file, and a second opener is refused.
+BEFORE_WAL = """
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA page_size = 4096;
+PRAGMA auto_vacuum = NONE;
+PRAGMA busy_timeout = 0;
+PRAGMA temp_store = MEMORY;
+PRAGMA mmap_size = 0;
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;
+"""
+AFTER_WAL = f"""
+PRAGMA synchronous = OFF;
+PRAGMA wal_autocheckpoint = 256;
+PRAGMA journal_size_limit = 1048576;
+BEGIN;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {USER_VERSION};
+CREATE TABLE clicks (seq INTEGER PRIMARY KEY, record BLOB NOT NULL);
+COMMIT;
+PRAGMA synchronous = FULL;
+"""
+INSERT = "INSERT INTO clicks (seq, record) VALUES (?, ?)"
+SELECT = "SELECT seq, record FROM clicks WHERE seq > ? ORDER BY seq LIMIT ?"
+
+
+class Segment:
+    """An open segment; made by `create_segment`. Not for concurrent use."""
+
+    def __init__(self, owned: Claim, connection: aiosqlite.Connection) -> None:
+        self._owned = owned
+        self._connection = connection
+        self.made_at = time.monotonic()
+        self.bytes = 0
+
+    @property
+    def name(self) -> str:
+        """The segment's name."""
+        return self._owned.name
+
+    @property
+    def pending(self) -> int:
+        """How many clicks are durable and not acknowledged."""
+        return self._owned.note.committed - self._owned.note.acked
+
+    async def is_in_place(self) -> bool:
+        """Tell whether the files are still in their directory."""
+        return await asyncio.to_thread(self._owned.is_in_place)
+
+    async def append(self, records: Sequence[bytes], clicked_at: int) -> None:
+        """Make *records* durable in one transaction; *clicked_at* is the time of the first, in microseconds.
+
+        Raises:
+            sqlite3.Error: none of them is known to be kept, and the segment must be abandoned.
+        """
+        first = self._owned.note.committed + 1
+        await self._connection.executemany(
+            INSERT, [(seq, frame(seq, record)) for seq, record in enumerate(records, first)]
+        )
+        await self._connection.commit()
+        self.bytes += sum(map(len, records)) + ROW_OVERHEAD_BYTES * len(records)
+        oldest_at = self._owned.note.oldest_at if self.pending else clicked_at
+        await self._write_note(committed=first + len(records) - 1, oldest_at=oldest_at)
+
+    async def read(self, max_clicks: int) -> tuple[int, tuple[bytes, ...]]:
+        """Give the oldest pending records, of which there must be some, and the sequence number of the last.
+
+        Raises:
+            sqlite3.Error: the file cannot be read.
+            DamagedFrame: a row is missing, or not what was written.
+        """
+        rows = await self._connection.execute_fetchall(SELECT, (self._owned.note.acked, max_clicks))
+        records = tuple([read_frame(seq, framed) for seq, framed in rows])
+        last = self._owned.note.acked + min(max_clicks, self.pending)
+        if not rows or rows[-1][0] != last or len(rows) != last - self._owned.note.acked:
+            raise DamagedFrame(last)
+        return last, records
+
+    async def ack(self, seq: int, oldest_at: int) -> None:
+        """Forget everything up to *seq*; what is left is no older than *oldest_at*."""
+        await self._write_note(acked=max(seq, self._owned.note.acked), oldest_at=oldest_at)
+
+    async def _write_note(self, **changes: int) -> None:
+        await asyncio.to_thread(self._owned.write_note, **changes)
+
+    async def close(self, *, is_suspect: bool = False) -> None:
+        """Let go of the segment, and remove it when it is sound and nothing in it is pending.
+
+        Its disk may be broken: this raises nothing. A cancelled caller does not stop it.
+        """
+        await asyncio.shield(self._close(is_suspect))
+
+    async def _close(self, is_suspect: bool) -> None:
+        with contextlib.suppress(sqlite3.Error, ValueError):
+            await self._connection.close()
+        is_done_with = not self.pending and not is_suspect
+        await asyncio.to_thread(self._owned.remove if is_done_with else self._owned.release)
+
+
+async def create_segment(directory: Path) -> Segment:
+    """Make a new segment in *directory*, which is made too if it is gone.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be made; nothing is left behind.
+    """
+    owned = await asyncio.to_thread(_claim_new, directory)
+    connection = aiosqlite.connect(owned.database, isolation_level="IMMEDIATE")
+    try:
+        await connection
+        await connection.executescript(BEFORE_WAL)
+        mode = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
+        if [tuple(row) for row in mode] != [("wal",)]:
+            raise sqlite3.OperationalError("no write-ahead log here")
+        await connection.executescript(AFTER_WAL)
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error, ValueError):
+            await connection.close()
+        owned.remove()
+        raise
+    return Segment(owned, connection)
+
+
+def _claim_new(directory: Path) -> Claim:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Another process may take the new lock file for an abandoned one before we hold it.
+    while (owned := claim(directory, new_name())) is None:
+        pass
+    owned.write_note()
+    os.close(os.open(owned.database, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite alone would let everybody read it
+    return owned
