@@ -1,0 +1,199 @@
+"""`linkrouter router`: the redirect service, with its recorder, its store and its sync."""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import click
+
+from linkrouter.cli.options import settings_from, with_settings
+from linkrouter.clicks.click import mint_click_ids
+from linkrouter.clicks.store import ClickStore, StoreLimits, StoreStatus, open_store
+from linkrouter.errors import KeyringError, SettingsError
+from linkrouter.link.keyring import Keyring
+from linkrouter.observe import Metrics, log
+from linkrouter.settings import RouterSettings, credentials_directory
+
+__all__ = ["router", "serve"]
+
+STATUS_INTERVAL_S = 5.0  # how old the store's gauges may be
+LAST_COMMIT_S = 3.0  # for the queue to become durable when stopping
+LAST_SYNC_S = 2.0  # for the centre to take what waits when stopping; the rest waits on disk
+
+
+@click.command()
+@with_settings(RouterSettings)
+@click.option("--worker", type=int, hidden=True, help="Number of this process under a supervisor.")
+def router(worker: int | None, **options: Any) -> None:
+    """Redirect recipients, record their clicks and send them to the centre.
+
+    SIGTERM stops gracefully within ten seconds; SIGHUP reads the keyring again.
+    """
+    import uvloop
+
+    from linkrouter.observe import start_logging
+
+    settings = settings_from(RouterSettings, options)
+    load_keyring(settings)  # before anything is started, and before there are workers to say it many times
+    start_logging()
+    if settings.workers > 1 and worker is None:
+        from linkrouter.router.supervisor import run_workers
+
+        sys.exit(uvloop.run(run_workers([sys.executable, "-m", "linkrouter", *sys.argv[1:]], settings.workers)))
+    uvloop.run(serve(settings, worker))
+
+
+def load_keyring(settings: RouterSettings) -> Keyring:
+    """Read the keyring of *settings*.
+
+    Raises:
+        KeyringError: it cannot be used, or holds no key that verifies.
+    """
+    directory = credentials_directory()
+    is_credential = directory is not None and settings.keys.resolve().is_relative_to(directory.resolve())
+    ring = Keyring.load(settings.keys, check_mode=not is_credential)
+    if all(key.state == "revoked" for key in ring.keys):
+        raise KeyringError(f"keyring {str(settings.keys)!r} holds no key that verifies; run 'linkrouter keys rotate'")
+    return ring
+
+
+async def serve(settings: RouterSettings, worker: int | None = None, stop: asyncio.Event | None = None) -> None:
+    """Run one router until SIGTERM, SIGINT or *stop*.
+
+    Raises:
+        SettingsError, StoreError, KeyringError: it could not start.
+    """
+    from linkrouter.observe import quiet_exception_handler
+    from linkrouter.router.supervisor import watch_supervisor
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(quiet_exception_handler)
+    stop = stop or asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if worker is not None:
+        watch_supervisor(loop)
+    store = open_store(settings.click_store, StoreLimits(settings.spool_max_bytes, settings.spool_reserve_bytes))
+    await store.open()
+    try:
+        await _Process(settings, store, worker).run(stop)
+    finally:
+        await store.close()
+    log("router.stopped")
+
+
+class _Process:
+    """The parts of one router process, from start to stop."""
+
+    def __init__(self, settings: RouterSettings, store: ClickStore, worker: int | None) -> None:
+        from linkrouter.router import Recorder, RecorderLimits, RouterServer
+
+        self._settings = settings
+        self._store = store
+        self._worker = worker
+        self._metrics = Metrics()
+        mint_id = mint_click_ids(os.urandom(8))
+        limits = RecorderLimits(
+            settings.queue_max_clicks,
+            settings.queue_max_bytes,
+            settings.commit_interval_ms / 1000,
+            settings.commit_max_clicks,
+        )
+        self._recorder = Recorder(store, limits, self._metrics, mint_id)
+        self._server = RouterServer(
+            open_link=load_keyring(settings).open,
+            record=self._recorder.record,
+            is_ready=lambda: self._recorder.accepting,
+            metrics=self._metrics,
+            mint_id=mint_id,
+            trusted_proxies=settings.trusted_proxies,
+            respect_opt_out=settings.respect_opt_out,
+            direct_answers=settings.direct_answers,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until *stop*, then let go in an order that loses nothing."""
+        settings = self._settings
+        async with asyncio.TaskGroup() as tasks:
+            recording = tasks.create_task(self._recorder.run())
+            sync = tasks.create_task(self._sync())
+            watching = tasks.create_task(self._watch_store())
+            try:
+                admin = await self._listen()
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_keys)
+                _settle_memory()
+                log("router.started", port=self._server.port, worker=self._worker)
+                await stop.wait()
+                log("router.draining")
+                self._server.drain()
+                await asyncio.sleep(settings.drain_ms / 1000)
+                await self._server.stop()
+            finally:
+                self._recorder.stop()
+                await asyncio.wait([recording], timeout=LAST_COMMIT_S)
+                if not recording.done():
+                    recording.cancel()
+                    self._recorder.abandon()
+                for task in (sync, watching):
+                    task.cancel()
+            await admin.cleanup()
+
+    async def _listen(self) -> Any:
+        from linkrouter.router.admin import start_admin
+
+        settings = self._settings
+        listen, admin = settings.listen, settings.admin_listen
+        try:
+            setting = "LISTEN"
+            await self._server.start(listen.host, listen.port, reuse_port=self._worker is not None)
+            setting = "ADMIN_LISTEN"
+            admin_port = admin.port + (self._worker or 0) if admin.port else 0
+            return await start_admin(self._metrics, admin.host, admin_port)
+        except OSError as exc:
+            await self._server.stop()
+            address = listen if setting == "LISTEN" else admin
+            raise SettingsError(
+                f"{setting}: cannot listen on {address} ({os.strerror(exc.errno or 0)}); choose another address"
+            ) from exc
+
+    def _reload_keys(self) -> None:
+        try:
+            self._server.open_link = load_keyring(self._settings).open
+        except KeyringError:
+            log("keyring.kept")
+        else:
+            log("keyring.loaded")
+
+    async def _sync(self) -> None: ...
+
+    async def _watch_store(self) -> None:
+        """Keep the store's gauges fresh."""
+        status = await self._store.status()
+
+        def gauge(name: str, read: Any) -> None:
+            self._metrics.gauge(name, lambda: read(status))
+
+        gauge("linkrouter_spool_pending_clicks", lambda seen: seen.pending)
+        gauge("linkrouter_spool_oldest_seconds", _age_s)
+        gauge("linkrouter_spool_bytes", lambda seen: seen.bytes)
+        gauge("linkrouter_spool_set_aside_clicks", lambda seen: seen.set_aside)
+        gauge("linkrouter_spool_quarantined_segments", lambda seen: seen.quarantined)
+        while True:
+            self._metrics.counter("linkrouter_spool_lost").update(status.lost)
+            await asyncio.sleep(STATUS_INTERVAL_S)
+            status = await self._store.status()
+
+
+def _age_s(status: StoreStatus) -> float:
+    return 0.0 if status.oldest_at is None else max(0.0, time.time() - status.oldest_at / 1e6)
+
+
+def _settle_memory() -> None:
+    """Take what start-up made out of the collector's sight, and let it look less often: clicks hold no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -1,0 +1,36 @@
+"""`linkrouter spool`: look into a click store."""
+
+import json
+import time
+
+import click
+
+__all__ = ["spool"]
+
+
+@click.group()
+def spool() -> None:
+    """Look into a click store."""
+
+
+@spool.command()
+@click.argument("url")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(url: str, as_json: bool) -> None:
+    """Show what waits in the store at URL, how old it is, and what is set aside. Changes nothing."""
+    from linkrouter.clicks.sqlite import spool_status
+
+    seen = spool_status(url)
+    age_s = None if seen.oldest_at is None else round(time.time() - seen.oldest_at / 1e6, 3)
+    fields = {
+        "pending": seen.pending,
+        "oldest_seconds": age_s,
+        "bytes": seen.bytes,
+        "set_aside": seen.set_aside,
+        "quarantined_segments": seen.quarantined,
+    }
+    if as_json:
+        click.echo(json.dumps(fields))
+        return
+    for name, value in fields.items():
+        click.echo(f"{name.replace('_', ' '):<22} {'-' if value is None else value}")

@@ -1,0 +1,6 @@
+"""The redirect service: requests in, redirects out, clicks handed to the store."""
+
+from linkrouter.router.recorder import Recorder, RecorderLimits
+from linkrouter.router.server import RouterServer
+
+__all__ = ["Recorder", "RecorderLimits", "RouterServer"]

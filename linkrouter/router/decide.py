@@ -1,0 +1,138 @@
+"""What a request gets, and what is kept of it.
+
+Promise: pure functions of the request and the keyring; no clock, no store, no network. Both ways through the server
+(the direct answer and the ordinary handler) come here, so they cannot differ.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from socket import AF_INET6, inet_pton
+from typing import NamedTuple
+
+from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click
+from linkrouter.errors import BadLink
+from linkrouter.link.keyring import OpenedLink
+
+__all__ = ["Outcome", "Peer", "describe", "find_link", "is_trusted"]
+
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+
+
+class Outcome:
+    """What a request got: the label values of `linkrouter_requests`."""
+
+    REDIRECT = "redirect"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    MALFORMED = "malformed"
+    READY = "ready"
+    NOT_READY = "not_ready"
+    ROBOTS = "robots"
+    FAILED = "failed"  # a fault of ours
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of a connection, and whether it may speak for others."""
+
+    ip: str | None
+    trusted: bool
+
+
+def find_link(target: str, open_link: Callable[[str], OpenedLink]) -> OpenedLink | None:
+    """Give the genuine link at the raw request *target*, or None for every other target.
+
+    A query string is not part of a link: mail clients and social networks append their own.
+    """
+    path, _, _ = target.partition("?")
+    try:
+        return open_link(path)
+    except BadLink:
+        return None
+
+
+def describe(
+    link: OpenedLink,
+    method: str,
+    headers: Mapping[str, str],
+    peer: Peer,
+    *,
+    now_us: int,
+    fresh_id: str,
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
+    respect_opt_out: bool,
+) -> Click:
+    """Give the click to record for a request for *link*.
+
+    *fresh_id* is used unless a trusted proxy sent an `X-Request-Id` of 8-64 letters, digits, dots, hyphens and
+    underscores. A count-only link, or a recipient who opted out (`Sec-GPC: 1`, `DNT: 1`), leaves no address and no
+    agent.
+    """
+    click_id = fresh_id
+    if peer.trusted:
+        request_id = headers.get("X-Request-Id")
+        if request_id is not None and _REQUEST_ID.fullmatch(request_id):
+            click_id = request_id
+    meta = link.meta
+    ip = agent = None
+    if not (meta.count_only or (respect_opt_out and _opted_out(headers))):
+        ip = _client_ip(headers, peer, trusted_proxies)
+        agent = headers.get("User-Agent")
+        if agent is not None and (len(agent) > MAX_USER_AGENT_BYTES or not agent.isascii()):
+            agent = _cut(agent)
+    kind = "head" if method == "HEAD" else "prefetch" if _is_prefetch(headers) else "click"
+    return Click(click_id, link.link_id, meta.tenant, meta.part, now_us, ip, agent, kind)
+
+
+def is_trusted(ip: str | None, trusted_proxies: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether *ip* is in one of *trusted_proxies*; no address at all is not."""
+    try:
+        address = ip_address(ip or "")
+    except ValueError:
+        return False
+    return any(address in network for network in trusted_proxies)
+
+
+def _opted_out(headers: Mapping[str, str]) -> bool:
+    return headers.get("Sec-GPC") == "1" or headers.get("DNT") == "1"
+
+
+def _is_prefetch(headers: Mapping[str, str]) -> bool:
+    """Whether a browser or proxy fetches ahead of its user (Nav Speculation: `Sec-Purpose`; older: `Purpose`)."""
+    purpose = headers.get("Sec-Purpose") or headers.get("Purpose")
+    return purpose is not None and purpose.lower().startswith(("prefetch", "prerender"))
+
+
+def _client_ip(
+    headers: Mapping[str, str], peer: Peer, trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+) -> str | None:
+    """Give the rightmost address of `X-Forwarded-For` that is no proxy of ours; the peer's when it is none itself."""
+    forwarded = headers.get("X-Forwarded-For") if peer.trusted else None
+    if forwarded is None:
+        return peer.ip
+    if _IPV4.fullmatch(forwarded):  # what our own HAProxy sends: one address
+        return forwarded
+    for part in reversed(forwarded.split(",")):
+        candidate = part.strip()
+        if not _is_ip(candidate):
+            return peer.ip
+        if not is_trusted(candidate, trusted_proxies):
+            return candidate
+    return peer.ip
+
+
+def _is_ip(text: str) -> bool:
+    if _IPV4.fullmatch(text):
+        return True
+    try:
+        inet_pton(AF_INET6, text)
+    except (OSError, ValueError):
+        return False
+    return "%" not in text
+
+
+def _cut(agent: str) -> str:
+    """Cut *agent* to 512 bytes of UTF-8; bytes that are none of it (aiohttp hands them on as surrogates) go."""
+    raw = agent.encode("utf-8", "surrogateescape")[:MAX_USER_AGENT_BYTES]
+    return raw.decode("utf-8", "ignore")

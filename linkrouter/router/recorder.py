@@ -1,0 +1,216 @@
+"""The recorder: from the redirect, which waits for nothing, to the store, which may be slow.
+
+Promise: `record` never waits and never fails. Clicks are made durable in groups, at most one commit interval after they
+came; while the store cannot take them they stay in memory, and only what does not fit there is dropped: the newest, and
+counted, with the times between which clicks are missing.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from linkrouter.clicks.click import Click, iso_utc
+from linkrouter.clicks.store import ClickStore
+from linkrouter.errors import StoreError, StoreFull
+from linkrouter.observe import Metrics, log
+
+__all__ = ["Loss", "Recorder", "RecorderLimits"]
+
+CLICK_BYTES = 600  # what a click without its agent takes in memory, roughly
+RETRY_S = (0.05, 1.0)  # first and longest wait after the store failed
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderLimits:
+    """How much may wait in memory, and how long."""
+
+    max_clicks: int = 50_000
+    max_bytes: int = 32 * 1024**2
+    commit_interval_s: float = 0.05
+    commit_max_clicks: int = 1000
+
+
+@dataclass(slots=True)
+class Loss:
+    """Clicks that were dropped for one reason between two times (microseconds since the epoch)."""
+
+    id: str
+    reason: str
+    count: int
+    since: int
+    until: int
+
+    def to_wire(self) -> dict[str, str | int]:
+        """Give the loss as the ingest API takes it."""
+        return {
+            "id": self.id,
+            "reason": self.reason,
+            "count": self.count,
+            "since": iso_utc(self.since),
+            "until": iso_utc(self.until),
+        }
+
+
+class Recorder:
+    """A bounded queue before a `ClickStore`. Run `run` as a task; `record` from anywhere on the same loop."""
+
+    def __init__(
+        self,
+        store: ClickStore,
+        limits: RecorderLimits,
+        metrics: Metrics,
+        mint_id: Callable[[int], str],
+        clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._metrics = metrics
+        self._mint_id = mint_id
+        self._clock_us = clock_us
+        self._queue: deque[Click] = deque()
+        self._bytes = 0
+        self._committing: list[Click] = []  # handed to the store, not yet known to be durable
+        self._wake = asyncio.Event()
+        self._full = asyncio.Event()  # a whole commit is waiting: do not wait for the interval
+        self._stopping = asyncio.Event()
+        self._failure: str | None = None  # why the store does not take clicks now
+        self._losses: dict[str, Loss] = {}
+        self._recorded = metrics.counter("linkrouter_recorded", ("click", "head", "prefetch"))
+        metrics.counter("linkrouter_dropped", ("queue_full", "store_full", "store_failed"))
+        metrics.gauge("linkrouter_queue_clicks", self._waiting)
+        metrics.gauge("linkrouter_queue_oldest_seconds", self._oldest_age_s)
+
+    @property
+    def accepting(self) -> bool:
+        """Whether the store took the last commit."""
+        return self._failure is None
+
+    def record(self, click: Click) -> None:
+        """Queue *click*, or drop and count it when memory's share is used up."""
+        size = CLICK_BYTES if click.user_agent is None else CLICK_BYTES + len(click.user_agent)
+        queue = self._queue
+        limits = self._limits
+        if self._bytes + size > limits.max_bytes or len(queue) + len(self._committing) >= limits.max_clicks:
+            self._drop(click)
+            return
+        self._bytes += size
+        queue.append(click)
+        waiting = len(queue)
+        if waiting == 1:
+            self._wake.set()
+        if waiting == limits.commit_max_clicks:
+            self._full.set()
+
+    def take_losses(self) -> list[Loss]:
+        """Hand over what was dropped since the last call; `give_back` it when the centre could not be told."""
+        taken = list(self._losses.values())
+        self._losses = {}
+        return taken
+
+    def give_back(self, losses: list[Loss]) -> None:
+        """Keep *losses* for the next time."""
+        for loss in losses:
+            # Under their own id: the centre may have stored them and lost the reply.
+            self._losses.setdefault(loss.id, loss)
+
+    async def run(self) -> None:
+        """Commit until `stop`, then commit what is left, and return."""
+        while True:
+            await self._wait_for_a_commit()
+            if not self._queue and not self._committing:
+                if self._stopping.is_set():
+                    return
+                continue
+            await self._commit()
+
+    def stop(self) -> None:
+        """Let `run` return once everything is durable."""
+        self._stopping.set()
+        self._wake.set()
+        self._full.set()
+
+    def abandon(self) -> None:
+        """Count as lost what is still in memory: the process ends and the store did not take it."""
+        for click in [*self._committing, *self._queue]:
+            self._drop(click)
+        self._committing, self._bytes = [], 0
+        self._queue.clear()
+
+    async def _wait_for_a_commit(self) -> None:
+        await self._wake.wait()
+        if not self._stopping.is_set() and len(self._queue) < self._limits.commit_max_clicks:
+            try:
+                async with asyncio.timeout(self._limits.commit_interval_s):
+                    await self._full.wait()
+            except TimeoutError:
+                pass
+        self._full.clear()
+
+    async def _commit(self) -> None:
+        """Make the oldest clicks durable, trying again for as long as it takes."""
+        queue = self._queue
+        count = min(len(queue), self._limits.commit_max_clicks)
+        self._committing = batch = [queue.popleft() for _ in range(count)]
+        delay_s = RETRY_S[0]
+        while not await self._append(batch):
+            await self._pause(delay_s)
+            delay_s = min(delay_s * 2, RETRY_S[1])
+        for click in batch:
+            self._recorded[click.kind] += 1
+            self._bytes -= CLICK_BYTES if click.user_agent is None else CLICK_BYTES + len(click.user_agent)
+        self._committing = []
+        if not queue and not self._stopping.is_set():
+            self._wake.clear()
+
+    async def _append(self, batch: list[Click]) -> bool:
+        try:
+            await self._store.append(batch)
+        except StoreFull:
+            self._fail("store_full")
+        except StoreError:
+            self._fail("store_failed")
+        except Exception as exc:
+            # A store of a third party may raise anything; no clicks are lost over it.
+            log("task.failed", task="append", exception=type(exc).__name__)
+            self._fail("store_failed")
+        else:
+            self._failure = None
+            return True
+        return False
+
+    def _fail(self, reason: str) -> None:
+        if self._failure != reason:
+            self._failure = reason
+            log("recorder.retry", reason=reason, waiting=self._waiting())
+
+    async def _pause(self, delay_s: float) -> None:
+        """Wait before the next try; a process that is being stopped has little time and waits the least."""
+        if self._stopping.is_set():
+            await asyncio.sleep(RETRY_S[0])
+            return
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    def _drop(self, click: Click) -> None:
+        reason = self._failure or "queue_full"
+        self._metrics.count("linkrouter_dropped", reason)
+        now_us = click.clicked_at
+        loss = self._losses.get(reason)
+        if loss is None:
+            self._losses[reason] = Loss(self._mint_id(self._clock_us()), reason, 1, now_us, now_us)
+            log("recorder.dropped", reason=reason)
+        else:
+            loss.count += 1
+            loss.since, loss.until = min(loss.since, now_us), max(loss.until, now_us)
+
+    def _waiting(self) -> int:
+        return len(self._queue) + len(self._committing)
+
+    def _oldest_age_s(self) -> float:
+        oldest = self._committing[0] if self._committing else self._queue[0] if self._queue else None
+        return 0.0 if oldest is None else max(0.0, (self._clock_us() - oldest.clicked_at) / 1e6)

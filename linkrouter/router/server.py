@@ -1,0 +1,319 @@
+"""The redirect service on aiohttp.
+
+Promise: a redirect is answered from memory, before its click is durable, and costs little more than
+parsing the request.
+
+aiohttp's parser stays in front of every request. When a connection is idle and the parser yields a plain GET or HEAD,
+the answer is written at once (the direct answer); everything else (bodies, upgrades, closing connections, HTTP/1.0, a
+client that does not read, a draining server) goes through aiohttp's own task, queue and timers. Both write what
+`_Desk.answer` gives, so they cannot differ.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_writer import HttpVersion11
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from linkrouter.clicks.click import Click
+from linkrouter.link.keyring import OpenedLink
+from linkrouter.observe import Metrics, log
+from linkrouter.router.answers import Answers
+from linkrouter.router.decide import Outcome, Peer, describe, find_link, is_trusted
+
+__all__ = ["RouterServer"]
+
+KEEPALIVE_S = 3600.0  # longer than any proxy keeps an idle connection, so that the proxy closes first
+MAX_LINE_BYTES = 8190
+MAX_HEADERS = 64
+SHUTDOWN_S = 3.0  # for requests in flight; they take microseconds
+
+_SILENT = logging.getLogger("linkrouter.silent")
+_SILENT.disabled = True
+
+
+class _Desk:
+    """Turns requests into bytes and clicks: what the two ways through the server share."""
+
+    def __init__(
+        self,
+        open_link: Callable[[str], OpenedLink],
+        record: Callable[[Click], None],
+        is_ready: Callable[[], bool],
+        metrics: Metrics,
+        mint_id: Callable[[int], str],
+        trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
+        respect_opt_out: bool,
+    ) -> None:
+        self.open_link = open_link
+        self.is_ready = is_ready
+        self.trusted_proxies = trusted_proxies
+        self.draining = False
+        self.answers = Answers()
+        self._record = record
+        self._mint_id = mint_id
+        self._respect_opt_out = respect_opt_out
+        self._outcomes = metrics.counter(
+            "linkrouter_requests",
+            [value for name, value in vars(Outcome).items() if name.isupper()],
+        )
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], peer: Peer, close: bool) -> bytes:
+        """Give the answer to one request and record its click."""
+        if method not in ("GET", "HEAD"):
+            return self._page(Outcome.METHOD_NOT_ALLOWED, method, close)
+        link = find_link(target, self.open_link)
+        if link is None:
+            return self._page(self._own_path(target), method, close)
+        now_us = time.time_ns() // 1000
+        click = describe(
+            link,
+            method,
+            headers,
+            peer,
+            now_us=now_us,
+            fresh_id=self._mint_id(now_us),
+            trusted_proxies=self.trusted_proxies,
+            respect_opt_out=self._respect_opt_out,
+        )
+        self._outcomes[Outcome.REDIRECT] += 1
+        self._record(click)
+        return self.answers.redirect(link.destination, close)
+
+    def failed(self, outcome: str, method: str) -> bytes:
+        """Give the page for a request that could not be answered; the connection closes after it."""
+        return self._page(outcome, method, True)
+
+    def _own_path(self, target: str) -> str:
+        if target == "/-/ready":
+            return Outcome.READY if self.is_ready() and not self.draining else Outcome.NOT_READY
+        return Outcome.ROBOTS if target == "/robots.txt" else Outcome.NOT_FOUND
+
+    def _page(self, outcome: str, method: str, close: bool) -> bytes:
+        self._outcomes[outcome] += 1
+        return self.answers.page(outcome, close=close, head=method == "HEAD")
+
+
+class _Written:
+    """An answer as aiohttp's request loop wants one: bytes that are written as they are."""
+
+    def __init__(self, content: bytes, keep_alive: bool) -> None:
+        self._content = content
+        self._protocol: RequestHandler | None = None
+        self.keep_alive = keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        self._protocol = request.protocol
+
+    async def write_eof(self) -> None:
+        protocol = self._protocol
+        if protocol is None or protocol.transport is None:
+            raise ConnectionResetError
+        protocol.transport.write(self._content)
+        await protocol._drain_helper()
+
+
+class _Outbox:
+    """Writes the direct answers of one turn of the loop in one go, when every ready connection has been read.
+
+    A write wakes the proxy at the other end. Written one by one between 10 µs of work, each finds it asleep again, and
+    waking it costs more than the request; written together, the first wakes it for all (measured: 42 µs to 25 µs).
+    Order holds: an ordinary answer on the same connection comes from a task that runs after this turn's `_send`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: list[tuple[asyncio.WriteTransport, bytes]] = []
+
+    def post(self, transport: asyncio.WriteTransport, content: bytes) -> None:
+        """Have *content* written to *transport* before anything that is scheduled from now on runs."""
+        if not self._waiting:
+            self._loop.call_soon(self._send)
+        self._waiting.append((transport, content))
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for transport, content in waiting:
+            if not transport.is_closing():
+                transport.write(content)
+
+
+class _Connection(RequestHandler):
+    """One connection: aiohttp's handler with the direct answer in front of its queue."""
+
+    __slots__ = ("_desk", "_direct", "_outbox", "_peer")
+
+    def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        super().__init__(manager, loop=loop, **options)
+        self._desk = manager.desk
+        self._direct = manager.direct_answers
+        self._outbox = manager.outbox
+        self._peer = Peer(None, False)
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        return self._peer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        name = transport.get_extra_info("peername")
+        ip = name[0] if isinstance(name, tuple) and name else None
+        self._peer = Peer(ip, is_trusted(ip, self._desk.trusted_proxies))
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        waiter = self._waiter
+        if waiter is None or not self._direct or self._messages or self._paused or waiter.done():
+            super().data_received(data)
+            return
+        self._waiter = None  # so that the base class queues what it parses and wakes nobody
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        if self._messages:
+            self._answer_directly()
+            if self._messages and not waiter.done():
+                waiter.set_result(None)
+
+    def _answer_directly(self) -> None:
+        """Answer what can be answered at once, in order; leave the rest in the queue."""
+        desk, messages, transport, parser = self._desk, self._messages, self.transport, self._parser
+        if transport is None or parser is None or desk.draining or self._buffer_paused:
+            return
+        answers = []
+        while messages and not self._paused:
+            message, payload = messages[0]
+            if (
+                isinstance(message, _ErrInfo)
+                or payload is not EMPTY_PAYLOAD
+                or message.should_close
+                or message.upgrade
+                or message.version != HttpVersion11
+            ):
+                break
+            try:
+                content = desk.answer(message.method, message.path, message.headers, self._peer, False)
+            except Exception:
+                break  # the ordinary way answers it, and says what went wrong
+            del messages[0]
+            parser.message_consumed()
+            answers.append(content)
+        if answers:
+            self._outbox.post(transport, answers[0] if len(answers) == 1 else b"".join(answers))
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> Any:
+        """Answer with a constant page; aiohttp's own quotes the request, in the page and in the log."""
+        outcome = Outcome.MALFORMED if status == 400 else Outcome.FAILED
+        if outcome == Outcome.FAILED and exc is not None:
+            log("task.failed", task="request", exception=type(exc).__name__)
+        return _Written(self._desk.failed(outcome, request.method), keep_alive=False)
+
+
+class _Server(web.Server):
+    """aiohttp's low-level server, making our connections."""
+
+    def __init__(self, desk: _Desk, direct_answers: bool) -> None:
+        super().__init__(self._handle)
+        self.desk = desk
+        self.direct_answers = direct_answers
+        self.outbox = _Outbox(self._loop)
+
+    def __call__(self) -> _Connection:
+        return _Connection(
+            self,
+            loop=self._loop,
+            access_log=None,  # nothing about a request is ever logged
+            logger=_SILENT,
+            keepalive_timeout=KEEPALIVE_S,
+            lingering_time=0,
+            auto_decompress=False,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+        )
+
+    async def _handle(self, request: web.BaseRequest) -> Any:
+        """Answer the ordinary way."""
+        message = request._message
+        has_body = request._payload is not EMPTY_PAYLOAD
+        close = message.should_close or message.version != HttpVersion11 or has_body or self.desk.draining
+        peer = request.protocol.peer  # type: ignore[attr-defined]
+        content = self.desk.answer(message.method, message.path, message.headers, peer, close)
+        return _Written(content, keep_alive=not close)
+
+
+class RouterServer:
+    """The traffic port. `record` is called with the click of every redirect, after the answer is decided.
+
+    *open_link* is a keyring's `open`; assign another to `open_link` to change keys under load.
+    """
+
+    def __init__(
+        self,
+        *,
+        open_link: Callable[[str], OpenedLink],
+        record: Callable[[Click], None],
+        is_ready: Callable[[], bool],
+        metrics: Metrics,
+        mint_id: Callable[[int], str],
+        trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
+        respect_opt_out: bool = True,
+        direct_answers: bool = True,
+    ) -> None:
+        self._desk = _Desk(open_link, record, is_ready, metrics, mint_id, trusted_proxies, respect_opt_out)
+        self._direct_answers = direct_answers
+        self._runner: web.ServerRunner | None = None
+        self._date_timer: asyncio.TimerHandle | None = None
+        self.port = 0
+
+    @property
+    def open_link(self) -> Callable[[str], OpenedLink]:
+        """What reads links."""
+        return self._desk.open_link
+
+    @open_link.setter
+    def open_link(self, open_link: Callable[[str], OpenedLink]) -> None:
+        self._desk.open_link = open_link
+
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> None:
+        """Listen on *host* and *port* (0 for a free one, then in `port`).
+
+        Raises:
+            OSError: the address is taken or is not this machine's.
+        """
+        self._runner = web.ServerRunner(_Server(self._desk, self._direct_answers), shutdown_timeout=SHUTDOWN_S)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, reuse_port=reuse_port, backlog=1024)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        self._keep_date()
+
+    def drain(self) -> None:
+        """Stop being ready and close every connection after its next answer, but go on answering."""
+        self._desk.draining = True
+
+    async def stop(self) -> None:
+        """Stop listening, let requests in flight finish, close."""
+        if self._date_timer is not None:
+            self._date_timer.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _keep_date(self) -> None:
+        now_s = time.time()
+        self._desk.answers.refresh(now_s)
+        self._date_timer = asyncio.get_running_loop().call_later(1.0 - now_s % 1.0 + 0.001, self._keep_date)

@@ -1,0 +1,28 @@
+"""What every test may ask for."""
+
+from pathlib import Path
+
+import pytest
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--faults", action="store_true", help="run the long fault injections too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--faults"):
+        return
+    skip = pytest.mark.skip(reason="long; 'make test-faults' runs it")
+    for item in items:
+        if "faults" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real mail and conformance data, where there is one."""
+    if not CORPUS.is_dir():
+        pytest.skip("the corpus of real mail is not beside this checkout")
+    return CORPUS
