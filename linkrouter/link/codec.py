@@ -100,9 +100,8 @@ def decode_base64url(text: str) -> bytes:
     return data
 
 
-def write_target(destination: str) -> str:
-    """Percent-encode the *rest* of a canonical destination (what follows `://`) into one path."""
-    rest = destination[destination.index("://") + 3 :]
+def write_target(rest: str) -> str:
+    """Percent-encode *rest*, what follows `://` in a canonical destination, into one path."""
     if _UNSAFE.search(rest) is not None:
         rest = _UNSAFE.sub(lambda match: _ESCAPE[match[0]], rest)
     if rest[-1] in "/." or "//" in rest or "/." in rest or "./" in rest:

@@ -132,20 +132,31 @@ class Keyring:
             KeyringError: no key may sign, or *key_id* is not in the ring or revoked.
             ValueError: *part*, *tenant* or *link_id* is out of its range.
         """
-        if link_id is None:
-            link_id = secrets.token_bytes(8)
-        elif not 1 <= len(link_id) <= 16:
-            raise ValueError(f"link id must be 1 to 16 bytes, not {len(link_id)}")
-        destination = canonical(url)
+        sign = self.signer(part=part, count_only=count_only, tenant=tenant, key_id=key_id)
+        return sign(canonical(url), secrets.token_bytes(8) if link_id is None else link_id)
+
+    def signer(
+        self, *, part: str = "html", count_only: bool = False, tenant: int = 0, key_id: int | None = None
+    ) -> Callable[[str, bytes], str]:
+        """Give what signs the links of one part: a function from a canonical destination and a link id to the path.
+
+        It is `sign` without what is the same for all of them. It raises as `sign` does, and so does this.
+        """
         meta_text, mac = self._signer(Meta(part, count_only, tenant, self._key_that_signs(key_id)))
-        scheme, _, rest = destination.partition("://")
-        target = write_target(destination)
-        if read_target(target) != rest:
-            raise BadDestination("round trip")  # cannot happen; if it ever does, the link is left alone
-        signed = f"{_PREFIX[scheme]}{target}/{meta_text}/{encode_base64url(link_id)}"
-        if len(signed) + 1 + TAG_CHARS > MAX_PATH_CHARS:
-            raise BadDestination("too long")
-        return f"{signed}/{mac.tag(signed.encode('ascii')).decode('ascii')}"
+
+        def sign(destination: str, link_id: bytes) -> str:
+            if not 1 <= len(link_id) <= 16:
+                raise ValueError(f"link id must be 1 to 16 bytes, not {len(link_id)}")
+            scheme, _, rest = destination.partition("://")
+            target = write_target(rest)
+            if target != rest and read_target(target) != rest:
+                raise BadDestination("round trip")  # cannot happen; if it ever does, the link is left alone
+            signed = f"{_PREFIX[scheme]}{target}/{meta_text}/{encode_base64url(link_id)}"
+            if len(signed) + 1 + TAG_CHARS > MAX_PATH_CHARS:
+                raise BadDestination("too long")
+            return f"{signed}/{mac.tag(signed.encode('ascii')).decode('ascii')}"
+
+        return sign
 
     def verify(self, path: str) -> Link:
         """Read the tracked link at *path*, the raw request target without its query string.

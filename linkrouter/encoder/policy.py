@@ -1,0 +1,146 @@
+"""Which links are tracked, and which are left alone and why.
+
+Promise: when in doubt, a link stays as it is. Every way a sender in this field can say "do not track this one" is
+understood, whichever service the mail was first written for.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from linkrouter.encoder.html import MAX_VISIBLE_CHARS, Seen, tag_attributes, visible_text
+from linkrouter.errors import BadDestination
+from linkrouter.link import canonical
+
+__all__ = ["Judgement", "Policy", "judge"]
+
+
+def _always(_: str) -> bool:
+    return True
+
+
+# Attribute of the tag, and which of its values (in lower case) opt out. From each sender's documentation or code.
+_OPT_OUTS: dict[str, Callable[[str], bool]] = {
+    "data-pm-no-track": _always,  # Postmark
+    "ses:no-track": _always,  # Amazon SES
+    "clicktracking": lambda value: value == "off",  # SendGrid
+    "disable-tracking": lambda value: value != "false",  # Mailgun
+    "mc:disable-tracking": _always,  # Mandrill
+    "mautic:disable-tracking": _always,
+    "data-msys-clicktrack": lambda value: value == "0",  # SparkPost
+    "autotrack": lambda value: value == "false",
+    "ecm:tracking": lambda value: value == "false",
+    "data-skip-click": lambda value: value != "false",  # ahoy
+    "data-no-track": _always,  # kannon
+    "class": lambda value: "mktnotrack" in value.split(),  # Marketo
+}
+_NO_TRACK_SCHEME = re.compile(r"https?\+notrack:", re.ASCII | re.IGNORECASE)  # Postal
+
+_HTTP = re.compile(r"[hH][tT][tT][pP][sS]?://")
+_HTTP_ALONE = re.compile(r"https?:", re.ASCII | re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# The placeholders of the usual template languages. `%…%` must not be two percent-encoded bytes.
+_MERGE_TAG = re.compile(r"\{\{|\}\}|\{%|%\}|<%|%>|\*\||\|\*|%%|\[\[|[$#]\{|%(?![0-9A-Fa-f]{2})[A-Za-z][A-Za-z0-9_.]*%")
+_MAY_HOLD_MERGE_TAG = re.compile(r"[{}<>\[|%]")
+_FOLDS = str.maketrans("", "", "\t\n\r")  # the URL standard drops them
+_VISIBLE_URL = re.compile(r"(?<![\w.])(?:https?://|www\.)\w", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an encoder was told about links; hosts and attributes in lower case."""
+
+    tracking_host: str = ""  # with its port, when it has one
+    excluded_domains: frozenset[str] = frozenset()  # with all their subdomains
+    opt_out_attribute: str | None = None
+    skip_visible_urls: bool = False
+    track_unsubscribe: bool = False
+
+
+class Judgement(NamedTuple):
+    """What is to become of a link: tracked when `reason` is None, and then `destination` is canonical."""
+
+    destination: str
+    reason: str | None
+    visible_url: bool
+
+
+def judge(policy: Policy, document: str, link: Seen) -> Judgement:
+    """Decide about one *link* of *document*."""
+    url = link.url
+    reason = link.reason or _opt_out(policy, document, link) or _not_an_address(url)
+    try:
+        # The destination of an opted-out link is wanted too: it is left alone in the other part as well.
+        destination = canonical(url) if reason in (None, "opted out") else ""
+    except BadDestination as exc:
+        return Judgement("", reason or exc.reason, visible_url=False)
+    if reason is not None:
+        return Judgement(destination, reason, visible_url=False)
+    host = destination.split("/", 3)[2]
+    visible = link.tag_end != link.end and _shows_url(document, link, host)
+    if visible and policy.skip_visible_urls:
+        reason = "visible URL"
+    return Judgement(destination, reason or _reason_against(policy, destination, host), visible)
+
+
+def _opt_out(policy: Policy, document: str, link: Seen) -> str | None:
+    if link.tag_end == link.end:  # plain text has no attributes
+        return None
+    tag = document[link.tag_start : link.tag_end].lower()
+    own = policy.opt_out_attribute
+    if "track" not in tag and "skip-click" not in tag and (own is None or own not in tag):
+        return None
+    for name, value in tag_attributes(tag):
+        if name == own or (name in _OPT_OUTS and _OPT_OUTS[name](value)):
+            return "opted out"
+    return None
+
+
+def _not_an_address(url: str) -> str | None:
+    if _MAY_HOLD_MERGE_TAG.search(url) and _MERGE_TAG.search(url):
+        return "merge tag"
+    if "\0" in url:
+        return "characters"
+    if _HTTP.match(url) or _HTTP.match(url.translate(_FOLDS)):
+        return None
+    if _NO_TRACK_SCHEME.match(url):
+        return "opted out"
+    if not url:
+        return "empty"
+    # `https:page` is relative wherever the mail is shown on a page of that scheme.
+    return "relative" if _HTTP_ALONE.match(url) or not _SCHEME.match(url) else "scheme"
+
+
+def _reason_against(policy: Policy, destination: str, host: str) -> str | None:
+    if host == policy.tracking_host:
+        return "already tracked"
+    if policy.excluded_domains and _is_excluded(policy, host):
+        return "excluded domain"
+    if not policy.track_unsubscribe and _lets_the_reader_choose(destination.lower()):
+        return "unsubscribe"
+    return None
+
+
+def _is_excluded(policy: Policy, host: str) -> bool:
+    labels = host.partition(":")[0].split(".")
+    return any(".".join(labels[first:]) in policy.excluded_domains for first in range(len(labels)))
+
+
+def _lets_the_reader_choose(url: str) -> bool:
+    # Written out: this runs for every link, and a regular expression takes ten times as long.
+    return "unsubscri" in url or "preference" in url or "opt-out" in url or "optout" in url or "opt_out" in url
+
+
+def _shows_url(document: str, link: Seen, host: str) -> bool:
+    """Whether the visible text of *link* is an address, or begins with its own host."""
+    bare = host.removeprefix("www.")
+    window = document[link.tag_end : link.tag_end + MAX_VISIBLE_CHARS].lower()
+    end = window.find("</a")
+    inner = window if end < 0 else window[:end]
+    if "://" not in inner and "www." not in inner and bare not in inner:
+        return False
+    text = visible_text(document, link).lower()
+    if text.startswith(bare):
+        return not text[len(bare) : len(bare) + 1].isalnum()
+    return _VISIBLE_URL.search(text) is not None
