@@ -1,0 +1,1 @@
+"""The pre-send checker: extract → classify → fetch → reputation → verdict → gate."""

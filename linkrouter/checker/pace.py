@@ -1,0 +1,60 @@
+"""How fast a check may ask: limits per host and over all, and a not-before clock per host.
+
+Promise: no host gets more than its share of requests at a time, and none before the time that its `Retry-After` named,
+however many other answers of it were good meanwhile.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+__all__ = ["MAX_HOLD_S", "Pace"]
+
+PER_HOST = 10
+OVERALL = 100
+MAX_HOLD_S = 3600.0  # a host may not keep every later check away for a year
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Pace:
+    """Shared by every check of a process. `not_before` maps a host to seconds since the epoch."""
+
+    def __init__(
+        self,
+        *,
+        per_host: int = PER_HOST,
+        overall: int = OVERALL,
+        clock: Clock = time.time,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.not_before: dict[str, float] = {}
+        self._per_host = per_host
+        self._overall = asyncio.Semaphore(overall)
+        self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._clock = clock
+        self._sleep = sleep
+
+    def hold(self, host: str, seconds: float) -> None:
+        """Let nobody ask *host* for *seconds*; a longer hold stays."""
+        until = self._clock() + min(seconds, MAX_HOLD_S)
+        self.not_before[host] = max(until, self.not_before.get(host, 0.0))
+
+    def wait_s(self, host: str) -> float:
+        """Give how long *host* may not be asked yet, 0 when it may."""
+        return max(0.0, self.not_before.get(host, 0.0) - self._clock())
+
+    @asynccontextmanager
+    async def turn(self, host: str) -> AsyncIterator[None]:
+        """Wait until *host* may be asked, and count as one of its requests meanwhile."""
+        semaphore = self._hosts.get(host)
+        if semaphore is None:
+            semaphore = self._hosts[host] = asyncio.Semaphore(self._per_host)
+        async with semaphore:
+            while wait := self.wait_s(host):
+                await self._sleep(wait)
+            async with self._overall:
+                yield

@@ -1,0 +1,203 @@
+"""What a check says of a link, as values.
+
+Promise: every link gets one of six verdicts and a reason out of one table; the table says how long the verdict holds,
+and what an author can do. Nothing here touches a network or a disk, and no repr shows a URL.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+__all__ = [
+    "REASONS",
+    "VERDICTS",
+    "Fetched",
+    "Hop",
+    "LinkReport",
+    "LinkState",
+    "Opinion",
+    "OpinionState",
+    "Place",
+    "Reason",
+    "as_json",
+]
+
+VERDICTS = ("fine", "broken", "unverifiable", "flagged", "malformed", "skipped")
+
+
+class Reason(NamedTuple):
+    """Why a verdict was given, how long it lasts, and what can be done.
+
+    `lasts` is "long", "short", "moment" (good enough to send now, never taken from the cache) or "not" (nothing was
+    learnt, so the link stays pending and holds the mail).
+    """
+
+    verdict: str
+    lasts: str
+    advice: str
+
+
+_FIX = "Correct the link, or take it out."
+_LOOK = "Open it in a browser before you send."
+_AGAIN = "Check again in a few minutes."
+_OWNER = "Tell whoever runs the site; until then recipients get a browser warning."
+
+REASONS: dict[str, Reason] = {
+    "answers": Reason("fine", "long", ""),
+    "syntax only": Reason("fine", "long", "Mail addresses and telephone numbers are only read, never tried."),
+    # The server said so.
+    "not found": Reason("broken", "short", _FIX),
+    "gone": Reason("broken", "short", _FIX),
+    "refused by the server": Reason("broken", "short", _FIX),
+    "server error": Reason("broken", "moment", _AGAIN),
+    "not HTTP": Reason("broken", "short", _FIX),
+    # It was never reached.
+    "host does not exist": Reason("broken", "short", "Look for a typing error in the host name."),
+    "connection refused": Reason("broken", "short", _FIX),
+    "connection reset": Reason("broken", "moment", _AGAIN),
+    "address not public": Reason("broken", "short", "Recipients cannot reach this address; use a public one."),
+    "certificate expired": Reason("broken", "short", _OWNER),
+    "certificate not valid yet": Reason("broken", "short", _OWNER),
+    "certificate for another host": Reason("broken", "short", _OWNER),
+    "certificate self-signed": Reason("broken", "short", _OWNER),
+    "certificate issuer unknown": Reason("broken", "short", _OWNER),
+    "certificate invalid": Reason("broken", "short", _OWNER),
+    "TLS failed": Reason("broken", "short", _OWNER),
+    # It led nowhere.
+    "too many redirects": Reason("broken", "short", _FIX),
+    "redirects in a circle": Reason("broken", "short", _FIX),
+    "redirects nowhere": Reason("broken", "short", _FIX),
+    "redirects to a malformed URL": Reason("broken", "short", _FIX),
+    "not a genuine tracked link": Reason("broken", "short", "Link to the page itself instead."),
+    # A person has to look.
+    "bot wall": Reason("unverifiable", "long", _LOOK),
+    "refuses robots": Reason("unverifiable", "long", _LOOK),
+    "forbidden": Reason("unverifiable", "long", _LOOK),
+    "needs a login": Reason("unverifiable", "long", "Make sure that recipients can log in there."),
+    "needs a payment": Reason("unverifiable", "long", _LOOK),
+    "needs cookies": Reason("unverifiable", "long", _LOOK),
+    "blocked for legal reasons": Reason("unverifiable", "long", _LOOK),
+    "port not checked": Reason("unverifiable", "long", _LOOK),
+    "leaves the web": Reason("unverifiable", "long", "It opens another program; try it on a telephone and a computer."),
+    "listed for review": Reason("unverifiable", "long", "A reputation list names this site; see which, and decide."),
+    # Nothing could be learnt now.
+    "timed out": Reason("unverifiable", "moment", _AGAIN),
+    "name lookup failed": Reason("unverifiable", "moment", _AGAIN),
+    "network unreachable": Reason("unverifiable", "moment", _AGAIN),
+    "rate limited": Reason("unverifiable", "moment", _AGAIN),
+    "busy": Reason("unverifiable", "moment", _AGAIN),
+    "not reached in time": Reason("unverifiable", "not", _AGAIN),
+    "check failed": Reason("unverifiable", "not", _AGAIN),
+    "listed": Reason("flagged", "long", "Take the link out: mail with it is blocked or marked as dangerous."),
+    "malformed": Reason("malformed", "long", _FIX),
+    "merge tag": Reason("skipped", "long", "Check the mail again when the tag is filled in."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a link stands in the mail; `line` counts from 1 in the decoded part, `position` from 0 among its links."""
+
+    part: str
+    position: int
+    line: int
+    text: str = field(repr=False)
+
+
+class Hop(NamedTuple):
+    """One request and its answer. `status` is None when there was none; `note` is one word on anything else."""
+
+    url: str
+    method: str
+    status: int | None
+    note: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Hop {self.method} {self.status}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """How fetching a link ended: one of `REASONS`, and the requests that led there, oldest first."""
+
+    reason: str
+    detail: str = ""  # the signature, the certificate's fault, the entry of the table: never anything of the URL
+    hops: tuple[Hop, ...] = field(default=(), repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict that the reason stands for."""
+        return REASONS[self.reason].verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one reputation source says of one host or URL: "clean", "listed" or "unknown".
+
+    `lists` are the lists that name it with what each means; `blocks` is whether one of them is reason enough not to
+    send. `holds_s` is how long the source lets the answer be used, None when it does not say.
+    """
+
+    answer: str
+    lists: tuple[str, ...] = ()
+    blocks: bool = False
+    why: str = ""  # of an unknown: what went wrong
+    holds_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """What is known of a link; `fetched` is None while it is pending. Times are seconds since the epoch."""
+
+    fetched: Fetched | None
+    checked_at: float
+    reuse_until: float
+    holds_until: float
+    streak: int  # fine so many times in a row
+
+
+class OpinionState(NamedTuple):
+    """What a source said, and until when it is believed."""
+
+    opinion: Opinion
+    holds_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReport:
+    """All that a check says of one link."""
+
+    url: str = field(repr=False)
+    verdict: str
+    reason: str
+    detail: str = ""
+    places: tuple[Place, ...] = field(default=(), repr=False)
+    hops: tuple[Hop, ...] = field(default=(), repr=False)
+    opinions: tuple[tuple[str, str, Opinion], ...] = field(default=(), repr=False)  # source, subject, opinion
+    cached: bool = False
+
+    @property
+    def advice(self) -> str:
+        """What the author can do about it; empty when there is nothing to do."""
+        return REASONS[self.reason].advice if self.reason in REASONS else _FIX
+
+
+def as_json(report: LinkReport) -> dict[str, Any]:
+    """Give *report* as `check --json` and the API write it."""
+    last = report.hops[-1] if report.hops else None
+    return {
+        "url": report.url,
+        "verdict": report.verdict,
+        "reason": report.reason,
+        "detail": report.detail,
+        "advice": report.advice,
+        "method": last.method if last else None,
+        "status": last.status if last else None,
+        "final_url": last.url if last else None,
+        "places": [{"part": p.part, "position": p.position, "line": p.line, "text": p.text} for p in report.places],
+        "hops": [{"url": h.url, "method": h.method, "status": h.status, "note": h.note} for h in report.hops],
+        "reputation": [
+            {"source": source, "subject": subject, "answer": o.answer, "lists": list(o.lists), "why": o.why}
+            for source, subject, o in report.opinions
+        ],
+        "cached": report.cached,
+    }
