@@ -21,6 +21,7 @@ __all__ = ["EVENTS", "METRICS", "Metrics", "log", "quiet_exception_handler", "st
 EVENTS: dict[str, int] = {
     "central.started": logging.INFO,
     "central.stopped": logging.INFO,
+    "central.store_failed": logging.ERROR,  # a request was answered 503
     "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay
     "keyring.loaded": logging.INFO,
     "recorder.dropped": logging.ERROR,
@@ -37,6 +38,8 @@ EVENTS: dict[str, int] = {
     "sync.retry": logging.WARNING,
     "sync.set_aside": logging.ERROR,
     "task.failed": logging.ERROR,
+    "tokens.kept": logging.ERROR,  # a reload failed; the old tokens stay
+    "tokens.loaded": logging.INFO,
     "worker.died": logging.ERROR,
     "worker.started": logging.INFO,
 }

@@ -50,15 +50,16 @@ class Backlog:
             self._quarantine()
 
     def _is_whole(self) -> bool:
-        """Tell whether the database looks like one, or was never begun."""
+        """Tell whether the database looks like one of ours, or was never begun."""
         try:
             with open(self._owned.database, "rb") as file:
                 start = file.read(len(SQLITE_MAGIC))
         except FileNotFoundError:
             return not self._owned.log.exists() or self._is_done_with()
-        return start == SQLITE_MAGIC or self._is_done_with()
+        return (start == SQLITE_MAGIC and len(self._seqs) > 0) or self._is_done_with()
 
     def _is_done_with(self) -> bool:
+        """Tell whether its owner noted that there is nothing left in it, and the files agree."""
         note = self._owned.note
         return self._owned.has_note and note.acked == note.committed and not self._seqs
 

@@ -13,7 +13,7 @@ from linkrouter.errors import SettingsError, StoreFull
 
 __all__ = ["MemoryStore", "open_memory"]
 
-MAX_BYTES = 64 * 1024**2  # whatever the limits say: they are meant for a disk
+MAX_BYTES = 1024**3  # whatever the limits say: they are meant for a disk
 RECORD_OVERHEAD_BYTES = 80  # of a bytes object, a tuple and their places
 
 

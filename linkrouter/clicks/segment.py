@@ -95,7 +95,7 @@ class Segment:
             sqlite3.Error: the file cannot be read.
             DamagedFrame: a row is missing, or not what was written.
         """
-        rows = await self._connection.execute_fetchall(SELECT, (self._owned.note.acked, max_clicks))
+        rows = list(await self._connection.execute_fetchall(SELECT, (self._owned.note.acked, max_clicks)))
         records = tuple([read_frame(seq, framed) for seq, framed in rows])
         last = self._owned.note.acked + min(max_clicks, self.pending)
         if not rows or rows[-1][0] != last or len(rows) != last - self._owned.note.acked:

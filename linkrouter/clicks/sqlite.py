@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -26,14 +27,20 @@ from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
 from linkrouter.errors import SettingsError, StoreError, StoreFull
 from linkrouter.observe import log
 
-__all__ = ["SqliteStore", "open_sqlite", "spool_status"]
+__all__ = ["Pace", "SqliteStore", "open_sqlite", "spool_status"]
 
-SEGMENT_BYTES = 16 * 1024**2
-SEGMENT_AGE_S = 600.0
-LIVE_INTERVAL_S = 1.0  # a trickle of live clicks is served this often while there is a backlog
-LOOK_INTERVAL_S = 2.0  # how often the directory is searched for segments without an owner
-MEASURE_INTERVAL_S = 1.0  # how often the disk is measured, and the active segment looked for
 SCHEME = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a store does what it does."""
+
+    segment_bytes: int = 16 * 1024**2  # a segment this large is left to the backlog,
+    segment_age_s: float = 600.0  # or this old
+    live_interval_s: float = 1.0  # a trickle of live clicks is served this often while there is a backlog
+    search_interval_s: float = 2.0  # how often the directory is searched for segments without an owner
+    measure_interval_s: float = 1.0  # how often the disk is measured, and the active segment looked for
 
 
 class _Token(NamedTuple):
@@ -67,9 +74,10 @@ def _directory(url: str) -> Path:
 class SqliteStore:
     """A `ClickStore` on a directory of segments."""
 
-    def __init__(self, directory: Path, limits: StoreLimits) -> None:
+    def __init__(self, directory: Path, limits: StoreLimits, pace: Pace | None = None) -> None:
         self._directory = directory
         self._limits = limits
+        self._pace = pace or Pace()
         self._lock = asyncio.Lock()  # over the active segment and over what is acknowledged
         self._active: Segment | None = None
         self._backlog: Backlog | None = None
@@ -129,7 +137,7 @@ class SqliteStore:
 
     async def _write(self, records: Sequence[bytes], clicked_at: int) -> None:
         active = self._active
-        if active is None or active.bytes >= SEGMENT_BYTES or time.monotonic() - active.made_at >= SEGMENT_AGE_S:
+        if active is None or self._is_due(active):
             active = await self._roll()
         before = active.bytes
         try:
@@ -140,6 +148,10 @@ class SqliteStore:
             await active.close(is_suspect=True)
             raise
         self._room_bytes -= active.bytes - before
+
+    def _is_due(self, segment: Segment) -> bool:
+        age_s = time.monotonic() - segment.made_at
+        return segment.bytes >= self._pace.segment_bytes or (segment.bytes > 0 and age_s >= self._pace.segment_age_s)
 
     async def _roll(self) -> Segment:
         """Start a fresh segment and leave the old one to the backlog."""
@@ -161,7 +173,7 @@ class SqliteStore:
         """See how much room is left, and whether the active segment is still where it was made."""
         if time.monotonic() < self._measure_at:
             return
-        self._measure_at = time.monotonic() + MEASURE_INTERVAL_S
+        self._measure_at = time.monotonic() + self._pace.measure_interval_s
         if self._active is not None and not await self._active.is_in_place():
             await self._rescue(self._active)
         self._room_bytes = await asyncio.to_thread(self._room)
@@ -205,7 +217,7 @@ class SqliteStore:
     async def take(self, max_clicks: int) -> Batch | None:
         """Hand out live clicks before the backlog, but let a backlog drain between trickles of live ones."""
         is_trickle = self._active is None or self._active.pending < max_clicks
-        if is_trickle and time.monotonic() - self._live_at < LIVE_INTERVAL_S:
+        if is_trickle and time.monotonic() - self._live_at < self._pace.live_interval_s:
             return await self._take_backlog(max_clicks) or await self._take_live(max_clicks)
         return await self._take_live(max_clicks) or await self._take_backlog(max_clicks)
 
@@ -240,7 +252,7 @@ class SqliteStore:
             self._backlog = await asyncio.shield(search)
         finally:
             self._search = None if search.done() else search
-        self._search_at = 0.0 if self._backlog else time.monotonic() + LOOK_INTERVAL_S
+        self._search_at = 0.0 if self._backlog else time.monotonic() + self._pace.search_interval_s
 
     async def ack(self, batch: Batch) -> None:
         """Forget the clicks of *batch*. A backlog segment that is wholly acknowledged is unlinked."""
@@ -248,6 +260,8 @@ class SqliteStore:
         name, seq = batch.token
         oldest_at = clicked_at(batch.records[-1])
         async with self._lock:
+            if self._room_bytes <= 0:
+                self._measure_at = 0.0  # there may be room now
             if self._active is not None and self._active.name == name:
                 await self._active.ack(seq, oldest_at)
             elif self._backlog is not None and self._backlog.name == name:
@@ -260,7 +274,6 @@ class SqliteStore:
         if not len(backlog):
             backlog.finish()
             self._backlog = None
-            self._measure_at = 0.0
 
     async def set_aside(self, records: Sequence[bytes], reason: str) -> None:
         """Write *records* with *reason* to `set-aside.jsonl` in the directory.

@@ -1,0 +1,324 @@
+"""Segments: whose they are, when they roll, and what becomes of them."""
+
+import asyncio
+import contextlib
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from linkrouter.clicks import StoreLimits
+from linkrouter.clicks.claim import claim, segment_names
+from linkrouter.clicks.click import click_json
+from linkrouter.clicks.sqlite import Pace, SqliteStore, spool_status
+from linkrouter.errors import StoreError
+
+LIMITS = StoreLimits(reserve_bytes=0)
+
+# Appends clicks in commits of ten until it is killed, and says how many are durable after each.
+WRITER = """
+import asyncio, sys
+from linkrouter.clicks import Click, open_store
+async def main():
+    store = open_store(sys.argv[1])
+    await store.open()
+    done = 0
+    while True:
+        clicks = [Click(f"id-{n:06d}", "-----w", 0, "html", n, None, None, "click") for n in range(done, done + 10)]
+        await store.append(clicks)
+        done += 10
+        print(done, flush=True)
+asyncio.run(main())
+"""
+
+
+def records_of(clicks) -> list[bytes]:
+    return [click_json(click).encode("ascii") for click in clicks]
+
+
+@contextlib.asynccontextmanager
+async def opened(directory, **pace):
+    store = SqliteStore(directory, LIMITS, Pace(**pace))
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def drain(store, max_clicks=1000):
+    taken = []
+    while batch := await store.take(max_clicks):
+        taken += batch.records
+        await store.ack(batch)
+    return taken
+
+
+def kill_a_writer(directory, commits):
+    """Run a process that appends, kill it after *commits*, and give how many clicks it was told are durable."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, f"sqlite:///{directory}"], stdout=subprocess.PIPE, text=True
+    )
+    with writer:
+        done = 0
+        for _ in range(commits):
+            done = int(writer.stdout.readline())
+        writer.kill()
+        for line in writer.stdout:
+            done = int(line)
+    return done
+
+
+async def test_what_was_appended_is_there_after_closing_and_opening(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(10))
+
+    async with opened(tmp_path) as store:
+        assert await drain(store) == records_of(make_clicks(10))
+
+
+async def test_acknowledgements_outlive_the_process(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(10))
+        await store.ack(await store.take(4))
+
+    async with opened(tmp_path) as store:
+        assert await drain(store) == records_of(make_clicks(10))[4:]
+
+
+async def test_a_closed_store_leaves_nothing_of_what_was_acknowledged(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(10))
+        await drain(store)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("commits", [1, 7, 150])
+async def test_a_killed_process_loses_nothing_it_was_told_is_durable(tmp_path, commits):
+    done = kill_a_writer(tmp_path, commits)
+
+    async with opened(tmp_path) as store:
+        status = await store.status()
+        taken = await drain(store)
+
+    assert status.pending >= done - 10  # the note is written right behind the commit
+    assert len(taken) == len(set(taken)) >= done
+    assert (status.quarantined, status.lost) == (0, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_two_stores_in_one_directory_keep_out_of_each_others_way(tmp_path, make_clicks):
+    async with opened(tmp_path) as blue, opened(tmp_path) as green:
+        await blue.append(make_clicks(10))
+        await green.append(make_clicks(10, first=10))
+
+        assert await drain(blue) == records_of(make_clicks(10))
+        assert await drain(green) == records_of(make_clicks(10, first=10))
+
+
+async def test_a_living_process_takes_over_what_another_left(tmp_path, make_clicks):
+    async with opened(tmp_path, search_interval_s=0.0) as green:
+        assert await drain(green) == []
+        async with opened(tmp_path) as blue:
+            await blue.append(make_clicks(10))
+
+        assert await drain(green) == records_of(make_clicks(10))
+
+
+async def test_several_processes_share_a_backlog_without_handing_a_click_out_twice(tmp_path, make_clicks):
+    for part in range(6):
+        async with opened(tmp_path) as store:
+            await store.append(make_clicks(50, first=part * 50))
+    async with opened(tmp_path) as blue, opened(tmp_path) as green:
+        taken = []
+        for _ in range(30):
+            for store in (blue, green):
+                if batch := await store.take(10):
+                    taken += batch.records
+                    await store.ack(batch)
+
+    assert sorted(taken) == records_of(make_clicks(300))
+
+
+async def test_a_full_segment_is_left_to_the_backlog_and_unlinked_when_acknowledged(tmp_path, make_clicks):
+    async with opened(tmp_path, segment_bytes=20_000) as store:
+        for part in range(10):
+            await store.append(make_clicks(100, first=part * 100))
+        segments = len(segment_names(tmp_path))
+
+        taken = await drain(store)
+
+        assert segments >= 5
+        assert sorted(taken) == records_of(make_clicks(1000))
+        assert len(segment_names(tmp_path)) == 1
+
+
+async def test_an_old_segment_is_left_to_the_backlog(tmp_path, make_clicks):
+    async with opened(tmp_path, segment_age_s=0.0) as store:
+        await store.append(make_clicks(10))
+        await store.append(make_clicks(10, first=10))
+
+        assert sorted(await drain(store)) == records_of(make_clicks(20))
+
+
+async def test_the_freshest_clicks_go_before_the_backlog_and_the_newest_segment_first(tmp_path, make_clicks):
+    for part in (1, 2):
+        async with opened(tmp_path) as store:
+            await store.append(make_clicks(10, first=part * 100))
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(10, first=300))
+
+        taken = await drain(store)
+
+    assert taken == records_of(make_clicks(10, 300) + make_clicks(10, 200) + make_clicks(10, 100))
+
+
+async def test_a_trickle_of_live_clicks_does_not_hold_up_the_backlog(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(100))
+    async with opened(tmp_path) as store:
+        taken = []
+        for number in range(12):
+            await store.append(make_clicks(1, first=1000 + number))
+            batch = await store.take(10)
+            taken += batch.records
+            await store.ack(batch)
+
+    assert taken[:1] == records_of(make_clicks(1, first=1000))
+    assert set(records_of(make_clicks(100))) <= set(taken)
+
+
+async def test_full_batches_of_live_clicks_do_hold_up_the_backlog(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(100))
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(30, first=1000))
+        taken = []
+        for _ in range(3):
+            batch = await store.take(10)
+            taken += batch.records
+            await store.ack(batch)
+
+    assert taken == records_of(make_clicks(30, first=1000))
+
+
+async def test_an_acknowledgement_is_kept_when_the_segment_rolled_in_between(tmp_path, make_clicks):
+    async with opened(tmp_path, segment_bytes=1) as store:
+        await store.append(make_clicks(10))
+        batch = await store.take(4)
+        await store.append(make_clicks(1, first=10))
+
+        await store.ack(batch)
+
+        assert sorted(await drain(store)) == records_of(make_clicks(7, first=4))
+
+
+async def test_a_cancelled_append_leaves_a_store_that_goes_on(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(10))
+        appending = asyncio.create_task(store.append(make_clicks(500, first=100)))
+        while not store._lock.locked():
+            await asyncio.sleep(0)
+        appending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await appending
+
+        await store.append(make_clicks(10, first=10))
+        taken = await drain(store)
+
+    assert set(records_of(make_clicks(20))) <= set(taken)
+
+
+async def test_files_are_for_their_owner_alone(tmp_path, make_clicks):
+    async with opened(tmp_path / "spool") as store:
+        await store.append(make_clicks(10))
+        await store.set_aside(records_of(make_clicks(1)), "refused")
+
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "spool").iterdir()}
+
+        assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o700
+        assert modes == {0o600}
+
+
+async def test_a_removed_directory_is_made_again_with_what_was_in_it(tmp_path, make_clicks):
+    directory = tmp_path / "spool"
+    async with opened(directory, measure_interval_s=0.0) as store:
+        await store.append(make_clicks(10))
+        for path in directory.iterdir():
+            path.unlink()
+        directory.rmdir()
+
+        await store.append(make_clicks(10, first=10))
+
+    async with opened(directory) as store:
+        assert sorted(await drain(store)) == records_of(make_clicks(20))
+
+
+async def test_a_directory_that_cannot_be_made_again_is_an_error_until_it_can(tmp_path, make_clicks):
+    directory = tmp_path / "spool"
+    async with opened(directory, measure_interval_s=0.0) as store:
+        await store.append(make_clicks(10))
+        for path in directory.iterdir():
+            path.unlink()
+        directory.rmdir()
+        directory.write_text("in the way")
+        with pytest.raises(StoreError, match="removed"):
+            await store.append(make_clicks(10, first=10))
+        directory.unlink()
+
+        await store.append(make_clicks(10, first=10))
+
+        assert sorted(await drain(store)) == records_of(make_clicks(20))
+
+
+async def test_a_place_that_cannot_be_a_directory_is_named_with_the_cure(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError, match=r"CLICK_STORE: directory .* cannot be written \(.*\); make it writable"):
+        async with opened(tmp_path / "file" / "spool"):
+            pass
+
+
+async def test_set_aside_clicks_stay_readable_for_a_person(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.set_aside(records_of(make_clicks(1)), "refused")
+        await store.set_aside(records_of(make_clicks(1, first=1)), "refused")
+
+    lines = (tmp_path / "set-aside.jsonl").read_bytes().splitlines()
+    assert lines == [b'{"reason":"refused","click":%b}' % record for record in records_of(make_clicks(2))]
+
+
+async def test_status_from_outside_sees_a_running_router_and_changes_nothing(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(10))
+        await store.ack(await store.take(4))
+        before = sorted(path.name for path in tmp_path.iterdir())
+
+        seen = spool_status(f"sqlite:///{tmp_path}")
+
+        assert seen == await store.status()
+        assert (seen.pending, seen.quarantined, seen.lost) == (6, 0, {})
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_status_of_a_directory_that_does_not_exist_is_empty(tmp_path):
+    assert spool_status(f"sqlite:///{tmp_path}/none").pending == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_claim_on_a_lock_file_that_was_just_unlinked_is_none(tmp_path):
+    name = "0" * 16 + "-" + "0" * 8
+    first = claim(tmp_path, name)
+    late = os.open(first.lock, os.O_RDWR)
+    os.rename(first.lock, tmp_path / "elsewhere")
+
+    second = claim(tmp_path, name)
+
+    assert second is not None
+    assert not first.is_in_place()
+    os.close(late)
+    first.release()
+    second.release()
