@@ -62,7 +62,7 @@ class Sync:
             "Content-Type": "application/json",
             "Content-Encoding": "gzip",
             "Accept": "application/json",
-            "Accept-Encoding": "identity",  # an answer is not unpacked, so it cannot be a bomb
+            "Accept-Encoding": "identity",  # what is not unpacked cannot be a bomb
         }
         self._router_id = router_id
         self._metrics = metrics
@@ -212,9 +212,11 @@ class Sync:
 
 
 async def _read_bounded(reply: httpx.Response) -> bytes:
-    """Read an answer, or as much of it as any answer of a centre can have."""
+    """Read an answer, or as much of it as any answer of a centre can have; nothing of one that must be unpacked."""
     said = b""
-    async for chunk in reply.aiter_raw():
+    if reply.headers.get("Content-Encoding", "identity") != "identity":
+        return said
+    async for chunk in reply.aiter_bytes():
         said += chunk
         if len(said) > MAX_ANSWER_BYTES:
             break
