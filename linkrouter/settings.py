@@ -19,6 +19,7 @@ from linkrouter.errors import SettingsError
 __all__ = [
     "Address",
     "CentralSettings",
+    "CheckSettings",
     "RouterSettings",
     "credentials_directory",
     "read_secret",
@@ -94,6 +95,25 @@ def _word(text: str) -> str:
     return text
 
 
+def _reputations(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not set(names) <= {"surbl", "dbl", "webrisk"}:
+        raise ValueError("must be surbl, dbl or webrisk, or several separated by commas")
+    return names
+
+
+def _zone(text: str) -> str:
+    if not re.fullmatch(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.){0,20}[A-Za-z0-9_-]{1,63}", text):
+        raise ValueError("must be a DNS zone such as multi.surbl.org")
+    return text.lower()
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(?:\.[0-9]{1,3})?", text) or not 0.1 <= float(text) <= 3600:
+        raise ValueError("must be a number of seconds from 0.1 to 3600")
+    return float(text)
+
+
 def _http_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s@/]+(?:/[^\s?#]*)?", text):
         raise ValueError("must be an http(s) URL without credentials, query or fragment")
@@ -145,7 +165,34 @@ class CentralSettings:
     api_token_file: Path = _setting("File with the senders' tokens, one a line.", Path)
 
 
-Settings = TypeVar("Settings", RouterSettings, CentralSettings)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """What the pre-send check can be told."""
+
+    allow_network: tuple[Network, ...] = _setting(
+        "Networks that may be connected to, on any port, besides the public ones.", _networks, ()
+    )
+    reputation: tuple[str, ...] = _setting(
+        "Lists that are asked about every link: surbl, dbl, webrisk.", _reputations, ()
+    )
+    dns_server: Address | None = _setting(
+        "The name server for surbl and dbl; the machine's own by default.", _address, None
+    )
+    surbl_zone: str = _setting("The zone of SURBL.", _zone, "multi.surbl.org")
+    dbl_zone: str = _setting(
+        "The zone of the Spamhaus DBL; with a key it is KEY.dbl.dq.spamhaus.net.", _zone, "dbl.spamhaus.org"
+    )
+    webrisk_url: str = _setting("Where Web Risk answers.", _http_url, "https://webrisk.googleapis.com")
+    webrisk_key_file: Path | None = _setting("File with the API key for Web Risk.", Path, None)
+    timeout: float = _setting("Seconds for the requests of one link.", _seconds, 8.0)
+    total_timeout: float = _setting("Seconds for the whole check.", _seconds, 20.0)
+    cache: Path | None = _setting("SQLite file that keeps verdicts; without it each check begins anew.", Path, None)
+    lying_hosts: Path | None = _setting("File with more sites that lie to robots.", Path, None)
+    base_url: str = _setting("Your own tracked links, which are read and not requested.", _http_url, "")
+    keys: Path | None = _setting("Keyring file, to read your own tracked links.", Path, None)
+
+
+Settings = TypeVar("Settings", RouterSettings, CentralSettings, CheckSettings)
 
 
 def read_settings(
@@ -201,7 +248,7 @@ def _read_config(cls: type[Any], path: Path) -> dict[str, str]:
     return {name: str(value) for name, value in document.items()}
 
 
-def read_secret(path: Path, setting: str) -> tuple[str, ...]:
+def read_secret(path: Path, setting: str, min_chars: int = MIN_TOKEN_CHARS) -> tuple[str, ...]:
     """Read the tokens in *path*, one a line; *setting* is who asks, for the error.
 
     Raises:
@@ -214,8 +261,8 @@ def read_secret(path: Path, setting: str) -> tuple[str, ...]:
         raise SettingsError(f"{setting}: {str(path)!r} cannot be read; it must hold one token a line") from None
     if mode & 0o007:
         raise SettingsError(f"{setting}: {str(path)!r} can be read by everybody; run 'chmod 600 {path}'")
-    if not lines or any(len(line) < MIN_TOKEN_CHARS for line in lines):
-        raise SettingsError(f"{setting}: {str(path)!r} must hold tokens of {MIN_TOKEN_CHARS} characters or more")
+    if not lines or any(len(line) < min_chars for line in lines):
+        raise SettingsError(f"{setting}: {str(path)!r} must hold tokens of {min_chars} characters or more")
     return tuple(lines)
 
 

@@ -1,9 +1,10 @@
 """What is to be checked in a mail: every link, once, with its places.
 
 Promise: the encoder's own eyes. What the encoder would track or leave alone is found here, and nothing else; whatever
-cannot be checked says why.
+cannot be checked says why, a part that cannot be read included.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -12,12 +13,20 @@ import ada_url
 from linkrouter.checker.rules import find_malformed
 from linkrouter.checker.verdict import Place
 from linkrouter.encoder import FoundLink, find_links
+from linkrouter.encoder.message import read_mail
+from linkrouter.encoder.parts import read_document, read_parts
 from linkrouter.errors import BadDestination
 from linkrouter.link import canonical
 
 __all__ = ["Subject", "extract", "subjects_of"]
 
 MAX_TEXT_CHARS = 200
+
+_NO_TRACK = re.compile(r"(https?)\+notrack:", re.IGNORECASE)  # Postal's opt-out; it takes the word away when it sends
+_WHOLE_TAG = re.compile(r"\[[A-Za-z][A-Za-z0-9_ -]*\]")  # SendGrid's [unsubscribe]
+_WEB = re.compile(r"https?:", re.IGNORECASE)
+_READ_ONLY = re.compile(r"mailto:|tel:", re.IGNORECASE)
+_NOTHING_TO_READ = ("no body", "no text part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ def extract(content: str | bytes, kind: str = "message", *, local: bool = False)
 
     *local* allows hosts that only a local network knows.
     """
-    return subjects_of(find_links(content, kind), local=local)
+    return (*_unreadable(content, kind), *subjects_of(find_links(content, kind), local=local))
 
 
 def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Subject, ...]:
@@ -47,9 +56,10 @@ def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Sub
     subjects: dict[str, Subject] = {}
     places: dict[str, list[Place]] = {}
     for link in links:
-        name = _canonical(link.url) or link.url
+        url = _NO_TRACK.sub(r"\1:", link.url)
+        name = _canonical(url) or url
         if name not in subjects:
-            subjects[name] = _subject(link, local)
+            subjects[name] = _subject(url, link.reason, local)
         text = link.text[:MAX_TEXT_CHARS]
         places.setdefault(name, []).append(Place(link.part, link.position, link.line, text))
     return tuple(
@@ -57,17 +67,38 @@ def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Sub
     )
 
 
-def _subject(link: FoundLink, local: bool) -> Subject:
-    if link.reason == "merge tag":
-        return Subject(link.url, "", ("skipped", "merge tag", ""))
-    key = (_canonical(link.url) or _followed(link.url)).partition("#")[0]
-    if rule := find_malformed(link.url, local=local):
-        return Subject(link.url, key, ("malformed", "malformed", rule.says))
-    if link.url.lower().lstrip().startswith(("mailto:", "tel:")):
-        return Subject(link.url, "", ("fine", "syntax only", ""))
+def _unreadable(content: str | bytes, kind: str) -> tuple[Subject, ...]:
+    """Give a subject without a URL for what cannot be read: its links are unknown, so it holds the mail."""
+    if kind == "message":
+        if isinstance(content, str):
+            raise TypeError("a message must be bytes, not str")
+        reading = read_parts(content, read_mail(content))
+    else:
+        reading = read_document(content, kind)
+    why = None if reading.parts else reading.reason
+    faults = [(kind, why)] if why else [(part.kind, part.reason) for part in reading.parts if not part.document]
+    return tuple(
+        Subject("", "", ("unverifiable", "unreadable", fault), (Place(part, 0, 1, ""),))
+        for part, fault in faults
+        if fault and fault not in _NOTHING_TO_READ
+    )
+
+
+def _subject(url: str, reason: str | None, local: bool) -> Subject:
+    if reason == "merge tag" or _WHOLE_TAG.fullmatch(url):
+        return Subject(url, "", ("skipped", "merge tag", ""))
+    if url.startswith("#"):
+        return Subject(url, "", ("skipped", "inside the mail", ""))
+    key = (_canonical(url) or _followed(url)).partition("#")[0]
+    if rule := find_malformed(url, local=local):
+        return Subject(url, key, ("malformed", "malformed", rule.says))
+    if _READ_ONLY.match(url):
+        return Subject(url, "", ("fine", "syntax only", ""))
+    if not _WEB.match(url):
+        return Subject(url, "", ("skipped", "opens another program", ""))
     if not key:
-        return Subject(link.url, "", ("malformed", "malformed", "browsers cannot read it"))
-    return Subject(link.url, key, None)
+        return Subject(url, "", ("malformed", "malformed", "browsers cannot read it"))
+    return Subject(url, key, None)
 
 
 def _canonical(url: str) -> str:

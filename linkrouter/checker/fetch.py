@@ -7,12 +7,12 @@ before it is requested. What is requested is what a browser would request for th
 import asyncio
 import random
 import time
-from collections.abc import Callable
 
 import ada_url
 
 from linkrouter.checker.classify import GET_AFTER_HEAD, REDIRECTS, Answer, judge, retry_after_s
 from linkrouter.checker.lying_hosts import LyingHosts, find_lie
+from linkrouter.checker.own_links import OwnLinks, no_own_links
 from linkrouter.checker.pace import Pace, Sleep
 from linkrouter.checker.parts import split_url
 from linkrouter.checker.rules import find_malformed
@@ -21,19 +21,13 @@ from linkrouter.checker.wire import Failure, Wire
 from linkrouter.errors import BadDestination, BadLink
 from linkrouter.link import canonical
 
-__all__ = ["LINK_TIMEOUT_S", "Fetcher", "OwnLinks"]
+__all__ = ["LINK_TIMEOUT_S", "Fetcher"]
 
 LINK_TIMEOUT_S = 8.0
 MAX_REDIRECTS = 10
 MAX_HOLDS = 3  # how often one link waits for a Retry-After
 BACKOFF_S = 0.2  # before GET, so that the two are not taken for an attack
 HOLD_S = 1.0  # after a 429 that does not say how long
-
-OwnLinks = Callable[[str], str | None]  # the destination of a link of our own click domain; None for any other URL
-
-
-def no_own_links(_: str) -> None:
-    """Know no click domain of our own."""
 
 
 class Fetcher:

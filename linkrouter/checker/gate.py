@@ -82,8 +82,9 @@ def _judge(
     """Give what *subject* does to the mail: ("wait" | "block" | "warn" | "pass", why, until when that is so)."""
     urls: tuple[str, ...] = (subject.key,) if subject.key else ()
     if subject.settled is not None:
-        verdict, _, detail = subject.settled
-        yield "pass" if verdict == "fine" else "warn", detail or verdict, float("inf")
+        verdict, reason, detail = subject.settled
+        harm = "wait" if reason == "unreadable" else "pass" if verdict == "fine" else "warn"
+        yield harm, f"{reason}: {detail}" if detail else reason, float("inf")
     elif state is None or state.fetched is None:
         yield "wait", "not checked yet", now
     elif state.holds_until <= now:

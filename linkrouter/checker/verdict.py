@@ -5,7 +5,7 @@ and what an author can do. Nothing here touches a network or a disk, and no repr
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 __all__ = [
     "REASONS",
@@ -18,7 +18,6 @@ __all__ = [
     "OpinionState",
     "Place",
     "Reason",
-    "as_json",
 ]
 
 VERDICTS = ("fine", "broken", "unverifiable", "flagged", "malformed", "skipped")
@@ -89,6 +88,9 @@ REASONS: dict[str, Reason] = {
     "check failed": Reason("unverifiable", "not", _AGAIN),
     "listed": Reason("flagged", "long", "Take the link out: mail with it is blocked or marked as dangerous."),
     "malformed": Reason("malformed", "long", _FIX),
+    "unreadable": Reason("unverifiable", "not", "Check the mail before it is signed, encrypted or damaged."),
+    "inside the mail": Reason("skipped", "long", "Most mail programs do not follow links inside a mail."),
+    "opens another program": Reason("skipped", "long", "Try it on a telephone and on a computer."),
     "merge tag": Reason("skipped", "long", "Check the mail again when the tag is filled in."),
 }
 
@@ -179,25 +181,3 @@ class LinkReport:
     def advice(self) -> str:
         """What the author can do about it; empty when there is nothing to do."""
         return REASONS[self.reason].advice if self.reason in REASONS else _FIX
-
-
-def as_json(report: LinkReport) -> dict[str, Any]:
-    """Give *report* as `check --json` and the API write it."""
-    last = report.hops[-1] if report.hops else None
-    return {
-        "url": report.url,
-        "verdict": report.verdict,
-        "reason": report.reason,
-        "detail": report.detail,
-        "advice": report.advice,
-        "method": last.method if last else None,
-        "status": last.status if last else None,
-        "final_url": last.url if last else None,
-        "places": [{"part": p.part, "position": p.position, "line": p.line, "text": p.text} for p in report.places],
-        "hops": [{"url": h.url, "method": h.method, "status": h.status, "note": h.note} for h in report.hops],
-        "reputation": [
-            {"source": source, "subject": subject, "answer": o.answer, "lists": list(o.lists), "why": o.why}
-            for source, subject, o in report.opinions
-        ],
-        "cached": report.cached,
-    }

@@ -6,6 +6,7 @@ types is listed until its `expireTime` and no longer. Anything else, from a quot
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -36,7 +37,7 @@ class WebRisk:
 
     name = "webrisk"
 
-    def __init__(self, key: Callable[[], str], *, clock: Clock, url: str = DEFAULT_URL) -> None:
+    def __init__(self, key: Callable[[], str], *, url: str = DEFAULT_URL, clock: Clock = time.time) -> None:
         self._key = key
         self._url = url.rstrip("/") + "/v1/uris:search"
         self._clock = clock

@@ -1,0 +1,83 @@
+"""A checker put together from its settings, for the command and for the centre.
+
+Promise: whatever is missing or wrong is said before anything is requested, in one line with the cure.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from linkrouter.checker.check import Checker
+from linkrouter.checker.fetch import Fetcher
+from linkrouter.checker.lying_hosts import load_lying_hosts
+from linkrouter.checker.own_links import OwnLinks, no_own_links, own_links_of
+from linkrouter.checker.pace import Pace
+from linkrouter.checker.reputation import Source
+from linkrouter.checker.reputation.dnsbl import dbl, surbl
+from linkrouter.checker.reputation.webrisk import WebRisk
+from linkrouter.checker.rules import rules_version
+from linkrouter.checker.states import LinkStates
+from linkrouter.checker.wire import Wire
+from linkrouter.errors import SettingsError
+from linkrouter.link import Keyring
+from linkrouter.settings import CheckSettings, read_secret
+
+__all__ = ["open_checker"]
+
+EXTRA = ("aiodns", "h2", "publicsuffixlist")
+
+
+@asynccontextmanager
+async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
+    """Give a checker that is open, and close all of it afterwards.
+
+    Raises:
+        SettingsError: a setting does not fit another, a file cannot be read, or the extra `check` is missing.
+        StoreError: the cache cannot be opened.
+    """
+    if any(find_spec(name) is None for name in EXTRA):
+        raise SettingsError("the check needs more packages; run \"pip install 'linkrouter[check]'\"")
+    sources = [_source(name, settings) for name in settings.reputation]
+    lying_hosts = load_lying_hosts(settings.lying_hosts)
+    own_links = _own_links(settings)
+    pace = Pace()
+    wire = Wire(settings.allow_network)
+    fetcher = Fetcher(
+        wire,
+        pace,
+        lying_hosts=lying_hosts,
+        own_links=own_links,
+        local=bool(settings.allow_network),
+        link_timeout_s=settings.timeout,
+    )
+    states = LinkStates(settings.cache or ":memory:", rules=rules_version())
+    try:
+        async with Checker(fetcher.fetch, states, sources=sources, pace=pace) as checker:
+            yield checker
+    finally:
+        await wire.close()
+
+
+def _source(name: str, settings: CheckSettings) -> Source:
+    server = None if settings.dns_server is None else (settings.dns_server.host, settings.dns_server.port)
+    if name == "surbl":
+        return surbl(settings.surbl_zone, server)
+    if name == "dbl":
+        return dbl(settings.dbl_zone, server)
+    if settings.webrisk_key_file is None:
+        raise SettingsError("WEBRISK_KEY_FILE is not set; give --webrisk-key-file with a file that holds the API key")
+    read_key = partial(_read_key, settings.webrisk_key_file)
+    read_key()
+    return WebRisk(read_key, url=settings.webrisk_url)
+
+
+def _read_key(path: Path) -> str:
+    return read_secret(path, "WEBRISK_KEY_FILE", min_chars=1)[0]
+
+
+def _own_links(settings: CheckSettings) -> OwnLinks:
+    if not settings.base_url or settings.keys is None:
+        return no_own_links
+    return own_links_of(settings.base_url, Keyring.load(settings.keys))
