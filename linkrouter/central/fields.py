@@ -1,0 +1,187 @@
+"""The fields of the centre's API: what each may hold, in one place.
+
+Promise: nothing is coerced. `false` is not a number, `"1"` is not 1, and every text has a limit. The words in `RULES`
+are both the sentence of a refusal and the description in `/openapi.json`, so that the two cannot differ.
+"""
+
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+from linkrouter.central.store import Position
+from linkrouter.clicks.click import MAX_USER_AGENT_BYTES
+from linkrouter.errors import BadLink
+from linkrouter.link.codec import MAX_TENANT, decode_base64url, encode_base64url
+
+__all__ = [
+    "MAX_CLICKS",
+    "MAX_LINKS",
+    "MAX_LOSSES",
+    "MAX_METADATA",
+    "RULES",
+    "Agent",
+    "Count",
+    "Cursor",
+    "Id",
+    "Ip",
+    "Kind",
+    "LinkId",
+    "MessageId",
+    "MetadataName",
+    "MetadataText",
+    "Part",
+    "Place",
+    "Recipient",
+    "Tag",
+    "Tenant",
+    "Time",
+    "Url",
+    "Word",
+    "about",
+    "number_in_query",
+    "write_cursor",
+]
+
+MAX_CLICKS = 1000
+MAX_LOSSES = 1000
+MAX_LINKS = 10_000
+MAX_METADATA = 50
+MAX_COUNT = 10**12  # of clicks lost; a sum of a million of these still fits a database's integer
+MAX_POSITION = 1_000_000
+MAX_PAGE = 1000
+
+_TIME_RULE = "an RFC 3339 time in UTC from 1970 on, such as 2026-11-21T17:33:38.123456Z"
+_WORD_RULE = "1 to 64 letters, digits, dots, hyphens and underscores"
+
+RULES = {
+    "clicked_at": _TIME_RULE,
+    "clicks": f"a list of at most {MAX_CLICKS} clicks",
+    "count": f"a whole number from 1 to {MAX_COUNT}",
+    "cursor": "the next_cursor of an earlier page",
+    "id": "1 to 128 printable ASCII characters without a space",
+    "ip": "an IPv4 or IPv6 address, or null",
+    "kind": "click, head or prefetch",
+    "limit": f"a whole number from 1 to {MAX_PAGE}",
+    "link_id": "1 to 16 bytes in canonical base64url without padding",
+    "links": f"a list of at most {MAX_LINKS} links",
+    "losses": f"a list of at most {MAX_LOSSES} losses",
+    "message_id": "1 to 998 characters without control characters",
+    "metadata": f"an object of at most {MAX_METADATA} names (1 to 64 characters) with texts (at most 1024 characters)",
+    "part": "html or text",
+    "position": f"a whole number from 0 to {MAX_POSITION}",
+    "reason": _WORD_RULE,
+    "recipient": "1 to 320 characters without control characters",
+    "router": _WORD_RULE,
+    "sent_at": _TIME_RULE,
+    "since": _TIME_RULE,
+    "tag": "1 to 256 characters without control characters",
+    "tenant": f"a whole number from 0 to {MAX_TENANT}",
+    "until": _TIME_RULE,
+    "url": "an http(s) URL of at most 4096 printable ASCII characters",
+    "user_agent": f"text of at most {MAX_USER_AGENT_BYTES} bytes without NUL, or null",
+}
+
+_PLAIN_TEXT = r"^[^\x00-\x1f\x7f]+$"
+_LINK_ID = r"^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$"
+_UTC_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|\+00:00)$"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def about(name: str) -> Any:
+    """Give the field *name* its rule as its description."""
+    return Field(description=RULES[name])
+
+
+def write_cursor(position: Position) -> str:
+    """Write where a page ended, for the caller to hand back; only `_parse_cursor` knows what is in it."""
+    return encode_base64url(f"{position.clicked_at}:{position.id}".encode("ascii"))
+
+
+def _parse_cursor(text: str) -> Position:
+    try:
+        time_text, _, click_id = decode_base64url(text).decode("ascii").partition(":")
+        position = Position(int(time_text), click_id)
+    except BadLink:
+        raise ValueError("not base64url") from None
+    if write_cursor(position) != text or not 0 <= position.clicked_at < 2**63 or not click_id:
+        raise ValueError("not a cursor")
+    return position
+
+
+def _parse_time(text: str) -> int:
+    """Read a time that has the shape of `_UTC_TIME`, in microseconds since the epoch."""
+    time_us = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    if time_us < 0:
+        raise ValueError("before 1970")
+    return time_us
+
+
+def _check_ip(text: str) -> str:
+    """Check an address with `inet_pton`: as strict as `ipaddress`, which takes many times as long."""
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except OSError:
+        raise ValueError("not an address") from None
+    return text
+
+
+def _check_agent(text: str) -> str:
+    if len(text) * 4 > MAX_USER_AGENT_BYTES and len(text.encode()) > MAX_USER_AGENT_BYTES:
+        raise ValueError("too long")
+    return text
+
+
+def _from_text(parse: Callable[[str], Any], in_json: dict[str, Any], **limits: Any) -> tuple[Any, Any]:
+    """Mark a type whose values come as text within *limits* and are what *parse* makes of it; it raises ValueError."""
+
+    def schema(_: object, __: object) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(parse, core_schema.str_schema(strict=True, **limits))
+
+    return GetPydanticSchema(schema), WithJsonSchema(in_json)
+
+
+def number_in_query(least: int, most: int) -> Any:
+    """Mark a number that comes as text, in its one spelling; `int` alone would take `+1`, ` 1` and `1_0` too."""
+
+    def parse(text: str) -> int:
+        if not least <= int(text) <= most:
+            raise ValueError("out of range")
+        return int(text)
+
+    in_json = {"type": "integer", "minimum": least, "maximum": most}
+    return _from_text(parse, in_json, pattern=r"^(?:0|[1-9][0-9]{0,9})$")
+
+
+_TIME_MARKS = _from_text(
+    _parse_time, {"type": "string", "format": "date-time", "pattern": _UTC_TIME}, pattern=_UTC_TIME, max_length=32
+)
+_CURSOR_MARKS = _from_text(_parse_cursor, {"type": "string", "maxLength": 256}, max_length=256)
+
+Time = Annotated[int, *_TIME_MARKS]  # text outside, microseconds since the epoch inside
+Cursor = Annotated[Position, *_CURSOR_MARKS]
+LinkId = Annotated[str, Field(min_length=2, max_length=22, pattern=_LINK_ID)]
+Id = Annotated[str, Field(max_length=128, pattern=r"^[!-~]+$")]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Tenant = Annotated[int, Field(ge=0, le=MAX_TENANT)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Place = Annotated[int, Field(ge=0, le=MAX_POSITION)]
+Part = Literal["html", "text"]
+Kind = Literal["click", "head", "prefetch"]
+MessageId = Annotated[str, Field(max_length=998, pattern=_PLAIN_TEXT)]
+Tag = Annotated[str, Field(max_length=256, pattern=_PLAIN_TEXT)]
+Recipient = Annotated[str, Field(max_length=320, pattern=_PLAIN_TEXT)]
+MetadataName = Annotated[str, Field(max_length=64, pattern=_PLAIN_TEXT)]
+MetadataText = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]*$")]
+Url = Annotated[str, Field(max_length=4096, pattern=r"^https?://[!-~]+$")]
+Ip = Annotated[
+    str,
+    Field(max_length=45, pattern=r"^[0-9A-Fa-f:.]+$"),
+    AfterValidator(_check_ip),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+]
+Agent = Annotated[str, Field(max_length=MAX_USER_AGENT_BYTES, pattern=r"^[^\x00]*$"), AfterValidator(_check_agent)]

@@ -1,0 +1,176 @@
+"""From HTTP to the answers and back: tokens, bodies, queries, refusals.
+
+Promise: what is refused is refused before the store is asked, with a constant text; whatever goes wrong, nothing of a
+request reaches an answer or a log, not even where aiohttp itself would quote it.
+"""
+
+import asyncio
+from typing import Any
+
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from linkrouter.central.models import Fault, find_fault
+from linkrouter.central.problems import MAX_BODY_BYTES, Refusal, problem_json
+from linkrouter.central.routes import Route
+from linkrouter.central.store import CentralStore
+from linkrouter.central.tokens import Tokens
+from linkrouter.errors import StoreError
+from linkrouter.observe import log, quiet_exception_handler
+
+__all__ = ["STORE", "TOKENS", "Handler", "QuietRunner", "refuse_plainly", "serve"]
+
+BODY_DEADLINE_S = 30
+RETRY_AFTER_S = 5
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Server": "linkrouter",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class TokenBox:
+    """The tokens of now: a reload puts new ones in while requests are answered."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+
+
+STORE: web.AppKey[CentralStore] = web.AppKey("store", CentralStore)
+TOKENS = web.AppKey("tokens", TokenBox)
+
+
+class Handler:
+    """What aiohttp calls for one route."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._body = TypeAdapter(route.body) if route.body is not None else None
+        self._query = TypeAdapter(route.query) if route.query is not None else None
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        """Answer *request*."""
+        result = await self._result(request)
+        return _refused(result) if isinstance(result, Refusal) else _json(to_json(result))
+
+    async def _result(self, request: web.Request) -> Any:
+        if self._route.may is not None:
+            authorization = request.headers.get("Authorization", "")
+            status = request.app[TOKENS].tokens.refusal_status(authorization, self._route.may)
+            if status is not None:
+                return Refusal(status)
+        asked = await self._asked(request)
+        return asked if isinstance(asked, Refusal) else await self._route.answer(request.app[STORE], asked)
+
+    async def _asked(self, request: web.Request) -> Any:
+        """Give the body or the query, checked."""
+        try:
+            if self._body is not None:
+                body = await _read_body(request)
+                return body if isinstance(body, Refusal) else self._body.validate_json(body)
+            if self._query is not None:
+                if len(set(request.query)) < len(request.query):
+                    return Refusal(422, Fault("a parameter stands there twice"))
+                return self._query.validate_python(dict(request.query))
+        except ValidationError as exc:
+            fault = find_fault(exc)
+            return Refusal(422, fault) if fault else Refusal(400)
+        return None
+
+
+async def _read_body(request: web.Request) -> bytes | Refusal:
+    """Read a JSON body, which aiohttp unpacks as it comes and stops at the application's `client_max_size`."""
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if request.content_type != "application/json" or coding not in ("gzip", "identity"):
+        return Refusal(415)
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        return Refusal(413)
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            return await request.read()
+    except TimeoutError:
+        return Refusal(408)
+    except web.HTTPRequestEntityTooLarge:
+        return Refusal(413)
+    except (web.RequestPayloadError, HttpProcessingError, ClientError, ConnectionError):
+        return Refusal(400)  # not gzip, chunks that are none, or nobody there any more
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json", headers=HEADERS)
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    response = web.Response(
+        status=refusal.status,
+        body=problem_json(refusal),
+        content_type="application/problem+json",
+        headers=HEADERS,
+    )
+    if refusal.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if refusal.status == 415:
+        response.headers["Accept-Encoding"] = "gzip"
+    if refusal.status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+@web.middleware
+async def refuse_plainly(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Turn whatever goes wrong into a problem document with constant text."""
+    try:
+        response: web.StreamResponse = await handler(request)
+    except web.HTTPMethodNotAllowed as exc:
+        refused = _refused(Refusal(405))
+        refused.headers["Allow"] = ", ".join(sorted(exc.allowed_methods))
+        return refused
+    except web.HTTPError as exc:
+        return _refused(Refusal(exc.status))
+    except StoreError as exc:
+        log("central.store_failed", reason=type(exc.__cause__ or exc).__name__)
+        return _refused(Refusal(503))
+    except Exception as exc:  # the border: a request that fails must not tell how
+        quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})
+        return _refused(Refusal(500))
+    return response
+
+
+def serve(route: Route) -> web.RouteDef:
+    """Make *route* something aiohttp can register; GET brings HEAD with it."""
+    if route.method == "GET":
+        return web.get(route.path, Handler(route))
+    return web.route(route.method, route.path, Handler(route))
+
+
+class _QuietProtocol(web.RequestHandler):
+    """aiohttp's own answers to what is not HTTP quote the bytes they could not read; these do not."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        response = _refused(Refusal(status))
+        response.force_close()
+        return response
+
+
+class _QuietServer(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _QuietProtocol(self, loop=self._loop, **self._kwargs)
+
+
+class QuietRunner(web.AppRunner):
+    """An `AppRunner` whose server never quotes a request."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _QuietServer(made.request_handler, request_factory=made.request_factory, **made._kwargs)
