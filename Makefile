@@ -1,4 +1,5 @@
 # Every target sets up what it needs; 'make help' lists them.
+PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -6,18 +7,30 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 24
 
 $(STAMP): pyproject.toml
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
-	@python3 -c 'import ensurepip' 2>/dev/null || { echo "python3-venv is missing; run: apt-get install python3-venv" >&2; exit 1; }
-	python3 -m venv $(VENV)
-	$(PY) -m pip install --quiet --editable '.[dev]'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "linkrouter needs Python 3.11 or newer; set PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory venv-package
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+# Debian and Ubuntu keep venv in a package of its own.
+venv-package:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; \
+	else \
+	  echo "python3-venv is missing; run: sudo apt-get install python3-venv" >&2; exit 1; \
+	fi
 
 install: $(STAMP) ## make the virtual environment and install everything into it
 
-format: $(STAMP) ## rewrite the code in the one format
+demo: $(STAMP) ## run everything here: rewrite a mail, click a link, watch the count; Ctrl-C stops
+	@$(VENV)/bin/linkrouter demo
+
+format: $(STAMP) ## write the code in the one format
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
@@ -27,9 +40,22 @@ lint: $(STAMP) ## check format, lint and types
 	$(PY) -m mypy
 
 test: $(STAMP) ## run every test; says what it skipped and why
-	$(PY) -m pytest
+	$(PY) -m pytest $(PYTEST_OPTIONS)
+
+test-faults: $(STAMP) ## run the long fault injections too, and print their table
+	$(PY) -m pytest --faults tests/faults tests/clicks tests/sync tests/router $(PYTEST_OPTIONS)
+
+bench: $(STAMP) ## measure encoder, codec, sync and ingest, start-up and memory, as ratios
+	$(PY) tests/bench/bench_codec.py
+	$(PY) tests/bench/bench_encoder.py
+	$(PY) tests/bench/bench_ingest.py
+	$(PY) tests/bench/bench_size.py
+
+bench-router: $(STAMP) ## measure redirects beside nginx, HAProxy, Go and bare aiohttp
+	$(PY) tests/bench/bench_router.py
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help install format lint test clean
+.PHONY: help venv-package install demo format lint test test-faults bench bench-router clean

@@ -16,7 +16,7 @@ from linkrouter.clicks.store import ClickStore, StoreLimits, StoreStatus, open_s
 from linkrouter.errors import KeyringError, SettingsError
 from linkrouter.link.keyring import Keyring
 from linkrouter.observe import Metrics, log
-from linkrouter.settings import RouterSettings, credentials_directory
+from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_secret
 
 __all__ = ["router", "serve"]
 
@@ -95,6 +95,7 @@ class _Process:
         self._settings = settings
         self._store = store
         self._worker = worker
+        self._token = _read_token(settings)
         self._metrics = Metrics()
         mint_id = mint_click_ids(os.urandom(8))
         limits = RecorderLimits(
@@ -138,8 +139,8 @@ class _Process:
                 if not recording.done():
                     recording.cancel()
                     self._recorder.abandon()
-                for task in (sync, watching):
-                    task.cancel()
+                sync.cancel()
+                watching.cancel()
             await admin.cleanup()
 
     async def _listen(self) -> Any:
@@ -168,7 +169,27 @@ class _Process:
         else:
             log("keyring.loaded")
 
-    async def _sync(self) -> None: ...
+    async def _sync(self) -> None:
+        """Send clicks to the centre until cancelled, and then once more for a moment; without a centre keep them."""
+        settings = self._settings
+        if not settings.ingest_url:
+            return
+        from linkrouter.sync import Sync, open_client
+
+        async with open_client() as client:
+            sync = Sync(
+                self._store,
+                client,
+                url=ingest_endpoint(settings.ingest_url),
+                token=self._token,
+                router_id=settings.router_id or default_router_id(),
+                metrics=self._metrics,
+                take_losses=lambda: [loss.to_wire() for loss in self._recorder.take_losses()],
+            )
+            try:
+                await sync.run()
+            finally:
+                await sync.drain(LAST_SYNC_S)
 
     async def _watch_store(self) -> None:
         """Keep the store's gauges fresh."""
@@ -186,6 +207,19 @@ class _Process:
             self._metrics.counter("linkrouter_spool_lost").update(status.lost)
             await asyncio.sleep(STATUS_INTERVAL_S)
             status = await self._store.status()
+
+
+def ingest_endpoint(url: str) -> str:
+    """Give where clicks are posted: *url* itself when it names the endpoint, else the endpoint below it."""
+    return url if url.rstrip("/").endswith("/v1/clicks") else url.rstrip("/") + "/v1/clicks"
+
+
+def _read_token(settings: RouterSettings) -> str:
+    if not settings.ingest_url:
+        return ""
+    if settings.ingest_token_file is None:
+        raise SettingsError("INGEST_TOKEN_FILE is not set, but INGEST_URL is; give the file with the centre's token")
+    return read_secret(settings.ingest_token_file, "INGEST_TOKEN_FILE")[0]
 
 
 def _age_s(status: StoreStatus) -> float:

@@ -39,12 +39,12 @@ def click_json(click: Click) -> str:
 
     Written by hand because the standard encoder takes three times as long and every click pays for it.
     """
-    ip = "null" if click.ip is None else encode_basestring_ascii(click.ip)
-    agent = "null" if click.user_agent is None else encode_basestring_ascii(click.user_agent)
+    click_id, link_id, tenant, part, clicked_at, ip, agent, kind = click
+    ip_json = "null" if ip is None else encode_basestring_ascii(ip)
+    agent_json = "null" if agent is None else encode_basestring_ascii(agent)
     return (
-        f'{{"id":{encode_basestring_ascii(click.id)},"link_id":"{click.link_id}","tenant":{click.tenant},'
-        f'"part":"{click.part}","clicked_at":"{iso_utc(click.clicked_at)}","ip":{ip},"user_agent":{agent},'
-        f'"kind":"{click.kind}"}}'
+        f'{{"id":{encode_basestring_ascii(click_id)},"link_id":"{link_id}","tenant":{tenant},"part":"{part}","clicked_at":"{iso_utc(clicked_at)}",'
+        f'"ip":{ip_json},"user_agent":{agent_json},"kind":"{kind}"}}'
     )
 
 

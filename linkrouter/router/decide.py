@@ -10,12 +10,18 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from socket import AF_INET6, inet_pton
 from typing import NamedTuple
 
+from multidict import istr
+
 from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click
 from linkrouter.errors import BadLink
 from linkrouter.link.keyring import OpenedLink
 
 __all__ = ["Outcome", "Peer", "describe", "find_link", "is_trusted"]
 
+# Names that need no folding at each look-up.
+_DNT, _PURPOSE, _SEC_GPC, _SEC_PURPOSE, _USER_AGENT, _X_FORWARDED_FOR, _X_REQUEST_ID = (
+    istr(name) for name in ("DNT", "Purpose", "Sec-GPC", "Sec-Purpose", "User-Agent", "X-Forwarded-For", "X-Request-Id")
+)
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
@@ -59,26 +65,24 @@ def describe(
     peer: Peer,
     *,
     now_us: int,
-    fresh_id: str,
+    mint_id: Callable[[int], str],
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
     respect_opt_out: bool,
 ) -> Click:
     """Give the click to record for a request for *link*.
 
-    *fresh_id* is used unless a trusted proxy sent an `X-Request-Id` of 8-64 letters, digits, dots, hyphens and
-    underscores. A count-only link, or a recipient who opted out (`Sec-GPC: 1`, `DNT: 1`), leaves no address and no
-    agent.
+    Its identity is minted unless a trusted proxy sent an `X-Request-Id` of 8-64 letters, digits, dots, hyphens and
+    underscores, so that a request which the proxy sends twice is one click. A count-only link, or a recipient who
+    opted out (`Sec-GPC: 1`, `DNT: 1`), leaves no address and no agent.
     """
-    click_id = fresh_id
-    if peer.trusted:
-        request_id = headers.get("X-Request-Id")
-        if request_id is not None and _REQUEST_ID.fullmatch(request_id):
-            click_id = request_id
+    click_id = headers.get(_X_REQUEST_ID) if peer.trusted else None
+    if click_id is None or _REQUEST_ID.fullmatch(click_id) is None:
+        click_id = mint_id(now_us)
     meta = link.meta
     ip = agent = None
     if not (meta.count_only or (respect_opt_out and _opted_out(headers))):
         ip = _client_ip(headers, peer, trusted_proxies)
-        agent = headers.get("User-Agent")
+        agent = headers.get(_USER_AGENT)
         if agent is not None and (len(agent) > MAX_USER_AGENT_BYTES or not agent.isascii()):
             agent = _cut(agent)
     kind = "head" if method == "HEAD" else "prefetch" if _is_prefetch(headers) else "click"
@@ -95,12 +99,12 @@ def is_trusted(ip: str | None, trusted_proxies: tuple[IPv4Network | IPv6Network,
 
 
 def _opted_out(headers: Mapping[str, str]) -> bool:
-    return headers.get("Sec-GPC") == "1" or headers.get("DNT") == "1"
+    return headers.get(_SEC_GPC) == "1" or headers.get(_DNT) == "1"
 
 
 def _is_prefetch(headers: Mapping[str, str]) -> bool:
     """Whether a browser or proxy fetches ahead of its user (Nav Speculation: `Sec-Purpose`; older: `Purpose`)."""
-    purpose = headers.get("Sec-Purpose") or headers.get("Purpose")
+    purpose = headers.get(_SEC_PURPOSE) or headers.get(_PURPOSE)
     return purpose is not None and purpose.lower().startswith(("prefetch", "prerender"))
 
 
@@ -108,7 +112,7 @@ def _client_ip(
     headers: Mapping[str, str], peer: Peer, trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
 ) -> str | None:
     """Give the rightmost address of `X-Forwarded-For` that is no proxy of ours; the peer's when it is none itself."""
-    forwarded = headers.get("X-Forwarded-For") if peer.trusted else None
+    forwarded = headers.get(_X_FORWARDED_FOR) if peer.trusted else None
     if forwarded is None:
         return peer.ip
     if _IPV4.fullmatch(forwarded):  # what our own HAProxy sends: one address

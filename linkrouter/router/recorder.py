@@ -104,16 +104,10 @@ class Recorder:
             self._full.set()
 
     def take_losses(self) -> list[Loss]:
-        """Hand over what was dropped since the last call; `give_back` it when the centre could not be told."""
+        """Hand over what was dropped since the last call; whoever takes it tells the centre."""
         taken = list(self._losses.values())
         self._losses = {}
         return taken
-
-    def give_back(self, losses: list[Loss]) -> None:
-        """Keep *losses* for the next time."""
-        for loss in losses:
-            # Under their own id: the centre may have stored them and lost the reply.
-            self._losses.setdefault(loss.id, loss)
 
     async def run(self) -> None:
         """Commit until `stop`, then commit what is left, and return."""

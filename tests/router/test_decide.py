@@ -20,7 +20,7 @@ def describe_request(headers, *, peer=PROXY, method="GET", respect_opt_out=True,
         headers,
         peer,
         now_us=1_700_000_000_000_001,
-        fresh_id="fresh",
+        mint_id=lambda _: "fresh",
         trusted_proxies=PROXIES,
         respect_opt_out=respect_opt_out,
     )

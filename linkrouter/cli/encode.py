@@ -1,0 +1,135 @@
+"""`linkrouter encode`: rewrite the links of a mail from standard input or a file to standard output."""
+
+import json
+import re
+import sys
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import click
+
+from linkrouter.link.keyring import Keyring
+
+if TYPE_CHECKING:
+    from linkrouter.encoder import Rewritten, TrackedLink
+
+__all__ = ["encode", "guess_type"]
+
+_HEADER_LINE = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]+[ \t]*:")
+_TAG = re.compile(rb"<(?:!doctype|html|head|body|table|div|p|a|span|img|h[1-6])\b", re.IGNORECASE)
+_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t\r\n]*<?([^<>\s]{1,200})>?", re.IGNORECASE | re.MULTILINE)
+GUESS_BYTES = 64 * 1024
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--keys", required=True, type=click.Path(path_type=Path), help="Keyring file.")
+@click.option("--base-url", required=True, help="Where routers answer, such as https://click.example.com.")
+@click.option("--type", "content_type", type=click.Choice(["eml", "html", "text"]), help="Guessed when not given.")
+@click.option(
+    "--mode",
+    type=click.Choice(["html-and-text", "html-only", "text-only", "none"]),
+    default="html-and-text",
+    show_default=True,
+    help="Which parts of a mail are tracked.",
+)
+@click.option("--tenant", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Whose links they are.")
+@click.option("--count-only", is_flag=True, help="Record clicks without address and agent.")
+@click.option(
+    "--visible-urls",
+    type=click.Choice(["track", "skip"]),
+    default="track",
+    show_default=True,
+    help="Links whose visible text is itself a URL: some mail clients warn when it differs from the target.",
+)
+@click.option("--manifest", type=click.Path(path_type=Path), help="Append what POST /v1/messages takes to this file.")
+@click.option("--message-id", help="For the manifest; by default the mail's own, else a fresh one.")
+@click.option("--recipient", help="For the manifest.")
+@click.option("--tag", help="For the manifest.")
+def encode(
+    file: BinaryIO,
+    keys: Path,
+    base_url: str,
+    content_type: str | None,
+    mode: str,
+    tenant: int,
+    count_only: bool,
+    visible_urls: str,
+    manifest: Path | None,
+    message_id: str | None,
+    recipient: str | None,
+    tag: str | None,
+) -> None:
+    """Replace the links of a mail by tracked links; everything else stays byte for byte.
+
+    What was left alone, and why, is said on standard error.
+    """
+    from linkrouter.encoder import Encoder
+
+    try:
+        encoder = Encoder(
+            base_url,
+            Keyring.load(keys),
+            mode=cast("Any", mode),  # click has checked the choices
+            tenant=tenant,
+            count_only=count_only,
+            visible_urls=cast("Any", visible_urls),
+        )
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    raw = file.read()
+    kind = content_type or guess_type(raw)
+    if kind == "eml":
+        done = encoder.rewrite_message(raw)
+    else:
+        done = encoder.rewrite_html(raw) if kind == "html" else encoder.rewrite_text(raw)
+    if manifest is not None and done.links:
+        entry = manifest_entry(done.links, message_id or _find_message_id(raw), recipient, tag)
+        with manifest.open("a", encoding="ascii") as out:
+            out.write(json.dumps(entry) + "\n")
+    sys.stdout.buffer.write(done.content)
+    sys.stdout.buffer.flush()
+    _report(done)
+
+
+def guess_type(raw: bytes) -> str:
+    """Tell a whole message ("eml") from "html" and "text" by how *raw* begins."""
+    start = raw[:GUESS_BYTES]
+    if _HEADER_LINE.match(start) and re.search(rb"\r?\n\r?\n", start):
+        return "eml"
+    return "html" if _TAG.search(start) else "text"
+
+
+def manifest_entry(
+    links: Iterable["TrackedLink"], message_id: str, recipient: str | None = None, tag: str | None = None
+) -> dict[str, object]:
+    """Give what `POST /v1/messages` takes for one message sent now."""
+    entry: dict[str, object] = {
+        "message_id": message_id,
+        "sent_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "links": [
+            {"link_id": link.link_id, "url": link.url, "part": link.part, "position": link.position} for link in links
+        ],
+    }
+    return entry | ({"recipient": recipient} if recipient else {}) | ({"tag": tag} if tag else {})
+
+
+def _find_message_id(raw: bytes) -> str:
+    head = re.split(rb"\r?\n\r?\n", raw[:GUESS_BYTES], maxsplit=1)[0]
+    match = _MESSAGE_ID.search(head)
+    return match[1].decode("ascii", "replace") if match else str(uuid.uuid4())
+
+
+def _report(done: "Rewritten[bytes]") -> None:
+    """Say what was done, without the URLs: standard error ends up in logs."""
+    if done.reason:
+        click.echo(f"unchanged: {done.reason}", err=True)
+    visible = sum(link.visible_url for link in done.links)
+    click.echo(f"{len(done.links)} tracked, {len(done.skipped)} left alone", err=True)
+    for link in done.skipped:
+        click.echo(f"  {link.part} {link.position}: {link.reason}", err=True)
+    if visible:
+        click.echo(f"  {visible} show a URL as their text: some mail clients warn about those", err=True)

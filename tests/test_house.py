@@ -1,0 +1,139 @@
+"""The conventions of the house, held up by the build: its walls, its names, its words."""
+
+import ast
+import importlib
+import pkgutil
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import linkrouter
+from linkrouter import observe
+from linkrouter.settings import CentralSettings, RouterSettings
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "linkrouter"
+MODULES = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+)
+SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")}
+
+# Low to high; a module imports only lower rooms and its own.
+LAYERS = [
+    {"errors", "observe"},
+    {"settings", "link", "clicks.click"},
+    {"encoder", "clicks"},
+    {"router", "sync", "central", "checker"},
+    {"cli"},
+    {"__main__"},
+]
+ONLY_IN = {
+    "aiohttp": ("linkrouter.router", "linkrouter.central"),
+    "httpx": ("linkrouter.sync", "linkrouter.checker", "linkrouter.cli.demo"),
+    "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store", "linkrouter.checker"),
+    "click": ("linkrouter.cli",),
+    "rich": ("linkrouter.cli",),
+}
+
+
+def room_of(module: str) -> str | None:
+    """Give the room of a module of the package; None for the package itself and what it re-exports."""
+    parts = module.split(".")
+    if parts[0] != "linkrouter" or len(parts) == 1 or not any(parts[1] in rooms for rooms in LAYERS):
+        return None
+    return "clicks.click" if parts[1:3] == ["clicks", "click"] else parts[1]
+
+
+def layer_of(room: str) -> int:
+    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
+
+
+def imports_of(source: str) -> set[str]:
+    """Give every module that *source* imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_a_module_imports_only_lower_rooms_and_its_own(path):
+    module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    room = room_of(module)
+    if room is None:
+        pytest.skip("the package itself re-exports")
+
+    for imported in imports_of(SOURCES[path]):
+        other = room_of(imported)
+        if other is None or other == room or (room == "clicks" and other == "clicks.click"):
+            continue
+        assert layer_of(other) < layer_of(room), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_a_library_is_used_only_where_it_lives(path):
+    module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+    for imported in imports_of(SOURCES[path]):
+        rooms = ONLY_IN.get(imported.partition(".")[0])
+        assert rooms is None or module.startswith(rooms), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_has_a_docstring_and_its_public_names(module):
+    if module == "linkrouter.__main__":
+        pytest.skip("it runs the program")
+    loaded = importlib.import_module(module)
+
+    assert loaded.__doc__
+    for name in getattr(loaded, "__all__", []):
+        assert hasattr(loaded, name), name
+
+
+def test_every_module_can_be_imported_alone():
+    names = {module.name for module in pkgutil.walk_packages(linkrouter.__path__, "linkrouter.")}
+
+    assert names <= set(MODULES)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path != "linkrouter/settings.py"])
+def test_only_settings_reads_the_environment(path):
+    assert not re.search(r"\bos\.environ\b|\bgetenv\b", SOURCES[path])
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if not path.startswith("linkrouter/cli/")])
+def test_only_the_command_line_prints(path):
+    assert not re.search(r"(?<![\w.])print\(|\bclick\.echo\(", SOURCES[path])
+
+
+def test_every_event_and_metric_is_used_and_named_like_the_others():
+    code = "\n".join(text for path, text in SOURCES.items() if path != "linkrouter/observe.py")
+
+    for event in observe.EVENTS:
+        assert f'"{event}"' in code, event
+        assert re.fullmatch(r"[a-z]+\.[a-z_]+", event)
+    for metric in observe.METRICS:
+        assert f'"{metric}"' in code, metric
+        assert re.fullmatch(r"linkrouter_[a-z_]+", metric)
+
+
+@pytest.mark.parametrize("cls", [RouterSettings, CentralSettings])
+def test_every_setting_is_in_the_readme(cls):
+    readme = (ROOT / "README.md").read_text()
+
+    for setting in fields(cls):
+        assert f"`{setting.name.upper()}`" in readme, setting.name
+
+
+def test_no_file_names_a_download_address():
+    hosts = re.compile(r"https?://(?:pypi|files\.python|registry\.npm|deb\.debian|github\.com/.+/releases)")
+
+    for path in [*PACKAGE.rglob("*.py"), ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / ".ci" / "run"]:
+        assert not hosts.search(path.read_text()), path
