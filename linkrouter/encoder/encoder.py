@@ -239,7 +239,7 @@ class Encoder:
                 continue
             tracked_url = self._origin + path
             link_id = path.rsplit("/", 2)[1]
-            signed.splices.append(Splice(link.start, link.end, tracked_url))
+            signed.splices.append((link.start, link.end, tracked_url))
             signed.links.append(TrackedLink(link_id, destination, part.kind, position, tracked_url, visible))
         return signed
 

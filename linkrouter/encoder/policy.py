@@ -42,7 +42,6 @@ _HTTP_ALONE = re.compile(r"https?:", re.ASCII | re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # The placeholders of the usual template languages. `%…%` must not be two percent-encoded bytes.
 _MERGE_TAG = re.compile(r"\{\{|\}\}|\{%|%\}|<%|%>|\*\||\|\*|%%|\[\[|[$#]\{|%(?![0-9A-Fa-f]{2})[A-Za-z][A-Za-z0-9_.]*%")
-_MAY_HOLD_MERGE_TAG = re.compile(r"[{}<>\[|%]")
 _FOLDS = str.maketrans("", "", "\t\n\r")  # the URL standard drops them
 _VISIBLE_URL = re.compile(r"(?<![\w.])(?:https?://|www\.)\w", re.IGNORECASE)
 
@@ -59,34 +58,33 @@ class Policy:
 
 
 class Judgement(NamedTuple):
-    """What is to become of a link: tracked when `reason` is None, and then `destination` is canonical."""
+    """What is to become of a link: tracked when `reason` is None."""
 
-    destination: str
+    destination: str  # canonical; known too when the link is opted out, which then holds for the other part as well
     reason: str | None
     visible_url: bool
 
 
 def judge(policy: Policy, document: str, link: Seen) -> Judgement:
     """Decide about one *link* of *document*."""
-    url = link.url
-    reason = link.reason or _opt_out(policy, document, link) or _not_an_address(url)
+    in_tag = link.tag_end != link.end  # plain text has no attributes, and shows what it says
+    reason = link.reason or (_opt_out(policy, document, link) if in_tag else None)
     try:
-        # The destination of an opted-out link is wanted too: it is left alone in the other part as well.
-        destination = canonical(url) if reason in (None, "opted out") else ""
+        destination = canonical(link.url)
     except BadDestination as exc:
-        return Judgement("", reason or exc.reason, visible_url=False)
+        return Judgement("", reason or _not_an_address(link.url) or exc.reason, False)
+    if destination != link.url or "%" in destination:  # a URL that is canonical already cannot be anything else
+        reason = reason or _not_an_address(link.url)
     if reason is not None:
-        return Judgement(destination, reason, visible_url=False)
+        return Judgement(destination, reason, False)
     host = destination.split("/", 3)[2]
-    visible = link.tag_end != link.end and _shows_url(document, link, host)
+    visible = in_tag and _shows_url(document, link, host)
     if visible and policy.skip_visible_urls:
-        reason = "visible URL"
-    return Judgement(destination, reason or _reason_against(policy, destination, host), visible)
+        return Judgement(destination, "visible URL", True)
+    return Judgement(destination, _reason_against(policy, destination, host), visible)
 
 
 def _opt_out(policy: Policy, document: str, link: Seen) -> str | None:
-    if link.tag_end == link.end:  # plain text has no attributes
-        return None
     tag = document[link.tag_start : link.tag_end].lower()
     own = policy.opt_out_attribute
     if "track" not in tag and "skip-click" not in tag and (own is None or own not in tag):
@@ -98,7 +96,7 @@ def _opt_out(policy: Policy, document: str, link: Seen) -> str | None:
 
 
 def _not_an_address(url: str) -> str | None:
-    if _MAY_HOLD_MERGE_TAG.search(url) and _MERGE_TAG.search(url):
+    if _MERGE_TAG.search(url):
         return "merge tag"
     if "\0" in url:
         return "characters"
@@ -135,10 +133,11 @@ def _lets_the_reader_choose(url: str) -> bool:
 def _shows_url(document: str, link: Seen, host: str) -> bool:
     """Whether the visible text of *link* is an address, or begins with its own host."""
     bare = host.removeprefix("www.")
-    window = document[link.tag_end : link.tag_end + MAX_VISIBLE_CHARS].lower()
-    end = window.find("</a")
-    inner = window if end < 0 else window[:end]
-    if "://" not in inner and "www." not in inner and bare not in inner:
+    start, end = link.tag_end, link.tag_end + MAX_VISIBLE_CHARS
+    tag = document.find("</a", start, end)
+    inner = document[start : end if tag < 0 else tag]
+    # Most links end here. `://` and the host are lower-cased only where it is worth it.
+    if "://" not in inner and "." not in inner:
         return False
     text = visible_text(document, link).lower()
     if text.startswith(bare):

@@ -9,7 +9,6 @@ import codecs
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, a2b_qp, b2a_base64
-from typing import NamedTuple
 
 __all__ = [
     "Splice",
@@ -33,20 +32,11 @@ _HOLDS_ASCII = re.compile(
     r"utf-8|ascii|iso8859-\d+|cp(?:125\d|437|85\d|86\d|874|932|949|950)|koi8-[rut]|gb2312|gbk|gb18030|big5|big5hkscs"
     r"|shift_jis|euc_(?:jp|kr)|mac-roman|tis-620"
 )
-_HIDDEN_SOFT_BREAK = re.compile(rb"=[ \t]+\r?\n")  # legal, but Python's decoder does not know it
-_QP_TOKEN = re.compile(rb"=[0-9A-Fa-f]{2}|[\0\1]")
-_CRLF_BREAK, _LF_BREAK = b"\0", b"\1"  # stand for soft line breaks while lines are counted
-_BREAKS = (_CRLF_BREAK, _LF_BREAK, b"\n")
-_BREAK = re.compile(rb"[\0\1\n]")
+_BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _WHITE_SPACE = b" \t\r\n"
 
 
-class Splice(NamedTuple):
-    """Replace `[start:end]` by `new`, which is ASCII."""
-
-    start: int
-    end: int
-    new: str
+Splice = tuple[int, int, str]  # (start, end, new): replace what stands at [start:end] by *new*, which is ASCII
 
 
 def decode_charset(body: bytes, charset: str) -> str | None:
@@ -83,7 +73,7 @@ def to_octets(text: str, charset: str, splices: list[Splice]) -> list[Splice]:
     for start, end, new in splices:
         first = octets + len(text[at:start].encode(codec, "surrogateescape"))
         octets = first + len(text[start:end].encode(codec, "surrogateescape"))
-        moved.append(Splice(first, octets, new))
+        moved.append((first, octets, new))
         at = end
     return moved
 
@@ -133,7 +123,7 @@ def decode_transfer(body: bytes, encoding: str) -> bytes | None:
     if encoding in _PLAIN_ENCODINGS:
         return body
     if encoding == "quoted-printable":
-        return _decode_quoted_printable(body)
+        return a2b_qp(body)
     if encoding == "base64":
         return _decode_base64(body)
     return None
@@ -153,124 +143,96 @@ def splice_transfer(body: bytes, encoding: str, decoded: bytes, splices: list[Sp
 
 
 def _decode_base64(body: bytes) -> bytes | None:
-    digits = body.translate(None, _WHITE_SPACE)
+    # Python's decoder skips junk; what is neither digit nor white space must be the padding at the end.
+    padding = body.translate(None, _BASE64_DIGITS + _WHITE_SPACE)
+    if padding not in (b"", b"=", b"==") or not body.translate(None, _WHITE_SPACE).endswith(padding):
+        return None
     try:
-        decoded = a2b_base64(digits)
+        return a2b_base64(body)
     except Base64Error:
         return None
-    return decoded if b2a_base64(decoded, newline=False) == digits else None
 
 
 def _encode_base64_like(body: bytes, decoded: bytes) -> bytes:
     """Write *decoded* in lines of the length, with the line ends and the blank lines around it that *body* has."""
     core = body.strip(_WHITE_SPACE)
     first_line, newline, _ = core.partition(b"\n")
-    eol = b"\r\n" if first_line.endswith(b"\r") or not newline else b"\n"
     columns = len(first_line.rstrip(b"\r"))
     digits = b2a_base64(decoded, newline=False)
-    if (not newline and len(digits) > MAX_LINE_OCTETS) or columns > MAX_LINE_OCTETS:
-        columns = BASE64_COLUMNS
-        eol = b"\n" if b"\n" in body and b"\r\n" not in body else b"\r\n"
-    elif not newline:
+    if not newline:
         columns = len(digits)
-    lines = re.findall(rb".{1,%d}" % columns, digits) if digits else []
+    if columns > MAX_LINE_OCTETS:
+        columns = BASE64_COLUMNS
+    eol = b"\n" if b"\n" in body and b"\r\n" not in body else b"\r\n"
     head = body[: len(body) - len(body.lstrip(_WHITE_SPACE))]
     tail = body[len(head) + len(core) :]
-    return head + eol.join(lines) + tail
-
-
-def _decode_quoted_printable(body: bytes) -> bytes | None:
-    if _CRLF_BREAK in body or _LF_BREAK in body or body.count(b"\r") != body.count(b"\r\n"):
-        return None
-    if _HIDDEN_SOFT_BREAK.search(body):
-        return None
-    return a2b_qp(body)
+    return head + eol.join([digits[at : at + columns] for at in range(0, len(digits), columns)]) + tail
 
 
 def _splice_quoted_printable(body: bytes, decoded: bytes, splices: list[Splice]) -> bytes | None:
-    """Splice the encoded text itself: a tracked link needs no encoding, so only soft line breaks are put in anew.
-
-    Hard lines of *body* and lines of *decoded* are the same lines, unless a line end is written as =0A.
-    """
-    soft_break = _CRLF_BREAK if b"\r\n" in body or b"\n" not in body else _LF_BREAK
-    marked = body.replace(b"=\r\n", _CRLF_BREAK).replace(b"=\n", _LF_BREAK)
-    lines = marked.split(b"\n")
-    if len(lines) == decoded.count(b"\n") + 1:
-        done = b"\n".join(_splice_lines(lines, decoded, splices, soft_break))
-    else:
-        done = _splice_line(marked, 0, splices, soft_break)
-    done = done.replace(_CRLF_BREAK, b"=\r\n").replace(_LF_BREAK, b"=\n")
-    return done if a2b_qp(done) == splice(decoded, splices) else None
-
-
-def _splice_lines(lines: list[bytes], decoded: bytes, splices: list[Splice], soft_break: bytes) -> list[bytes]:
-    out: list[bytes] = []
-    line = at = first = 0  # the next line to copy, where it starts in *decoded*, the next splice
-    while first < len(splices):
-        start = decoded.rfind(b"\n", at, splices[first].start) + 1 or at
-        untouched = decoded.count(b"\n", at, start)
-        end, last = _line_end(decoded, splices[first].end), first + 1
-        while last < len(splices) and splices[last].start < end:
-            end, last = _line_end(decoded, max(end, splices[last].end)), last + 1
-        touched = decoded.count(b"\n", start, end) + 1  # more than one when a value is folded
-        out += lines[line : line + untouched]
-        line += untouched + touched
-        out.append(_splice_line(b"\n".join(lines[line - touched : line]), start, splices[first:last], soft_break))
-        at, first = end + 1, last
-    return out + lines[line:]
-
-
-def _line_end(text: bytes, at: int) -> int:
-    end = text.find(b"\n", at)
-    return len(text) if end < 0 else end
-
-
-def _splice_line(line: bytes, offset: int, splices: list[Splice], soft_break: bytes) -> bytes:
-    """Splice the encoded *line*, which starts at *offset* of the decoded text, into lines of at most 76 columns."""
-    spans = _encoded_spans(line, [(start - offset, end - offset) for start, end, _ in splices])
+    """Splice the encoded *body* itself: a tracked link needs no encoding, so only soft line breaks are put in anew."""
+    soft_break = b"=\r\n" if b"\r\n" in body or b"\n" not in body else b"=\n"
+    spans = _encoded_spans(body, splices)
     pieces: list[bytes] = []
     at = column = 0
-    for (start, end), (_, _, new), (following, _) in zip(spans, splices, [*spans[1:], (len(line), 0)], strict=True):
-        pieces.append(line[at:start])
-        last_break = max(line.rfind(mark, at, start) for mark in _BREAKS)
-        column = column + start - at if last_break < 0 else start - last_break - 1
-        url = new.encode("ascii")
-        while column + len(url) > MAX_QP_COLUMNS - 1:
-            room = max(MAX_QP_COLUMNS - 1 - column, 0)
-            pieces += (url[:room], soft_break)
-            url, column = url[room:], 0
-        pieces.append(url)
-        column += len(url)
-        if column + _columns_to_break(line, end, following) > MAX_QP_COLUMNS:
+    for number, (start, end) in enumerate(spans):
+        if a2b_qp(body[start:end]) != decoded[splices[number][0] : splices[number][1]]:
+            return None  # some `=` before it was not an escape
+        gap = body[at:start]
+        line_start = gap.rfind(b"\n") + 1
+        column = len(gap) - line_start + (0 if line_start else column)
+        lines, column = _wrapped(splices[number][2].encode("ascii"), column, soft_break)
+        pieces += (gap, lines)
+        following = spans[number + 1][0] if number + 1 < len(spans) else len(body)
+        if column + _columns_to_break(body, end, following) > MAX_QP_COLUMNS:
             pieces.append(soft_break)
             column = 0
         at = end
-    pieces.append(line[at:])
+    pieces.append(body[at:])
     return b"".join(pieces)
 
 
-def _columns_to_break(line: bytes, start: int, end: int) -> int:
-    """Give the columns from *start* to the next line end, or to *end* and one for the `=` of a soft break there."""
-    found = _BREAK.search(line, start, end)
-    if found is None:
-        return end - start + (end < len(line))
-    hard = found[0] == b"\n"
-    return found.start() - start + (not hard) - (hard and line[found.start() - 1 : found.start()] == b"\r")
+def _encoded_spans(body: bytes, splices: list[Splice]) -> list[tuple[int, int]]:
+    """Move *splices* from offsets in the decoded text to spans of *body*, inside the soft line breaks around them.
+
+    Between two places the encoded text is longer by two octets for each `=`, be it an escape or a soft break, and by
+    one more where CR LF follows. What is added may hold a `=` again, so the sum is taken until it stays.
+    """
+    spans: list[tuple[int, int]] = []
+    at = offset = 0
+    for start, end, _ in splices:
+        at = _encoded_offset(body, at, start - offset)
+        while body.startswith((b"=\r\n", b"=\n"), at):
+            at = body.index(b"\n", at) + 1
+        first, at = at, _encoded_offset(body, at, end - start)
+        spans.append((first, at))
+        offset = end
+    return spans
 
 
-def _encoded_spans(line: bytes, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Move *spans*, in order, from the decoded line to the encoded *line*: inside the soft breaks on either side."""
-    tokens = _QP_TOKEN.finditer(line)
-    token, shift = next(tokens, None), 0
+def _encoded_offset(body: bytes, at: int, octets: int) -> int:
+    """Give the offset in *body* that is as many decoded *octets* behind *at*, which is between two characters."""
+    end = at + octets
+    while at < end:
+        escapes = body.count(b"=", at, end)
+        longer = 2 * escapes + (body.count(b"=\r\n", at, end + 2) if escapes else 0)
+        at, end = end, end + longer
+    return end
 
-    def encoded(offset: int, past_breaks: bool) -> int:
-        nonlocal token, shift
-        while token is not None:
-            at, columns = token.start() - shift, token.end() - token.start()
-            if at > offset or (at == offset and (columns == 3 or not past_breaks)):
-                break
-            shift += 2 if columns == 3 else 1
-            token = next(tokens, None)
-        return offset + shift
 
-    return [(encoded(start, True), encoded(end, False)) for start, end in spans]
+def _wrapped(url: bytes, column: int, soft_break: bytes) -> tuple[bytes, int]:
+    """Break *url*, which begins in *column*, into quoted-printable lines; give also the column it ends in."""
+    most = MAX_QP_COLUMNS - 1  # one for the `=` of the soft break
+    room = max(most - column, 0)
+    if len(url) <= room:
+        return url, column + len(url)
+    chunks = [url[:room], *(url[first : first + most] for first in range(room, len(url), most))]
+    return soft_break.join(chunks), len(chunks[-1])
+
+
+def _columns_to_break(body: bytes, start: int, end: int) -> int:
+    """Give the columns from *start* to the next line end, or to *end* with one for a soft break there."""
+    newline = body.find(b"\n", start, end)
+    if newline < 0:
+        return end - start + (end < len(body))
+    return newline - start - (body[newline - 1] == 0x0D and newline > start)

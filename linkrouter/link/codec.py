@@ -47,6 +47,7 @@ _ESCAPE = {chr(byte): f"%{byte:02X}" for byte in range(256) if chr(byte) not in 
 # Only what the encoder escapes may come escaped; what is not printable ASCII fails the destination rule anyway.
 _UNESCAPE = {f"{byte:02X}": chr(byte) for byte in range(128) if chr(byte) not in _PLAIN or chr(byte) == "/"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9\-._~:@/]")
+_RARELY_UNSAFE = re.compile(r"[^A-Za-z0-9\-._~:@/%]")
 _FOLDABLE = ("", ".", "..")  # segments that clients, proxies and caches fold away
 
 
@@ -79,7 +80,7 @@ class Meta(NamedTuple):
 
 def encode_base64url(data: bytes) -> str:
     """Write *data* as base64url without padding (RFC 4648 §5)."""
-    return b2a_base64(data, newline=False).translate(_TO_URLSAFE).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_TO_URLSAFE, b"=").decode("ascii")
 
 
 def decode_base64url(text: str) -> bytes:
@@ -103,7 +104,9 @@ def decode_base64url(text: str) -> bytes:
 def write_target(rest: str) -> str:
     """Percent-encode *rest*, what follows `://` in a canonical destination, into one path."""
     if _UNSAFE.search(rest) is not None:
-        rest = _UNSAFE.sub(lambda match: _ESCAPE[match[0]], rest)
+        # Query strings are made of these; replacing each takes a tenth of a call back from `sub` for every match.
+        rest = rest.replace("%", "%25").replace("?", "%3F").replace("=", "%3D").replace("&", "%26")
+        rest = _RARELY_UNSAFE.sub(lambda match: _ESCAPE[match[0]], rest)
     if rest[-1] in "/." or "//" in rest or "/." in rest or "./" in rest:
         rest = _escape_foldable_slashes(rest)
     return rest
@@ -126,6 +129,8 @@ def read_target(target: str) -> str:
     """
     if "%" not in target:
         return target
+    # What query strings are made of, at once. None of the three can be part of another escape.
+    target = target.replace("%3F", "?").replace("%3D", "=").replace("%26", "&")
     first, *escaped = target.split("%")
     try:
         return first + "".join([_UNESCAPE[piece[:2]] + piece[2:] for piece in escaped])

@@ -58,13 +58,11 @@ def canonical(url: str) -> str:
     """
     if _CANONICAL.fullmatch(url) is None:
         url = _serialise(url)
-    if url[-1] == "/" and url.count("/") == 3:
-        url = url[:-1]
+        if _REDIRECTABLE.fullmatch(url) is None:  # what is canonical at sight is redirectable, too
+            raise BadDestination("characters")
     if len(url) > MAX_DESTINATION_BYTES:
         raise BadDestination("too long")
-    if _REDIRECTABLE.fullmatch(url) is None:
-        raise BadDestination("characters")
-    return url
+    return url[:-1] if url[-1] == "/" and url.count("/") == 3 else url
 
 
 def _serialise(url: str) -> str:
