@@ -9,24 +9,22 @@ import asyncio
 import errno
 import socket
 import ssl
-import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import httpcore
 import httpx
 
-from linkrouter.checker.addresses import Address, Network, may_connect
+from linkrouter.checker.addresses import Network
 from linkrouter.checker.classify import Answer
+from linkrouter.checker.dial import CONNECT_TIMEOUT_S, Dialler, Refusal
 from linkrouter.checker.resolve import Resolve, resolve
 
 __all__ = ["MAX_BODY_BYTES", "Failure", "Wire"]
 
-CONNECT_TIMEOUT_S = 3.0
 MAX_BODY_BYTES = 64 * 1024
-MAX_IDLE_CONNECTIONS = 256
-MAX_DIALLED = 4  # addresses of one name
-VETTED_FOR_S = 30.0  # how long the vetted addresses of a name are used for further connections
+POOLS = 16  # a pool looks through all its connections for every request
+MAX_IDLE_CONNECTIONS = 16  # of one pool
 
 # A browser's: many sites answer anything else with a wall.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
@@ -50,67 +48,14 @@ _CERTIFICATE_FAULTS = {
 }
 
 
-class Failure(Exception):
-    """Why there is no answer: one of `REASONS`. Raised only below httpx; to the rest of the checker it is a value."""
+class Failure(NamedTuple):
+    """Why there is no answer: one of `REASONS`."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class _Dialler(httpcore.AsyncNetworkBackend):
-    """Resolves, vets every address, and connects to one. httpcore goes on using the name for TLS and `Host`."""
-
-    def __init__(self, allowed: tuple[Network, ...], resolve_host: Resolve) -> None:
-        self._allowed = allowed
-        self._resolve = resolve_host
-        self._inner = httpcore.AnyIOBackend()
-        self._vetted: dict[tuple[str, int], tuple[float, tuple[Address, ...]]] = {}
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own signature
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect within *timeout* seconds, name lookup included.
-
-        Raises:
-            Failure: the name has no address, or one that may not be connected to.
-            httpcore.ConnectError: no address accepts.
-        """
-        async with asyncio.timeout(timeout):
-            addresses = await self._vet(host, port)
-            for number, address in enumerate(addresses, start=1):
-                # A dead IPv6 route must not use up the time of the IPv4 address behind it.
-                patience = CONNECT_TIMEOUT_S / 2 if number < len(addresses) else None
-                try:
-                    return await self._inner.connect_tcp(str(address), port, patience, local_address, socket_options)
-                except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                    if number == len(addresses):
-                        raise
-        raise Failure("host does not exist")
-
-    async def _vet(self, host: str, port: int) -> tuple[Address, ...]:
-        known = self._vetted.get((host, port))
-        if known and time.monotonic() - known[0] < VETTED_FOR_S:
-            return known[1]
-        addresses = tuple(dict.fromkeys(await self._resolve(host)))
-        if not all(may_connect(address, 443, self._allowed) for address in addresses):
-            raise Failure("address not public")
-        if not all(may_connect(address, port, self._allowed) for address in addresses):
-            raise Failure("port not checked")
-        addresses = addresses[:MAX_DIALLED]
-        if len(self._vetted) > 10_000:
-            self._vetted.clear()
-        self._vetted[host, port] = (time.monotonic(), addresses)
-        return addresses
+    reason: str
 
 
 class Wire:
-    """A pool of vetted connections."""
+    """Pools of vetted connections, to public addresses and to the networks of *allowed*."""
 
     def __init__(
         self,
@@ -119,20 +64,14 @@ class Wire:
         resolve_host: Resolve = resolve,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._transport = httpx.AsyncHTTPTransport(trust_env=False)
-        # httpx has no way to hand a network backend down to its pool, so the pool is put in place of its own.
-        self._transport._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
-            max_connections=None,  # the pace keeps the number
-            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=5.0,
-            http2=True,
-            network_backend=_Dialler(allowed, resolve_host),
-        )
+        context = ssl_context or httpx.create_ssl_context(trust_env=False)
+        dialler = Dialler(allowed, resolve_host)
+        self._transports = [_transport(context, dialler) for _ in range(POOLS)]
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._transport.aclose()
+        for transport in self._transports:
+            await transport.aclose()
 
     async def request(self, method: str, origin: str, target: str, within_s: float) -> Answer | Failure:
         """Ask *origin* (`https://host:port`) for *target*, whose characters are sent as they are.
@@ -143,7 +82,7 @@ class Wire:
         try:
             async with asyncio.timeout(within_s):
                 request = httpx.Request(method, origin, headers=HEADERS, extensions=extensions)
-                response = await self._transport.handle_async_request(request)
+                response = await self._transports[hash(origin) % POOLS].handle_async_request(request)
                 try:
                     body = await _read(response, within_s / 2) if method == "GET" else b""
                 finally:
@@ -151,6 +90,20 @@ class Wire:
         except Exception as exc:  # whatever a hostile server provokes is one link's verdict, never more
             return _failure(exc)
         return Answer(response.status_code, _headers(response), body)
+
+
+def _transport(context: ssl.SSLContext, dialler: Dialler) -> httpx.AsyncHTTPTransport:
+    transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+    # httpx has no way to hand a network backend down to its pool, so the pool is put in place of its own.
+    transport._pool = httpcore.AsyncConnectionPool(
+        ssl_context=context,
+        max_connections=None,  # the pace keeps the number
+        max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+        keepalive_expiry=5.0,
+        http2=True,
+        network_backend=dialler,
+    )
+    return transport
 
 
 async def _read(response: httpx.Response, within_s: float) -> bytes:
@@ -179,8 +132,8 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 def _failure(exc: BaseException) -> Failure:
     causes = list(_causes(exc))
     for cause in causes:
-        if isinstance(cause, Failure):
-            return cause
+        if isinstance(cause, Refusal):
+            return Failure(cause.reason)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Failure(_CERTIFICATE_FAULTS.get(cause.verify_code, "certificate invalid"))
         if isinstance(cause, ssl.SSLError):
