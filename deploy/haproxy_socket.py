@@ -1,0 +1,145 @@
+"""The running HAProxy as a deployment sees it: its routers, and which colour is active.
+
+Promise: the active colour changes in the running process and in the file a reload reads, or in neither.
+"""
+
+import csv
+import os
+import socket
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+OTHER = {"blue": "green", "green": "blue"}
+ASK_S = 3.0  # for the socket, which a reload takes away for a moment
+LOOK_S = 0.25
+
+
+class Stopped(Exception):
+    """Something did not succeed: why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One router; the counters are since HAProxy started."""
+
+    name: str
+    address: tuple[str, int]
+    is_up: bool
+    check: str
+    requests: int
+    errors: int
+    retries: int
+    busy: int  # requests at it or waiting for it now
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit that runs it."""
+        colour, _, number = self.name.partition("-")
+        return f"linkrouter-{colour}@{number}.service"
+
+
+class HAProxy:
+    """HAProxy by its admin socket, and the file of its colour map.
+
+    Raises:
+        Stopped: nobody answers at the socket, or it is not linkrouter's HAProxy.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        maps = [line.split("(", 1)[1].split(")", 1)[0] for line in self._ask("show map").splitlines() if "(" in line]
+        found = [name for name in maps if Path(name).name == "colour.map"]
+        if not found:
+            raise Stopped(f"haproxy at {path!r} has no colour.map; start it with linkrouter's haproxy.cfg")
+        self.map = Path(found[0])
+
+    def active(self) -> str:
+        """Give the colour that gets the requests."""
+        # Each line is an address, the key and the value; whatever is no colour is blue, as in haproxy.cfg.
+        return _colour(self._ask(f"show map {self.map}").split()[1:])
+
+    def written(self) -> str:
+        """Give the colour that would get them after a reload, or "nothing" when the file cannot be read."""
+        try:
+            return _colour(self.map.read_text("ascii").split())
+        except (OSError, UnicodeDecodeError):
+            return "nothing"
+
+    def activate(self, colour: str) -> None:
+        """Make *colour* the active one, now and after a reload.
+
+        Raises:
+            Stopped: HAProxy or the disk refused, and the colour is what it was.
+        """
+        before = self.active()
+        self._set(colour)
+        try:
+            _replace(self.map, f"colour {colour}\n")
+        except OSError as exc:
+            self._set(before)
+            raise Stopped(f"{str(self.map)!r} cannot be written ({exc.strerror}); make room, or run as root") from exc
+
+    def servers(self, colour: str) -> list[Server]:
+        """List the routers of *colour*, without those of the other one that stand by in its backend."""
+        rows = csv.DictReader(self._ask("show stat").lstrip("# ").splitlines())
+        return [_server(row) for row in rows if row["pxname"] == colour and row["svname"].startswith(f"{colour}-")]
+
+    def _set(self, colour: str) -> None:
+        said = self._ask(f"set map {self.map} colour {colour}").strip()
+        if said == "entry not found.":
+            said = self._ask(f"add map {self.map} colour {colour}").strip()
+        if said:
+            raise Stopped(f"haproxy does not take the colour ({said[:60]!r}); its socket must have 'level admin'")
+
+    def _ask(self, command: str) -> str:
+        until = time.monotonic() + ASK_S
+        while True:
+            try:
+                with socket.socket(socket.AF_UNIX) as connection:
+                    connection.settimeout(ASK_S)
+                    connection.connect(self._path)
+                    connection.sendall(f"{command}\n".encode())
+                    return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+            except OSError as exc:
+                if time.monotonic() > until:
+                    raise Stopped(
+                        f"haproxy does not answer at {self._path!r} ({exc.strerror or 'timed out'}); "
+                        "run 'systemctl status haproxy', or give --socket"
+                    ) from exc
+                time.sleep(LOOK_S)
+
+
+def _colour(words: list[str]) -> str:
+    return words[1] if len(words) > 1 and words[0] == "colour" and words[1] in OTHER else "blue"
+
+
+def _server(row: dict[str, str]) -> Server:
+    host, _, port = row["addr"].rpartition(":")
+    why = row["last_chk"] or row["check_desc"] or "not checked yet"
+    return Server(
+        name=row["svname"],
+        address=(host.strip("[]"), int(port)),
+        is_up=row["status"].startswith("UP"),
+        check=f"{row['check_status'].lstrip('* ')} {why}".strip(),
+        requests=int(row["stot"]),
+        errors=int(row["hrsp_5xx"] or 0),
+        retries=int(row["wretr"] or 0),
+        busy=int(row["scur"]) + int(row["qcur"]),
+    )
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write *path* whole or not at all."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
