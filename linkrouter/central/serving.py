@@ -53,7 +53,7 @@ class Handler:
         self._body = TypeAdapter(route.body) if route.body is not None else None
         self._query = TypeAdapter(route.query) if route.query is not None else None
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.Response:
         """Answer *request*."""
         result = await self._result(request)
         return _refused(result) if isinstance(result, Refusal) else _json(to_json(result))
@@ -144,8 +144,8 @@ async def refuse_plainly(request: web.Request, handler: Any) -> web.StreamRespon
 def serve(route: Route) -> web.RouteDef:
     """Make *route* something aiohttp can register; GET brings HEAD with it."""
     if route.method == "GET":
-        return web.get(route.path, Handler(route))
-    return web.route(route.method, route.path, Handler(route))
+        return web.get(route.path, Handler(route).handle)
+    return web.route(route.method, route.path, Handler(route).handle)
 
 
 class _QuietProtocol(web.RequestHandler):

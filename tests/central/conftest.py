@@ -1,0 +1,111 @@
+"""A centre on a real port over a real SQLite file, and what is sent to it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from linkrouter.central.app import create_app, serving
+from linkrouter.central.store import open_central_store
+from linkrouter.central.tokens import Tokens
+from linkrouter.clicks.click import Click
+from linkrouter.settings import Address
+
+ROUTER_TOKEN = "router-token-0123456789"
+SENDER_TOKEN = "sender-token-0123456789"
+NOON = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
+
+
+@pytest.fixture
+def make_clicks() -> Callable[..., list[Click]]:
+    """Give *count* clicks numbered from *first*, a second apart from noon on."""
+
+    def make(count: int, first: int = 0, **changes) -> list[Click]:
+        return [
+            Click(f"id-{n:06d}", "-----w", 0, "html", NOON + n * 1_000_000, None, None, "click")._replace(**changes)
+            for n in range(first, first + count)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def click() -> Callable[..., dict]:
+    """Give one click as a router sends it, with *changes*; a value of `...` leaves the field out."""
+
+    def make(id: str = "01a1ffaa-0000-7000-8000-000000000000", **changes) -> dict:
+        record = {
+            "id": id,
+            "link_id": "-----w",
+            "tenant": 0,
+            "part": "html",
+            "clicked_at": "2026-11-21T17:33:38.123456Z",
+            "ip": "203.0.113.7",
+            "user_agent": "Mozilla/5.0",
+            "kind": "click",
+        } | changes
+        return {name: value for name, value in record.items() if value is not ...}
+
+    return make
+
+
+@pytest.fixture
+def message() -> Callable[..., dict]:
+    """Give one message as a sender posts it, with *changes*."""
+
+    def make(message_id: str = "mail-1@example.com", link_ids: tuple[str, ...] = ("-----w",), **changes) -> dict:
+        return {
+            "message_id": message_id,
+            "sent_at": "2026-11-21T12:00:00Z",
+            "recipient": "reader@example.net",
+            "tag": "november",
+            "metadata": {"issue": "47"},
+            "links": [
+                {"link_id": link_id, "url": f"https://example.com/{link_id}", "part": "html", "position": n}
+                for n, link_id in enumerate(link_ids)
+            ],
+        } | changes
+
+    return make
+
+
+class Centre:
+    """A running centre: `router` and `sender` are clients with their tokens, `anyone` has none."""
+
+    def __init__(self, port: int, clients: list[httpx.AsyncClient]) -> None:
+        self.port = port
+        self.router, self.sender, self.anyone = clients
+
+    async def take(self, *clicks: dict, **more) -> httpx.Response:
+        return await self.router.post("/v1/clicks", json={"router": "ams-blue-1", "clicks": list(clicks)} | more)
+
+    async def stats(self, **query) -> dict:
+        return (await self.sender.get("/v1/stats/clicks", params=query)).raise_for_status().json()
+
+    async def ids(self, **query) -> list[str]:
+        answer = await self.sender.get("/v1/clicks", params=query)
+        return [found["id"] for found in answer.raise_for_status().json()["clicks"]]
+
+
+@pytest.fixture
+async def centre(tmp_path) -> AsyncIterator[Centre]:
+    store = open_central_store(f"sqlite:///{tmp_path}/central.db")
+    await store.open()
+    try:
+        async with AsyncExitStack() as stack:
+            app = create_app(store, Tokens.of((ROUTER_TOKEN,), (SENDER_TOKEN,)))
+            port = await stack.enter_async_context(serving(app, Address("127.0.0.1", 0)))
+            clients = [
+                await stack.enter_async_context(
+                    httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False)
+                )
+                for headers in (bearer(ROUTER_TOKEN), bearer(SENDER_TOKEN), {})
+            ]
+            yield Centre(port, clients)
+    finally:
+        await store.close()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

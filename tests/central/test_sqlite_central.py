@@ -1,0 +1,180 @@
+"""What is SQLite's own: the file, its locks and its faults."""
+
+import asyncio
+import sqlite3
+import stat
+
+import pytest
+
+from linkrouter.central.store import ClickFilter
+from linkrouter.central.store.sqlite import SqliteStore
+from linkrouter.errors import SettingsError, StoreError, StoreFull
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = SqliteStore(tmp_path / "central.db", lock_wait_s=0.1)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def refusal(path, **limits) -> str:
+    with pytest.raises(SettingsError) as caught:
+        await SqliteStore(path, **limits).open()
+    text = str(caught.value)
+    assert text.startswith("DATABASE: ")
+    assert "\n" not in text
+    return text
+
+
+async def test_the_file_is_its_owners_alone(store, tmp_path, make_clicks):
+    await store.add_clicks(make_clicks(1))
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+
+    assert modes["central.db"] == modes["central.db-wal"] == 0o600
+
+
+async def test_writes_are_synced_to_a_log(store):
+    async with store._transaction() as writer:
+        [[mode]] = await writer.execute_fetchall("PRAGMA journal_mode")
+        [[synchronous]] = await writer.execute_fetchall("PRAGMA synchronous")
+
+    assert (mode, synchronous) == ("wal", 2)
+
+
+async def test_refuses_a_file_that_is_not_sqlite(tmp_path):
+    path = tmp_path / "central.db"
+    path.write_bytes(b"this is no database, but it is long enough to look like one" * 100)
+
+    assert "restore it from a backup" in await refusal(path)
+
+
+async def test_refuses_a_database_of_another_program_and_leaves_it_alone(tmp_path):
+    path = tmp_path / "central.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    other.close()
+    before = path.read_bytes()
+
+    assert "another program" in await refusal(path)
+    assert path.read_bytes() == before
+
+
+async def test_refuses_a_directory_that_is_not_there(tmp_path):
+    assert "name a file in a directory that exists" in await refusal(tmp_path / "none" / "central.db")
+
+
+async def test_refuses_a_directory_in_place_of_a_file(tmp_path):
+    assert "name a file" in await refusal(tmp_path)
+
+
+async def test_refuses_a_database_that_is_locked(tmp_path):
+    path = tmp_path / "central.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        assert "locked by another process" in await refusal(path, lock_wait_s=0.1)
+    finally:
+        other.close()
+
+
+async def test_a_lock_while_running_refuses_the_batch_and_goes_by(store, tmp_path, make_clicks):
+    other = sqlite3.connect(tmp_path / "central.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreError, match="SQLITE_BUSY"):
+        await store.add_clicks(make_clicks(3))
+    with pytest.raises(StoreError):
+        await store.check()
+
+    other.execute("ROLLBACK")
+    other.close()
+    assert await store.add_clicks(make_clicks(3)) == 3
+
+
+async def test_a_full_disk_refuses_the_batch_whole_and_takes_it_later(store, make_clicks):
+    await store.add_clicks(make_clicks(10))
+    async with store._transaction() as writer:
+        [[pages]] = await writer.execute_fetchall("PRAGMA page_count")
+        await writer.execute_fetchall(f"PRAGMA max_page_count = {pages + 3}")  # as SQLite sees a full disk
+
+    with pytest.raises(StoreFull):
+        await store.add_clicks(make_clicks(1000, 10, user_agent="x" * 500))
+    counts = await store.count_clicks(ClickFilter())
+
+    async with store._transaction() as writer:
+        await writer.execute_fetchall("PRAGMA max_page_count = 1000000")
+    assert counts.by == {("click", "html"): 10}
+    assert await store.add_clicks(make_clicks(1000, 10, user_agent="x" * 500)) == 1000
+
+
+async def test_a_table_that_is_damaged_is_a_store_error(tmp_path, make_clicks):
+    path = tmp_path / "central.db"
+    store = SqliteStore(path)
+    await store.open()
+    await store.add_clicks(make_clicks(1000, user_agent="x" * 200))
+    await store.close()
+    content = bytearray(path.read_bytes())
+    content[4096 * 10 :] = b"\xff" * (len(content) - 4096 * 10)
+    path.write_bytes(content)
+
+    await store.open()
+    try:
+        with pytest.raises(StoreError, match="SQLITE_CORRUPT"):
+            await store.count_clicks(ClickFilter())
+    finally:
+        await store.close()
+
+
+async def test_a_reader_holds_up_no_writer(store, make_clicks):
+    await store.add_clicks(make_clicks(10))
+
+    async with store._snapshot() as reader:
+        await reader.execute_fetchall("SELECT count(*) FROM clicks")
+        assert await store.add_clicks(make_clicks(10, 10)) == 10
+        [[seen]] = await reader.execute_fetchall("SELECT count(*) FROM clicks")
+
+    assert seen == 10
+
+
+async def test_a_question_that_takes_too_long_is_given_up(tmp_path, make_clicks):
+    store = SqliteStore(tmp_path / "central.db", read_deadline_s=0.05)
+    await store.open()
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    try:
+        with pytest.raises(StoreError, match="takes too long"):
+            async with store._snapshot() as reader:
+                await reader.execute_fetchall(endless)
+        await store.add_clicks(make_clicks(2))
+
+        assert len(await store.find_clicks(ClickFilter(), None, 10)) == 2
+    finally:
+        await store.close()
+
+
+async def test_a_question_is_answered_from_an_index(store):
+    async def plan(asked: str) -> str:
+        async with store._snapshot() as reader:
+            rows = await reader.execute_fetchall(f"EXPLAIN QUERY PLAN SELECT id FROM clicks {asked}")
+        return " ".join(row[3] for row in rows)
+
+    assert "clicks_by_link" in await plan("WHERE link_id = 'AQ'")
+    assert "clicks_by_time" in await plan("WHERE clicked_at >= 1 ORDER BY clicked_at DESC, id DESC LIMIT 10")
+    assert "clicks_by_link" in await plan(
+        "WHERE (link_id, tenant) IN (SELECT link_id, tenant FROM links WHERE message_id = 'm')"
+    )
+
+
+async def test_two_processes_may_share_the_file(store, tmp_path, make_clicks):
+    other = SqliteStore(tmp_path / "central.db")
+    await other.open()
+    try:
+        stored = await asyncio.gather(
+            *(one.add_clicks(make_clicks(50, first)) for one in (store, other) for first in range(0, 500, 50))
+        )
+    finally:
+        await other.close()
+
+    assert sum(stored) == 500
