@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from processes import make_home
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 
@@ -26,3 +27,11 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip("the corpus of real mail is not beside this checkout")
     return CORPUS
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A folder with keys and tokens; everything started in it ends with the test."""
+    made = make_home(tmp_path)
+    yield made
+    made.end()

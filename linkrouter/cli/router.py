@@ -118,30 +118,34 @@ class _Process:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until *stop*, then let go in an order that loses nothing."""
-        settings = self._settings
-        async with asyncio.TaskGroup() as tasks:
-            recording = tasks.create_task(self._recorder.run())
-            sync = tasks.create_task(self._sync())
-            watching = tasks.create_task(self._watch_store())
-            try:
-                admin = await self._listen()
+        admin = await self._listen()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                recording = tasks.create_task(self._recorder.run())
+                others = [tasks.create_task(self._sync()), tasks.create_task(self._watch_store())]
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_keys)
                 _settle_memory()
                 log("router.started", port=self._server.port, worker=self._worker)
                 await stop.wait()
-                log("router.draining")
-                self._server.drain()
-                await asyncio.sleep(settings.drain_ms / 1000)
-                await self._server.stop()
-            finally:
-                self._recorder.stop()
-                await asyncio.wait([recording], timeout=LAST_COMMIT_S)
-                if not recording.done():
-                    recording.cancel()
-                    self._recorder.abandon()
-                sync.cancel()
-                watching.cancel()
+                await self._stop_answering()
+                await self._stop_recording(recording)
+                for task in others:
+                    task.cancel()
+        finally:
             await admin.cleanup()
+
+    async def _stop_answering(self) -> None:
+        log("router.draining")
+        self._server.drain()
+        await asyncio.sleep(self._settings.drain_ms / 1000)
+        await self._server.stop()
+
+    async def _stop_recording(self, recording: asyncio.Task[None]) -> None:
+        self._recorder.stop()
+        await asyncio.wait([recording], timeout=LAST_COMMIT_S)
+        if not recording.done():
+            recording.cancel()
+            self._recorder.abandon()
 
     async def _listen(self) -> Any:
         from linkrouter.router.admin import start_admin

@@ -1,0 +1,199 @@
+"""The commands and what they say, above all when something is wrong: one line that names the setting and the cure."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+from processes import COMMAND, free_port, wait_until
+
+HTML = b'<p><a href="https://example.com/a?b=1&amp;c=2">x</a> <a href="mailto:a@example.com">y</a></p>'
+
+
+def test_help_names_every_command(home):
+    text = home.run("--help").stdout.decode()
+
+    for command in ("central", "check", "decode", "demo", "encode", "keys", "router", "spool"):
+        assert f"\n  {command} " in text
+        assert "Usage:" in home.run(command, "--help").stdout.decode()
+
+
+def test_encode_and_decode_are_inverse(home):
+    done = home.run("encode", "--keys", "keys.json", "--base-url", "https://click.example.com", stdin=HTML)
+    url = done.stdout.split(b'"')[1].decode()
+
+    said = json.loads(home.run("decode", url, "--keys", "keys.json", "--json").stdout)
+
+    assert said["genuine"] is True
+    assert said["destination"] == "https://example.com/a?b=1&c=2"
+    assert (said["part"], said["tenant"], said["key_id"], said["count_only"]) == ("html", 0, 1, False)
+    assert done.stdout.replace(url.encode(), b"https://example.com/a?b=1&amp;c=2") == HTML
+    assert b"1 tracked, 1 left alone" in done.stderr
+    assert b"example.com" not in done.stderr
+
+
+def test_decode_of_a_forged_link_is_a_finding(home):
+    done = home.run(
+        "decode", "https://click.example.com/2s/x/AQ/AA/AAAAAAAAAAAAAAA", "--keys", "keys.json", check=False
+    )
+
+    assert done.returncode == 1
+    assert b"not a genuine link" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (HTML, "html"),
+        (b"See https://example.com/a now", "text"),
+        (b"Subject: x\r\n\r\nSee https://example.com/a now", "text"),
+        (b"<!DOCTYPE html>\n" + HTML, "html"),
+        (b"Note: see https://example.com/a\nand more", "text"),
+    ],
+)
+def test_encode_guesses_what_it_is_given(home, content, kind):
+    done = home.run(
+        *("encode", "--keys", "keys.json", "--base-url", "https://click.example.com", "--manifest", "m.jsonl"),
+        stdin=content,
+    )
+
+    entry = json.loads((home.path / "m.jsonl").read_text())
+    assert [link["part"] for link in entry["links"]] == [kind]
+    assert done.stdout.count(b"https://click.example.com/2s/example.com/a") == 1
+
+
+def test_binary_input_comes_back_unchanged_with_the_reason(home):
+    content = b"Content-Type: text/html; charset=utf-16\r\n\r\n" + bytes(range(256)) * 40
+
+    done = home.run("encode", "--keys", "keys.json", "--base-url", "https://click.example.com", stdin=content)
+
+    assert done.stdout == content
+    assert done.stderr
+
+
+def test_rotation_signs_with_a_new_key_and_shows_no_secret(home):
+    secret = json.loads((home.path / "keys.json").read_text())["keys"][0]["secret"]
+
+    home.run("keys", "rotate", "keys.json")
+    listed = home.run("keys", "list", "keys.json", "--json").stdout
+
+    assert json.loads(listed) == {"keys": [{"id": 1, "state": "verify"}, {"id": 2, "state": "sign"}]}
+    assert secret.encode() not in listed
+    assert (home.path / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+ROUTER = ("router", "--keys", "keys.json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+CENTRAL = (
+    *("central", "--listen", "127.0.0.1:0"),
+    *("--ingest-token-file", "ingest-token", "--api-token-file", "api-token"),
+)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "command", "words"),
+    [
+        (None, ("router",), ["KEYS", "--keys"]),
+        (None, ("router", "--keys", "nowhere.json"), ["nowhere.json", "keys create"]),
+        (lambda home: (home / "keys.json").chmod(0o644), ROUTER, ["keys.json", "chmod 600"]),
+        (lambda home: (home / "keys.json").write_text(""), ROUTER, ["keys.json", "empty"]),
+        (lambda home: (home / "keys.json").write_text('{"keys": ['), ROUTER, ["keys.json"]),
+        (None, (*ROUTER, "--listen", "nonsense"), ["LISTEN", "HOST:PORT"]),
+        (None, (*ROUTER, "--workers", "0"), ["WORKERS", "1 to 64"]),
+        (None, (*ROUTER, "--trusted-proxies", "x"), ["TRUSTED_PROXIES"]),
+        (None, (*ROUTER, "--respect-opt-out", "perhaps"), ["RESPECT_OPT_OUT"]),
+        (None, (*ROUTER, "--click-store", "floppy:a"), ["CLICK_STORE", "sqlite"]),
+        (None, (*ROUTER, "--click-store", "sqlite:////proc/nowhere/spool"), ["CLICK_STORE"]),
+        (lambda home: (home / "spool").write_text(""), (*ROUTER, "--click-store", "sqlite:///spool"), ["CLICK_STORE"]),
+        (None, (*ROUTER, "--ingest-url", "http://127.0.0.1:1"), ["INGEST_TOKEN_FILE"]),
+        (None, (*ROUTER, "--ingest-url", "ftp://x"), ["INGEST_URL"]),
+        (
+            lambda home: (home / "t").write_text("short"),
+            (*ROUTER, "--ingest-url", "http://127.0.0.1:1", "--ingest-token-file", "t"),
+            ["INGEST_TOKEN_FILE"],
+        ),
+        (lambda home: (home / "c.toml").write_text("lisen = 'x'"), (*ROUTER, "--config", "c.toml"), ["'lisen'"]),
+        (lambda home: (home / "c.toml").write_text("listen ="), (*ROUTER, "--config", "c.toml"), ["c.toml", "TOML"]),
+        (None, (*ROUTER, "--config", "nowhere.toml"), ["nowhere.toml"]),
+        (None, ("central",), ["INGEST_TOKEN_FILE"]),
+        (None, (*CENTRAL, "--database", "mysql://x"), ["DATABASE"]),
+        (
+            lambda home: (home / "b.db").write_bytes(b"x" * 9000),
+            (*CENTRAL, "--database", "sqlite:///b.db"),
+            ["DATABASE"],
+        ),
+        (lambda home: (home / "api-token").unlink(), CENTRAL, ["API_TOKEN_FILE"]),
+    ],
+)
+def test_what_keeps_a_process_from_starting_is_one_line(home, prepare, command, words):
+    if prepare is not None:
+        prepare(home.path)
+
+    done = home.run(*command, check=False)
+
+    assert done.returncode == 3
+    lines = [line for line in done.stderr.decode().splitlines() if not line.startswith("{")]
+    assert len(lines) == 1
+    for word in words:
+        assert word in lines[0]
+    assert "Traceback" not in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "name"),
+    [(ROUTER, "--listen", "LISTEN"), (ROUTER, "--admin-listen", "ADMIN_LISTEN"), (CENTRAL, "--listen", "LISTEN")],
+)
+def test_a_taken_port_is_one_line(home, command, option, name):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = home.run(*command, option, f"127.0.0.1:{taken.getsockname()[1]}", check=False)
+
+    assert done.returncode == 3
+    (line,) = [line for line in done.stderr.decode().splitlines() if not line.startswith("{")]
+    assert name in line
+
+
+def test_an_unknown_option_is_a_usage_error(home):
+    assert home.run("router", "--nonsense", "1", check=False).returncode == 2
+    assert home.run("nonsense", check=False).returncode == 2
+
+
+def test_environment_loses_to_options_and_wins_over_the_file(home):
+    (home.path / "c.toml").write_text("listen = 'from-file'\nadmin_listen = 'from-file'\n")
+
+    done = subprocess.run(
+        [*COMMAND, "router", "--keys", "keys.json", "--config", "c.toml", "--admin-listen", "from-option"],
+        cwd=home.path,
+        env={"LINKROUTER_LISTEN": "127.0.0.1:0", "PATH": "/usr/bin", "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        timeout=30,
+    )
+
+    # LISTEN came from the environment and was fine; the option, not the file, is what is complained about.
+    assert done.returncode == 3
+    assert b"ADMIN_LISTEN must be HOST:PORT" in done.stderr
+
+
+def test_demo_clicks_a_link_and_the_centre_counts_it(home):
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 8080))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has it, which does as well
+        text = home.run("demo", "--seconds", "4").stdout.decode()
+
+    assert "Clicked the first one: 302 → https://example.com/" in text
+    assert "The centre has 1 clicks on 1 links." in text
+    assert text.count("/2s/example") >= 4
+    assert text.rstrip().endswith("Stopped.")
+
+
+def test_a_router_without_a_centre_keeps_clicks(home):
+    port = free_port()
+    process = home.start(
+        *("router", "--keys", "keys.json", "--listen", f"127.0.0.1:{port}", "--admin-listen", "127.0.0.1:0")
+    )
+    wait_until(lambda: home.answers(port, "/-/ready"))
+
+    assert process.poll() is None

@@ -1,0 +1,130 @@
+"""The command line as a user has it: real processes on free ports."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "linkrouter"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, timeout_s=15.0):
+    """Look until *condition* gives something true, and give that; a refused connection is not yet."""
+    ends = time.monotonic() + timeout_s
+    while time.monotonic() < ends:
+        with contextlib.suppress(OSError):
+            if found := condition():
+                return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+def fetch(url, *, method="GET", headers=None, body=None, timeout=5):
+    """Give (status, headers, body) of one request; redirects are not followed."""
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_):
+            return None
+
+    request = urllib.request.Request(url, data=body, method=method, headers=headers or {})
+    try:
+        with urllib.request.build_opener(Stay).open(request, timeout=timeout) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as exc:
+        with exc:
+            return exc.code, exc.headers, exc.read()
+
+
+@dataclass
+class Home:
+    """A folder with keys and tokens, and the processes started in it."""
+
+    path: Path
+    processes: list[subprocess.Popen] = field(default_factory=list)
+    central_port: int = field(default_factory=free_port)
+
+    def run(self, *arguments, stdin=b"", check=True):
+        """Run one command to its end."""
+        done = subprocess.run([*COMMAND, *arguments], cwd=self.path, input=stdin, capture_output=True, timeout=60)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def start(self, *arguments):
+        """Start a server; its standard error goes to `log` in this folder."""
+        with open(self.path / "log", "ab") as log:
+            process = subprocess.Popen([*COMMAND, *arguments], cwd=self.path, stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def start_router(self, port, *options, wait=True):
+        admin = free_port()
+        process = self.start(
+            *("router", "--keys", "keys.json", "--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"),
+            *("--ingest-url", f"http://127.0.0.1:{self.central_port}", "--ingest-token-file", "ingest-token"),
+            *options,
+        )
+        process.admin_port = admin
+        if wait:
+            wait_until(lambda: self.answers(port, "/-/ready"))
+        return process
+
+    def start_central(self, *options):
+        process = self.start(
+            *("central", "--listen", f"127.0.0.1:{self.central_port}", "--ingest-token-file", "ingest-token"),
+            *("--api-token-file", "api-token", *options),
+        )
+        wait_until(lambda: self.answers(self.central_port, "/-/ready"))
+        return process
+
+    def answers(self, port, path):
+        with contextlib.suppress(OSError):
+            return fetch(f"http://127.0.0.1:{port}{path}")[0] == 200
+
+    def ask_central(self, path):
+        token = (self.path / "api-token").read_text().strip()
+        status, _, body = fetch(
+            f"http://127.0.0.1:{self.central_port}{path}", headers={"Authorization": f"Bearer {token}"}
+        )
+        assert status == 200, body
+        return json.loads(body)
+
+    def log(self) -> str:
+        return (self.path / "log").read_text()
+
+    def end(self):
+        """Stop everything that was started here."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def make_home(path: Path) -> Home:
+    """Give a home with a keyring and tokens."""
+    home = Home(path)
+    home.run("keys", "create", "keys.json")
+    for name in ("ingest-token", "api-token"):
+        file = path / name
+        file.touch(mode=0o600)
+        file.write_text(f"{name}-" + os.urandom(16).hex())
+    return home
