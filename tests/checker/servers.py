@@ -1,0 +1,158 @@
+"""Loopback servers for the tests: polite ones (aiohttp) and hostile ones (raw sockets)."""
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+
+import pytest
+from aiohttp import web
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
+
+from linkrouter.checker.fetch import Fetcher
+from linkrouter.checker.pace import Pace
+from linkrouter.checker.wire import Wire
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+@asynccontextmanager
+async def site(handler, *, host="127.0.0.1", tls=None, port=0):
+    """Serve *handler*, a function of the request, for every path; gives the origin and the list of its requests."""
+    seen = []
+
+    async def answer(request):
+        seen.append((request.method, request.raw_path))
+        return await handler(request)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        listening = web.TCPSite(runner, host, port, ssl_context=tls)
+        await listening.start()
+        number = listening._server.sockets[0].getsockname()[1]
+        yield f"{'https' if tls else 'http'}://{host}:{number}", seen
+    finally:
+        await runner.cleanup()
+
+
+def status(number, **options):
+    """Give a handler that always answers so."""
+
+    async def handler(_):
+        return web.Response(status=number, **options)
+
+    return handler
+
+
+@asynccontextmanager
+async def raw(talk, *, host="127.0.0.1"):
+    """Serve *talk*, a coroutine function of reader and writer; gives the origin and the first lines of its requests."""
+    seen = []
+
+    async def connected(reader, writer):
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            seen.append(head.split(b"\r\n")[0].decode("latin-1"))
+            await talk(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(connected, host, 0)
+    try:
+        yield f"http://{host}:{server.sockets[0].getsockname()[1]}", seen
+    finally:
+        server.close()
+
+
+def answering(data):
+    """Talk that answers *data* and closes."""
+
+    async def talk(_, writer):
+        writer.write(data)
+        await writer.drain()
+
+    return talk
+
+
+@asynccontextmanager
+async def fetching(*, allowed=LOOPBACK, local=True, pace=None, within_s=20.0, resolve_host=None, tls=None, **options):
+    """Give a function from a URL to what fetching it gives."""
+    names = {} if resolve_host is None else {"resolve_host": resolve_host}
+    wire = Wire(allowed, ssl_context=tls, **names)
+    fetcher = Fetcher(wire, pace or Pace(), lying_hosts=options.pop("lying_hosts", {}), local=local, **options)
+    try:
+        yield lambda url: fetcher.fetch(url, asyncio.get_running_loop().time() + within_s)
+    finally:
+        await wire.close()
+
+
+@asynccontextmanager
+async def h2_site(tls):
+    """Serve 200 over HTTP/2 and nothing else; gives the origin and the list of its requests."""
+    seen = []
+    tls.set_alpn_protocols(["h2"])
+
+    async def connected(reader, writer):
+        connection = H2Connection(H2Configuration(client_side=False))
+        connection.initiate_connection()
+        writer.write(connection.data_to_send())
+        while data := await reader.read(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, RequestReceived):
+                    headers = {bytes(name): bytes(value).decode() for name, value in event.headers}
+                    seen.append((headers[b":method"], headers[b":path"]))
+                    connection.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+            writer.write(connection.data_to_send())
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
+    finally:
+        server.close()
+
+
+class Certificates:
+    """Certificates made with openssl: an authority, and what it or nobody signs."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        if shutil.which("openssl") is None:
+            pytest.skip("openssl is not installed, so no certificates can be made")
+        self._run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+                  "-days", "30", "-subj", "/CN=test authority")  # fmt: skip
+
+    def client(self):
+        """Give a client's context that trusts the authority."""
+        return ssl.create_default_context(cafile=self._folder / "ca.pem")
+
+    def signed(self, *names, days="30"):
+        """Give a server's context with a certificate for *names*, such as "IP:127.0.0.1"."""
+        (self._folder / "names").write_text(f"subjectAltName={','.join(names)}\n")
+        self._run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "s.key", "-out", "s.csr", "-subj", "/CN=x")
+        self._run("x509", "-req", "-in", "s.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                  "-extfile", "names", "-out", "s.pem", "-days", days)  # fmt: skip
+        return self._server("s.pem", "s.key")
+
+    def self_signed(self):
+        """Give a server's context with a certificate that nobody signed."""
+        self._run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "o.key", "-out", "o.pem",
+                  "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1")  # fmt: skip
+        return self._server("o.pem", "o.key")
+
+    def _server(self, certificate, key):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self._folder / certificate, self._folder / key)
+        return context
+
+    def _run(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True, timeout=30)

@@ -1,0 +1,106 @@
+"""From an answer to a reason."""
+
+import pytest
+
+from linkrouter.checker.classify import Answer, find_wall, judge, retry_after_s
+from linkrouter.checker.verdict import REASONS, VERDICTS
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "reason"),
+    [
+        (200, "fine", "answers"),
+        (204, "fine", "answers"),
+        (206, "fine", "answers"),
+        (300, "broken", "redirects nowhere"),
+        (302, "broken", "redirects nowhere"),
+        (400, "broken", "refused by the server"),
+        (401, "unverifiable", "needs a login"),
+        (402, "unverifiable", "needs a payment"),
+        (403, "unverifiable", "forbidden"),
+        (404, "broken", "not found"),
+        (405, "broken", "refused by the server"),
+        (408, "unverifiable", "timed out"),
+        (410, "broken", "gone"),
+        (429, "unverifiable", "rate limited"),
+        (451, "unverifiable", "blocked for legal reasons"),
+        (500, "broken", "server error"),
+        (502, "broken", "server error"),
+        (503, "broken", "server error"),
+        (599, "broken", "server error"),
+        (600, "broken", "not HTTP"),
+        (999, "unverifiable", "refuses robots"),
+    ],
+)
+def test_a_status_has_one_reason(status, verdict, reason):
+    found, _ = judge(Answer(status))
+
+    assert (REASONS[found].verdict, found) == (verdict, reason)
+
+
+def test_a_503_that_says_when_to_come_back_is_busy_not_broken():
+    assert judge(Answer(503, {"retry-after": "120"}))[0] == "busy"
+
+
+@pytest.mark.parametrize(
+    ("answer", "whose"),
+    [
+        (Answer(403, {"cf-mitigated": "challenge"}), "Cloudflare"),
+        (Answer(503, {}, b"<html><title>Just a moment...</title>"), "Cloudflare"),
+        (Answer(429, {"x-vercel-mitigated": "challenge"}), "Vercel"),
+        (Answer(403, {"x-datadome": "protected"}), "DataDome"),
+        (Answer(403, {"set-cookie": "a=1\n_abck=x; path=/"}), "Akamai"),
+        (Answer(403, {"set-cookie": "incap_ses_1=x"}), "Imperva"),
+        (Answer(403, {}, b'<div id="px-captcha"></div>'), "PerimeterX"),
+        (Answer(202, {"x-amzn-waf-action": "challenge"}), "AWS WAF"),
+        (Answer(200, {"refresh": "1; url=/.within.website/x/cmd/anubis/api/pass-challenge?x"}), "Anubis"),
+        (Answer(200, {}, b'<script id="anubis_challenge" type="application/json">'), "Anubis"),
+        (Answer(500, {}, b"<form action='/errors/validateCaptcha'>"), "Amazon"),
+    ],
+)
+def test_a_bot_wall_is_known_by_its_signature(answer, whose):
+    assert find_wall(answer) == whose
+    assert judge(answer) == ("bot wall", whose)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(403, {"server": "cloudflare", "cf-ray": "x"}),
+        Answer(500, {"x-amzn-requestid": "x"}),
+        Answer(200, {"set-cookie": "_abck=x"}),
+        Answer(403, {"set-cookie": "session=incap_ses_"}),
+    ],
+)
+def test_what_honest_answers_carry_too_is_no_signature(answer):
+    assert find_wall(answer) is None
+
+
+def test_a_dead_page_behind_a_wall_is_still_dead():
+    assert judge(Answer(404, {"x-datadome": "protected"}))[0] == "not found"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2", 2.0),
+        (" 120 ", 120.0),
+        ("Wed, 21 Oct 2015 07:28:10 GMT", 10.0),
+        ("Wed, 21 Oct 2015 07:27:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:10 -0000", 10.0),
+        ("", None),
+        ("-1", None),
+        ("soon", None),
+        ("1e3", None),
+        ("9" * 400, None),
+    ],
+)
+def test_reads_retry_after_as_a_number_or_a_date(text, seconds):
+    assert retry_after_s(Answer(429, {"retry-after": text}), now=1445412480.0) == seconds
+
+
+def test_every_reason_has_a_verdict_a_lifetime_and_advice():
+    for reason, (verdict, lasts, advice) in REASONS.items():
+        assert verdict in VERDICTS, reason
+        assert lasts in ("long", "short", "moment", "not"), reason
+        assert advice or reason == "answers", reason

@@ -1,0 +1,97 @@
+"""What is checked in a mail."""
+
+import pytest
+
+from linkrouter.checker.extract import extract
+
+
+def only(content, kind="html", **options):
+    [subject] = extract(content, kind, **options)
+    return subject
+
+
+def test_the_same_link_is_one_subject_with_all_its_places():
+    html = '<p>\n<a href="https://example.com">One</a>\n<a href="https://EXAMPLE.com/">Two</a></p>'
+
+    subject = only(html)
+
+    assert (subject.url, subject.key) == ("https://example.com", "https://example.com")
+    assert [(place.position, place.line, place.text) for place in subject.places] == [(0, 2, "One"), (1, 3, "Two")]
+
+
+def test_the_fragment_is_no_part_of_the_key_but_the_query_is():
+    first, second = extract(
+        '<a href="https://example.com/?a=1&amp;b#x"></a><a href="https://example.com/?a=2"></a>', "html"
+    )
+
+    assert (first.url, first.key) == ("https://example.com/?a=1&b#x", "https://example.com/?a=1&b")
+    assert second.key == "https://example.com/?a=2"
+
+
+@pytest.mark.parametrize(
+    ("href", "settled"),
+    [
+        ("{{ url }}", ("skipped", "merge tag")),
+        ("https://example.com/*|ID|*", ("skipped", "merge tag")),
+        ("[unsubscribe]", ("skipped", "merge tag")),
+        ("#top", ("skipped", "inside the mail")),
+        ("sms:+49301234", ("skipped", "opens another program")),
+        ("mailto:reader@example.com", ("fine", "syntax only")),
+        ("tel:+49301234", ("fine", "syntax only")),
+        ("mailto:reader", ("malformed", "malformed")),
+        ("tel:call", ("malformed", "malformed")),
+        ("www.example.com", ("malformed", "malformed")),
+        ("https://xn--a/", ("malformed", "malformed")),
+    ],
+)
+def test_what_needs_no_request_is_settled_with_its_reason(href, settled):
+    assert only(f'<a href="{href}">x</a>').settled[:2] == settled
+
+
+def test_a_link_that_its_sender_does_not_track_is_checked_all_the_same():
+    subject = only('<a data-pm-no-track href="https://example.com/a">x</a>')
+
+    assert (subject.key, subject.settled) == ("https://example.com/a", None)
+
+
+def test_a_word_for_another_sender_is_no_part_of_the_link():
+    assert only('<a href="https+notrack://example.com/a">x</a>').key == "https://example.com/a"
+
+
+@pytest.mark.parametrize(
+    ("href", "key"),
+    [("https://me@evil.example/", "https://evil.example/"), ("http://2130706433/x", "http://127.0.0.1/x")],
+)
+def test_where_browsers_would_follow_a_malformed_link_to_is_known(href, key):
+    subject = only(f'<a href="{href}">x</a>')
+
+    assert (subject.key, subject.settled[0]) == (key, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "why"),
+    [
+        (b"\0\1\2" * 1000, "text", "binary"),
+        (b"\0\1\2" * 1000, "html", "binary"),
+        (b"\0\1\2" * 1000, "message", "not a mail"),
+        (
+            b"Content-Type: multipart/encrypted; boundary=x; protocol=a/b\r\n\r\n--x\r\nContent-Type: a/b\r\n\r\n"
+            b"Version: 1\r\n--x\r\nContent-Type: application/octet-stream\r\n\r\nx\r\n--x--\r\n",
+            "message",
+            "signed or encrypted",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_a_subject_that_holds_the_mail(content, kind, why):
+    subject = only(content, kind)
+
+    assert (subject.url, subject.settled) == ("", ("unverifiable", "unreadable", why))
+
+
+@pytest.mark.parametrize("content", [b"Subject: x\r\n\r\n", b"Subject: x\r\n\r\nhello\r\n"])
+def test_a_mail_without_links_has_no_subjects(content):
+    assert extract(content) == ()
+
+
+def test_no_repr_shows_a_link():
+    assert "example" not in repr(extract('<a href="https://example.com/{{x}}">example</a>', "html"))

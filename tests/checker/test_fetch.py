@@ -1,0 +1,204 @@
+"""Fetching links: methods, redirects, what is believed; real servers on the loopback."""
+
+import asyncio
+import gzip
+import socket
+import time
+from ipaddress import ip_address
+
+import pytest
+from aiohttp import web
+from checker.servers import Certificates, answering, fetching, h2_site, raw, site, status
+
+from linkrouter.checker.pace import Pace
+from linkrouter.errors import BadLink
+
+
+def methods(fetched):
+    return [(hop.method, hop.status) for hop in fetched.hops]
+
+
+async def test_a_link_that_answers_head_costs_one_request():
+    async with site(status(200)) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/page")
+
+    assert (fetched.verdict, fetched.reason) == ("fine", "answers")
+    assert seen == [("HEAD", "/page")]
+
+
+@pytest.mark.parametrize("number", [400, 403, 404, 405, 406, 500, 501, 503])
+async def test_get_is_asked_once_where_head_may_be_all_that_is_minded(number):
+    async def handler(request):
+        return web.Response(status=number if request.method == "HEAD" else 200)
+
+    async with site(handler) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert fetched.verdict == "fine"
+    assert [method for method, _ in seen] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize("number", [401, 402, 410, 451, 502, 504, 999])
+async def test_get_is_not_asked_where_it_would_change_nothing(number):
+    async with site(status(number)) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert fetched.verdict != "fine"
+    assert [method for method, _ in seen] == ["HEAD"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/a%2Fb", "/a%2fb", "/a%5Cb", "//x//y", "/a;b=c", "/?q=a%20b+c&d", "/?", "/~u/(x)!*'", "/%E4", "/a%25b", "/a|b"],
+)
+async def test_what_is_requested_is_what_stands_in_the_mail(target):
+    async with site(status(200)) as (origin, seen), fetching() as fetch:
+        await fetch(f"{origin}{target}")
+
+    assert seen == [("HEAD", target)]
+
+
+async def test_the_request_looks_like_a_browsers_and_carries_no_credentials():
+    headers = {}
+
+    async def handler(request):
+        headers.update(request.headers)
+        return web.Response(headers={"Set-Cookie": "a=b"})
+
+    async with site(handler) as (origin, _), fetching() as fetch:
+        await fetch(f"{origin}/1")
+        await fetch(f"{origin}/2")
+
+    assert headers["User-Agent"].startswith("Mozilla/5.0 (")
+    assert headers["Accept-Encoding"] == "identity"
+    assert headers["Host"] == origin.partition("//")[2]
+    assert not {"Cookie", "Authorization", "Proxy-Authorization"} & set(headers)
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    async with site(status(200)) as (origin, _), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert fetched.verdict == "fine"
+
+
+async def test_redirects_are_followed_and_kept_as_evidence():
+    async def handler(request):
+        step = int(request.path.strip("/"))
+        return web.Response(status=301, headers={"Location": f"../{step + 1}"}) if step < 4 else web.Response()
+
+    async with site(handler) as (origin, _), fetching() as fetch:
+        fetched = await fetch(f"{origin}/1")
+
+    assert fetched.verdict == "fine"
+    assert methods(fetched) == [("HEAD", 301)] * 3 + [("HEAD", 200)]
+    assert [hop.url for hop in fetched.hops] == [f"{origin}/{step}" for step in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(("redirects", "reason"), [(10, "answers"), (11, "too many redirects")])
+async def test_ten_redirects_are_followed_and_no_more(redirects, reason):
+    async def handler(request):
+        left = int(request.path.strip("/"))
+        return web.Response(status=302, headers={"Location": f"/{left - 1}"}) if left else web.Response()
+
+    async with site(handler) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/{redirects}")
+
+    assert fetched.reason == reason
+    assert len(seen) == 11
+
+
+async def test_a_circle_is_broken_unless_a_cookie_might_open_it():
+    async def handler(request):
+        cookie = {"Set-Cookie": "seen=1"} if "cookie" in request.path else {}
+        return web.Response(status=302, headers={"Location": request.path, **cookie})
+
+    async with site(handler) as (origin, _), fetching() as fetch:
+        plain, cookie = await fetch(f"{origin}/x"), await fetch(f"{origin}/cookie")
+
+    assert (plain.verdict, plain.reason) == ("broken", "redirects in a circle")
+    assert (cookie.verdict, cookie.reason) == ("unverifiable", "needs cookies")
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("http://10.0.0.1/", "address not public"),
+        ("http://169.254.169.254/latest/meta-data", "address not public"),
+        ("http://[::1]/", "address not public"),
+        ("http://[::ffff:10.0.0.1]/", "address not public"),
+        ("http://0xA000001/", "address not public"),
+        ("http://user@127.0.0.1/", "redirects to a malformed URL"),
+        ("http://", "redirects to a malformed URL"),
+        ("itms-apps://apps.example/x", "leaves the web"),
+        ("javascript:alert(1)", "leaves the web"),
+        (None, "redirects nowhere"),
+    ],
+)
+async def test_each_hop_is_judged_anew(location, reason):
+    headers = {} if location is None else {"Location": location}
+    async with site(status(302, headers=headers)) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert fetched.reason == reason
+    assert len(seen) == 1
+
+
+async def test_a_location_in_utf8_is_read_as_browsers_read_it():
+    answer = "HTTP/1.1 302 Found
+Location: /käse
+Content-Length: 0
+
+".encode()
+    async with raw(answering(answer)) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert seen[1] == "HEAD /k%C3%A4se HTTP/1.1"
+    assert fetched.reason == "redirects in a circle"
+
+
+async def test_after_a_get_the_rest_of_the_way_is_asked_with_get():
+    async def handler(request):
+        if request.method == "HEAD":
+            return web.Response(status=405)
+        return web.Response() if request.path == "/end" else web.Response(status=302, headers={"Location": "/end"})
+
+    async with site(handler) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert fetched.verdict == "fine"
+    assert seen == [("HEAD", "/"), ("GET", "/"), ("GET", "/end")]
+
+
+
+
+async def test_what_a_lying_host_says_of_a_broken_link_is_not_believed():
+    async with site(status(404)) as (origin, _), fetching(lying_hosts={"127.0.0.1": "hates robots"}) as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert (fetched.verdict, fetched.reason, fetched.detail) == ("unverifiable", "refuses robots", "hates robots")
+
+
+async def test_what_a_lying_host_says_of_a_good_link_is():
+    async with site(status(200)) as (origin, _), fetching(lying_hosts={"127.0.0.1": "hates robots"}) as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert fetched.verdict == "fine"
+
+
+async def test_a_link_of_our_own_is_read_and_not_requested():
+    async with site(status(200)) as (origin, seen):
+
+        def own_links(url):
+            if url == "https://click.example.com/bad":
+                raise BadLink("x")
+            return f"{origin}/there" if url.startswith("https://click.example.com/") else None
+
+        async with fetching(own_links=own_links) as fetch:
+            good, bad = await fetch("https://click.example.com/2/x"), await fetch("https://click.example.com/bad")
+
+    assert (good.verdict, [hop.note for hop in good.hops]) == ("fine", ["own link", ""])
+    assert (bad.verdict, bad.reason) == ("broken", "not a genuine tracked link")
+    assert seen == [("HEAD", "/there")]
