@@ -1,0 +1,119 @@
+"""How fast a backlog drains: from a full spool through sync into the centre, on SQLite at both ends.
+
+    python tests/bench/bench_ingest.py [--clicks 200000]
+
+Spool and sync run in a router process with nothing else to do, the centre in its own. CPU is the kernel's account of
+both; hold it against a redirect's in bench_router.py to see that clicks leave faster than they can come.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from linkrouter.clicks.click import Click, mint_click_ids
+from linkrouter.clicks.store import open_store
+from linkrouter.link import Keyring
+
+TICKS = os.sysconf("SC_CLK_TCK")
+COMMAND = [sys.executable, "-m", "linkrouter"]
+AGENT = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36"
+)
+ROUTER_PORT, ADMIN_PORT, CENTRAL_PORT = 18201, 18202, 18203
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clicks", type=int, default=200_000)
+    count = parser.parse_args().clicks
+    with tempfile.TemporaryDirectory(prefix="bench-ingest-") as scratch, contextlib.ExitStack() as stack:
+        home = Path(scratch)
+        Keyring.create().save(home / "keys.json")
+        for name in ("ingest-token", "api-token"):
+            (home / name).touch(mode=0o600)
+            (home / name).write_text("t" * 32)
+        asyncio.run(_fill(home, count))
+        tokens = ["--ingest-token-file", str(home / "ingest-token")]
+        at_central = ["--listen", f"127.0.0.1:{CENTRAL_PORT}", "--database", f"sqlite:///{home}/central.db"]
+        at_central += ["--api-token-file", str(home / "api-token")]
+        central = stack.enter_context(_started("central", *at_central, *tokens))
+        _wait_for(f"http://127.0.0.1:{CENTRAL_PORT}/-/ready")
+        began, central_before = time.monotonic(), _cpu_s(central.pid)
+        at_router = ["--keys", str(home / "keys.json"), "--click-store", f"sqlite:///{home}/spool"]
+        at_router += ["--listen", f"127.0.0.1:{ROUTER_PORT}", "--admin-listen", f"127.0.0.1:{ADMIN_PORT}"]
+        at_router += ["--ingest-url", f"http://127.0.0.1:{CENTRAL_PORT}"]
+        router = stack.enter_context(_started("router", *at_router, *tokens))
+        while _stored() < count:
+            time.sleep(0.1)
+        took_s = time.monotonic() - began
+        router_s, central_s = _cpu_s(router.pid), _cpu_s(central.pid) - central_before
+    each_us = 1e6 / count
+    print("| drained | clicks/s | CPU per click, router | CPU per click, centre | clicks per CPU second |")
+    print("|---:|---:|---:|---:|---:|")
+    print(
+        f"| {count:,} | {count / took_s:,.0f} | {router_s * each_us:.1f} µs | {central_s * each_us:.1f} µs "
+        f"| {count / (router_s + central_s):,.0f} |"
+    )
+
+
+async def _fill(home: Path, count: int) -> None:
+    """Write *count* clicks to a spool as a router would, and leave it."""
+    store = open_store(f"sqlite:///{home}/spool")
+    mint = mint_click_ids(secrets.token_bytes(8))
+    await store.open()
+    now_us = time.time_ns() // 1000 - count * 300
+    for first in range(0, count, 1000):
+        times = [now_us + number * 300 for number in range(first, min(count, first + 1000))]
+        await store.append([_click(mint(time_us), time_us) for time_us in times])
+    await store.close()
+
+
+def _click(click_id: str, time_us: int) -> Click:
+    return Click(click_id, secrets.token_urlsafe(8), 0, "html", time_us, "198.51.100.7", AGENT, "click")
+
+
+@contextlib.contextmanager
+def _started(*arguments: str):
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"no answer from {url}")
+
+
+def _stored() -> int:
+    """Read from the router's metrics how many clicks the centre has taken."""
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"http://127.0.0.1:{ADMIN_PORT}/metrics", timeout=1) as page,
+    ):
+        lines = page.read().decode().splitlines()
+        taken = [float(line.rpartition(" ")[2]) for line in lines if line.startswith("linkrouter_sync_clicks_total")]
+        return int(sum(taken))
+    return 0
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(value) for value in fields[11:13]) / TICKS
+
+
+if __name__ == "__main__":
+    main()
