@@ -1,16 +1,9 @@
 """Fetching links: methods, redirects, what is believed; real servers on the loopback."""
 
-import asyncio
-import gzip
-import socket
-import time
-from ipaddress import ip_address
-
 import pytest
 from aiohttp import web
-from checker.servers import Certificates, answering, fetching, h2_site, raw, site, status
+from checker.servers import answering, fetching, raw, site, status
 
-from linkrouter.checker.pace import Pace
 from linkrouter.errors import BadLink
 
 
@@ -147,11 +140,7 @@ async def test_each_hop_is_judged_anew(location, reason):
 
 
 async def test_a_location_in_utf8_is_read_as_browsers_read_it():
-    answer = "HTTP/1.1 302 Found
-Location: /käse
-Content-Length: 0
-
-".encode()
+    answer = "HTTP/1.1 302 Found\r\nLocation: /käse\r\nContent-Length: 0\r\n\r\n".encode()
     async with raw(answering(answer)) as (origin, seen), fetching() as fetch:
         fetched = await fetch(f"{origin}/")
 
@@ -170,8 +159,6 @@ async def test_after_a_get_the_rest_of_the_way_is_asked_with_get():
 
     assert fetched.verdict == "fine"
     assert seen == [("HEAD", "/"), ("GET", "/"), ("GET", "/end")]
-
-
 
 
 async def test_what_a_lying_host_says_of_a_broken_link_is_not_believed():
