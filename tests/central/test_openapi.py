@@ -1,0 +1,81 @@
+"""The API document: true, complete and valid."""
+
+from typing import get_type_hints
+
+import pytest
+from openapi_spec_validator import validate
+
+from linkrouter import __version__
+from linkrouter.central import models
+from linkrouter.central.app import create_app
+from linkrouter.central.fields import RULES
+from linkrouter.central.openapi import api_document, statuses, with_document
+from linkrouter.central.routes import ROUTES
+from linkrouter.central.store import open_central_store
+from linkrouter.central.tokens import Tokens
+
+INPUTS = ["ClickBatch", "ClickRecord", "ClickQuery", "LossRecord", "MessageLinkRecord", "MessageRecord", "StatsQuery"]
+
+
+@pytest.fixture
+def document() -> dict:
+    return api_document(with_document(ROUTES, __version__), __version__)
+
+
+async def test_the_document_is_served_to_anyone_and_valid(centre):
+    answer = await centre.anyone.get("/openapi.json")
+
+    validate(answer.json())
+    assert answer.json()["openapi"].startswith("3.1")
+
+
+def test_what_is_documented_is_what_is_served(document, tmp_path):
+    app = create_app(open_central_store(f"sqlite:///{tmp_path}/central.db"), Tokens.of((), ()))
+
+    served = {(route.method, route.resource.canonical) for route in app.router.routes() if route.method != "HEAD"}
+
+    assert served == {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_field_that_comes_in_has_its_rule_in_the_document(document, name):
+    schema = document["components"]["schemas"][name]
+
+    assert set(schema["properties"]) == set(get_type_hints(getattr(models, name)))
+    assert schema["additionalProperties"] is False
+    for field, of in schema["properties"].items():
+        assert of["description"] == RULES[field]
+
+
+def test_every_rule_is_of_some_field(document):
+    fields = {field for name in INPUTS for field in document["components"]["schemas"][name]["properties"]}
+
+    assert fields == set(RULES)
+
+
+async def test_every_answer_has_the_fields_of_its_schema_and_no_other(centre, document, click, message):
+    await centre.take(click())
+    await centre.sender.post("/v1/messages", json=message())
+    schemas = document["components"]["schemas"]
+
+    page = (await centre.sender.get("/v1/clicks")).json()
+    stats = await centre.stats()
+    problem = (await centre.take({})).json()
+
+    for name, answer in {
+        "ClicksPage": page,
+        "FoundClickRecord": page["clicks"][0],
+        "ClickStats": stats,
+        "MissingClicks": stats["missing"],
+        "Receipt": (await centre.take()).json(),
+        "Readiness": (await centre.anyone.get("/-/ready")).json(),
+        "Problem": problem,
+    }.items():
+        assert set(answer) == set(schemas[name]["properties"]), name
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.answer.__name__)
+def test_every_path_documents_its_refusals(document, route):
+    responses = document["paths"][route.path][route.method.lower()]["responses"]
+
+    assert {int(status) for status in responses} == {200, *statuses(route)}
