@@ -19,7 +19,7 @@ from linkrouter.sync.wire import Answer, Loss, read_answer, write_body
 __all__ = ["Sync", "open_client"]
 
 MAX_CLICKS = 1000  # a batch, as the ingest API limits it
-TOTAL_S = 10.0  # for one post, from connecting to the last byte of the answer
+TIMEOUT_S = 10.0  # for one post, from connecting to the last byte of the answer
 CONNECT_S = 3.0
 MAX_ANSWER_BYTES = 64 * 1024
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
@@ -29,7 +29,8 @@ GROWTH_CLICKS = 10  # how fast batches grow again after the centre, or a proxy, 
 
 def open_client() -> httpx.AsyncClient:
     """Give a client for `Sync`; the caller closes it."""
-    return httpx.AsyncClient(timeout=httpx.Timeout(TOTAL_S, connect=CONNECT_S), limits=httpx.Limits(max_connections=2))
+    patience = httpx.Timeout(TIMEOUT_S, connect=CONNECT_S)
+    return httpx.AsyncClient(timeout=patience, limits=httpx.Limits(max_connections=2))
 
 
 class Sync:
@@ -49,6 +50,7 @@ class Sync:
         router_id: str,
         metrics: Metrics,
         take_losses: Callable[[], Sequence[Loss]] = tuple,
+        timeout_s: float = TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -67,6 +69,7 @@ class Sync:
         self._router_id = router_id
         self._metrics = metrics
         self._take_losses = take_losses
+        self._timeout_s = timeout_s
         self._clock, self._now, self._sleep, self._uniform = clock, now, sleep, uniform
         self._losses: list[Loss] = []
         self._losses_at = 0.0  # not before: the centre did not understand them
@@ -178,7 +181,7 @@ class Sync:
         body = await asyncio.to_thread(write_body, self._router_id, records, losses)
         try:
             async with (
-                asyncio.timeout(TOTAL_S),
+                asyncio.timeout(self._timeout_s),
                 self._client.stream(
                     "POST", self._url, content=body, headers=self._headers, follow_redirects=False
                 ) as reply,
