@@ -42,6 +42,7 @@ _HTTP_ALONE = re.compile(r"https?:", re.ASCII | re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # The placeholders of the usual template languages. `%…%` must not be two percent-encoded bytes.
 _MERGE_TAG = re.compile(r"\{\{|\}\}|\{%|%\}|<%|%>|\*\||\|\*|%%|\[\[|[$#]\{|%(?![0-9A-Fa-f]{2})[A-Za-z][A-Za-z0-9_.]*%")
+_MAY_HOLD_MERGE_TAG = re.compile(r"[{}\[|%]")  # of what a canonical URL can hold
 _FOLDS = str.maketrans("", "", "\t\n\r")  # the URL standard drops them
 _VISIBLE_URL = re.compile(r"(?<![\w.])(?:https?://|www\.)\w", re.IGNORECASE)
 
@@ -73,7 +74,7 @@ def judge(policy: Policy, document: str, link: Seen) -> Judgement:
         destination = canonical(link.url)
     except BadDestination as exc:
         return Judgement("", reason or _not_an_address(link.url) or exc.reason, False)
-    if destination != link.url or "%" in destination:  # a URL that is canonical already cannot be anything else
+    if destination != link.url or _MAY_HOLD_MERGE_TAG.search(destination):  # else it can be nothing but an address
         reason = reason or _not_an_address(link.url)
     if reason is not None:
         return Judgement(destination, reason, False)

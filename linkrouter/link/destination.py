@@ -67,13 +67,12 @@ def canonical(url: str) -> str:
 
 def _serialise(url: str) -> str:
     try:
-        parsed = ada_url.URL(url)
+        serialised: str = ada_url.normalize_url(url)
     except ValueError:
         # `from None`: the parser's message quotes the URL.
         raise BadDestination("not a URL") from None
-    if parsed.protocol not in ("http:", "https:"):
+    if not serialised.startswith(("http://", "https://")):
         raise BadDestination("scheme")
-    if parsed.username or parsed.password:
+    if "@" in serialised.split("/", 3)[2]:
         raise BadDestination("userinfo")
-    serialised: str = parsed.href
     return serialised
