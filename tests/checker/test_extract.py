@@ -32,7 +32,7 @@ def test_the_fragment_is_no_part_of_the_key_but_the_query_is():
     ("href", "settled"),
     [
         ("{{ url }}", ("skipped", "merge tag")),
-        ("https://example.com/*|ID|*", ("skipped", "merge tag")),
+        ("https://example.com/{{id}}", ("skipped", "merge tag")),
         ("[unsubscribe]", ("skipped", "merge tag")),
         ("#top", ("skipped", "inside the mail")),
         ("sms:+49301234", ("skipped", "opens another program")),
