@@ -25,6 +25,7 @@ from linkrouter.settings import Address, CentralSettings
 __all__ = ["create_app", "run_central", "serving"]
 
 SHUTDOWN_S = 8  # for requests in flight; systemd and HAProxy are told ten
+LINGER_S = 2  # a client that is still sending when it is refused must get to read why
 
 
 def create_app(store: CentralStore, tokens: Tokens, routes: Sequence[Route] = ROUTES) -> web.Application:
@@ -70,7 +71,9 @@ async def serving(app: web.Application, listen: Address) -> AsyncIterator[int]:
     Raises:
         SettingsError: the address cannot be listened on.
     """
-    runner = QuietRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False)
+    runner = QuietRunner(
+        app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S, handle_signals=False
+    )
     await runner.setup()
     try:
         try:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from linkrouter.central.app import create_app, serving
-from linkrouter.central.store import open_central_store
+from linkrouter.central.store.sqlite import SqliteStore
 from linkrouter.central.tokens import Tokens
 from linkrouter.clicks.click import Click
 from linkrouter.settings import Address
@@ -90,7 +90,7 @@ class Centre:
 
 @pytest.fixture
 async def centre(tmp_path) -> AsyncIterator[Centre]:
-    store = open_central_store(f"sqlite:///{tmp_path}/central.db")
+    store = SqliteStore(tmp_path / "central.db", lock_wait_s=0.2)
     await store.open()
     try:
         async with AsyncExitStack() as stack:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -111,25 +112,32 @@ async def test_what_it_acknowledged_outlives_a_kill(config, tmp_path, click):
 async def test_a_request_in_flight_is_answered_before_the_end(config, tmp_path, click):
     async with process(tmp_path) as (started, client):
         port = client.base_url.port
+        other = sqlite3.connect(tmp_path / "central.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # the batch has to wait for this
         body = json.dumps({"router": "ams", "clicks": [click()]}).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = f"POST /v1/clicks HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ROUTER}\r\nContent-Type: application/json\r\n"
-        writer.write(head.encode() + f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-        assert b"100" in await asyncio.wait_for(reader.readline(), 10)  # the handler has begun
+        head = f"POST /v1/clicks HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ROUTER}\r\nConnection: close\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+        await client.get("/v1/stats/clicks", headers=bearer(SENDER))  # what came before this has been begun
         started.send_signal(signal.SIGTERM)
-        while True:  # until it listens no more: the signal has been acted on
-            try:
-                _, probe = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                break
-            probe.close()
-            await asyncio.sleep(0.01)
-        writer.write(body)
+        await until_it_listens_no_more(port)
+        other.close()
         answer = await asyncio.wait_for(reader.read(), 15)
         writer.close()
         await stopped(started)
 
     assert answer.endswith(b'{"stored":1,"duplicates":0}')
+
+
+async def until_it_listens_no_more(port: int) -> None:
+    while True:
+        try:
+            _, probe = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
+        probe.close()
+        await asyncio.sleep(0.01)
 
 
 async def test_sighup_reads_the_tokens_again_and_a_bad_file_keeps_the_old(config, tmp_path):
@@ -170,7 +178,7 @@ async def test_nothing_of_a_request_reaches_the_log(config, tmp_path, click):
         for headers in ({}, bearer(ROUTER), bearer(SENDER), bearer(CANARY)):
             for path in ("/v1/clicks", "/v1/messages", f"/{CANARY}", f"/v1/clicks?{CANARY}={CANARY}&tag={CANARY}"):
                 for body in (f'"{CANARY}', f'{{"{CANARY}": "{CANARY}"}}'.encode(), gzip.compress(CANARY.encode())[:-9]):
-                    kind = {"Content-Type": "application/json", "User-Agent": CANARY}
+                    kind = {"Content-Type": "application/json", "User-Agent": CANARY, "Connection": "close"}
                     await client.post(path, content=body, headers=headers | kind)
                     await client.post(path, content=body, headers=headers | kind | {"Content-Encoding": "gzip"})
                 await client.get(path, headers=headers)
@@ -179,7 +187,9 @@ async def test_nothing_of_a_request_reaches_the_log(config, tmp_path, click):
             writer.write(text.encode("latin-1"))
             assert CANARY.encode() not in await asyncio.wait_for(reader.read(), 10)
             writer.close()
-        (tmp_path / "central.db").write_bytes(b"")  # every statement fails from here on
+        other = sqlite3.connect(tmp_path / "central.db")
+        other.execute("DROP TABLE clicks")  # every statement fails from here on
+        other.close()
         await client.post("/v1/clicks", json={"router": "a", "clicks": [click(CANARY)]}, headers=bearer(ROUTER))
         await client.get(f"/v1/clicks?tag={CANARY}", headers=bearer(SENDER))
         started.send_signal(signal.SIGTERM)

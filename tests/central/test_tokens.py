@@ -33,7 +33,6 @@ async def test_a_token_may_do_its_own_and_nothing_else(centre, method, path, rou
     [
         "",
         "Bearer",
-        "Bearer ",
         "Bearer wrong-token-0123456789",
         f"Bearer {ROUTER}x",
         f"Bearer {ROUTER[:-1]}",
@@ -86,7 +85,7 @@ def test_names_the_setting_of_a_file_it_cannot_use(tmp_path):
         path.touch(mode=0o600)
         path.write_text(text)
 
-    with pytest.raises(SettingsError, match="^INGEST_TOKEN_FILE: "):
+    with pytest.raises(SettingsError, match=r"^INGEST_TOKEN_FILE: "):
         Tokens.load(tmp_path / "none", good)
-    with pytest.raises(SettingsError, match="^API_TOKEN_FILE: .* must hold tokens of 16 characters"):
+    with pytest.raises(SettingsError, match=r"^API_TOKEN_FILE: .* must hold tokens of 16 characters"):
         Tokens.load(good, short)

@@ -6,6 +6,7 @@ transaction a batch; reading has another connection, which sees the last whole b
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -150,7 +151,8 @@ class SqliteStore:
     async def open(self) -> None:
         """See `CentralStore`; the file is made if there is none, readable by its owner alone."""
         try:
-            self._path.touch(mode=0o600)
+            # Made before SQLite would make it readable by all, and opened before a thread is started in vain.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._writer = await self._connect()
             await self._set_up(self._writer)
             self._reader = await self._connect()
