@@ -90,7 +90,7 @@ class _Process:
     """The parts of one router process, from start to stop."""
 
     def __init__(self, settings: RouterSettings, store: ClickStore, worker: int | None) -> None:
-        from linkrouter.router import Recorder, RecorderLimits, RouterServer
+        from linkrouter.router import Policy, Recorder, RecorderLimits, RouterServer
 
         self._settings = settings
         self._store = store
@@ -111,8 +111,7 @@ class _Process:
             is_ready=lambda: self._recorder.accepting,
             metrics=self._metrics,
             mint_id=mint_id,
-            trusted_proxies=settings.trusted_proxies,
-            respect_opt_out=settings.respect_opt_out,
+            policy=Policy(settings.trusted_proxies, settings.respect_opt_out),
             direct_answers=settings.direct_answers,
         )
 

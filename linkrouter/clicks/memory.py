@@ -14,7 +14,7 @@ from linkrouter.errors import SettingsError, StoreFull
 __all__ = ["MemoryStore", "open_memory"]
 
 MAX_BYTES = 1024**3  # whatever the limits say: they are meant for a disk
-RECORD_OVERHEAD_BYTES = 80  # of a bytes object, a tuple and their places
+CLICK_BYTES = 600  # what a click takes in memory, the longest agents aside
 
 
 def open_memory(url: str, limits: StoreLimits) -> "MemoryStore":
@@ -25,12 +25,11 @@ def open_memory(url: str, limits: StoreLimits) -> "MemoryStore":
 
 
 class MemoryStore:
-    """A `ClickStore` in memory."""
+    """A `ClickStore` in memory; clicks are written down only when they are taken."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._pending: deque[tuple[int, bytes]] = deque()  # time of the click, record
-        self._bytes = 0
+        self._max_clicks = max_bytes // CLICK_BYTES
+        self._pending: deque[Click] = deque()
         self._acked = 0  # how many were acknowledged, so that a batch acknowledged twice is harmless
         self._set_aside = 0
 
@@ -43,23 +42,20 @@ class MemoryStore:
         Raises:
             StoreFull: they would take more than the store may.
         """
-        added = [(click.clicked_at, click_json(click).encode("ascii")) for click in clicks]
-        size = sum(map(_size, added))
-        if self._bytes + size > self._max_bytes:
+        if len(self._pending) + len(clicks) > self._max_clicks:
             raise StoreFull("click store memory: is at its limit")
-        self._pending.extend(added)
-        self._bytes += size
+        self._pending.extend(clicks)
 
     async def take(self, max_clicks: int) -> Batch | None:
         """Hand out the oldest clicks: what waits in memory is all fresh."""
-        records = tuple([record for _, record in islice(self._pending, max_clicks)])
+        records = tuple([click_json(click).encode("ascii") for click in islice(self._pending, max_clicks)])
         return Batch(records, self._acked + len(records)) if records else None
 
     async def ack(self, batch: Batch) -> None:
         """Forget the clicks of *batch*."""
         assert isinstance(batch.token, int)
         while self._acked < batch.token:
-            self._bytes -= _size(self._pending.popleft())
+            self._pending.popleft()
             self._acked += 1
 
     async def set_aside(self, records: Sequence[bytes], reason: str) -> None:
@@ -68,12 +64,9 @@ class MemoryStore:
 
     async def status(self) -> StoreStatus:
         """Tell what waits."""
-        oldest_at = self._pending[0][0] if self._pending else None
-        return StoreStatus(len(self._pending), oldest_at, self._bytes, self._set_aside, quarantined=0)
+        waiting = len(self._pending)
+        oldest_at = self._pending[0].clicked_at if waiting else None
+        return StoreStatus(waiting, oldest_at, waiting * CLICK_BYTES, self._set_aside, quarantined=0)
 
     async def close(self) -> None:
         """Let go; what waits is gone with the process."""
-
-
-def _size(item: tuple[int, bytes]) -> int:
-    return len(item[1]) + RECORD_OVERHEAD_BYTES

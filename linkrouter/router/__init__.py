@@ -1,6 +1,7 @@
 """The redirect service: requests in, redirects out, clicks handed to the store."""
 
+from linkrouter.router.decide import Policy
 from linkrouter.router.recorder import Recorder, RecorderLimits
 from linkrouter.router.server import RouterServer
 
-__all__ = ["Recorder", "RecorderLimits", "RouterServer"]
+__all__ = ["Policy", "Recorder", "RecorderLimits", "RouterServer"]

@@ -6,9 +6,10 @@ Promise: pure functions of the request and the keyring; no clock, no store, no n
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from socket import AF_INET6, inet_pton
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from multidict import istr
 
@@ -16,12 +17,14 @@ from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click
 from linkrouter.errors import BadLink
 from linkrouter.link.keyring import OpenedLink
 
-__all__ = ["Outcome", "Peer", "describe", "find_link", "is_trusted"]
+__all__ = ["Outcome", "Peer", "Policy", "describe", "find_link", "is_trusted"]
 
 # Names that need no folding at each look-up.
 _DNT, _PURPOSE, _SEC_GPC, _SEC_PURPOSE, _USER_AGENT, _X_FORWARDED_FOR, _X_REQUEST_ID = (
     istr(name) for name in ("DNT", "Purpose", "Sec-GPC", "Sec-Purpose", "User-Agent", "X-Forwarded-For", "X-Request-Id")
 )
+# The same as `Click(…)` without the Python frame that a NamedTuple's own constructor costs.
+_new_click: Callable[[tuple[Any, ...]], Click] = partial(tuple.__new__, Click)
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
@@ -37,6 +40,13 @@ class Outcome:
     NOT_READY = "not_ready"
     ROBOTS = "robots"
     FAILED = "failed"  # a fault of ours
+
+
+class Policy(NamedTuple):
+    """Whom to believe about a client, and whether to heed a browser that asks not to be tracked."""
+
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    respect_opt_out: bool = True
 
 
 class Peer(NamedTuple):
@@ -63,11 +73,9 @@ def describe(
     method: str,
     headers: Mapping[str, str],
     peer: Peer,
-    *,
+    policy: Policy,
     now_us: int,
     mint_id: Callable[[int], str],
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
-    respect_opt_out: bool,
 ) -> Click:
     """Give the click to record for a request for *link*.
 
@@ -80,13 +88,13 @@ def describe(
         click_id = mint_id(now_us)
     meta = link.meta
     ip = agent = None
-    if not (meta.count_only or (respect_opt_out and _opted_out(headers))):
-        ip = _client_ip(headers, peer, trusted_proxies)
+    if not (meta.count_only or (policy.respect_opt_out and _opted_out(headers))):
+        ip = _client_ip(headers, peer, policy)
         agent = headers.get(_USER_AGENT)
         if agent is not None and (len(agent) > MAX_USER_AGENT_BYTES or not agent.isascii()):
             agent = _cut(agent)
     kind = "head" if method == "HEAD" else "prefetch" if _is_prefetch(headers) else "click"
-    return Click(click_id, link.link_id, meta.tenant, meta.part, now_us, ip, agent, kind)
+    return _new_click((click_id, link.link_id, meta.tenant, meta.part, now_us, ip, agent, kind))
 
 
 def is_trusted(ip: str | None, trusted_proxies: tuple[IPv4Network | IPv6Network, ...]) -> bool:
@@ -108,9 +116,7 @@ def _is_prefetch(headers: Mapping[str, str]) -> bool:
     return purpose is not None and purpose.lower().startswith(("prefetch", "prerender"))
 
 
-def _client_ip(
-    headers: Mapping[str, str], peer: Peer, trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
-) -> str | None:
+def _client_ip(headers: Mapping[str, str], peer: Peer, policy: Policy) -> str | None:
     """Give the rightmost address of `X-Forwarded-For` that is no proxy of ours; the peer's when it is none itself."""
     forwarded = headers.get(_X_FORWARDED_FOR) if peer.trusted else None
     if forwarded is None:
@@ -121,7 +127,7 @@ def _client_ip(
         candidate = part.strip()
         if not _is_ip(candidate):
             return peer.ip
-        if not is_trusted(candidate, trusted_proxies):
+        if not is_trusted(candidate, policy.trusted_proxies):
             return candidate
     return peer.ip
 

@@ -13,7 +13,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from aiohttp import web
@@ -25,7 +24,7 @@ from linkrouter.clicks.click import Click
 from linkrouter.link.keyring import OpenedLink
 from linkrouter.observe import Metrics, log
 from linkrouter.router.answers import Answers
-from linkrouter.router.decide import Outcome, Peer, describe, find_link, is_trusted
+from linkrouter.router.decide import Outcome, Peer, Policy, describe, find_link, is_trusted
 
 __all__ = ["RouterServer"]
 
@@ -48,17 +47,15 @@ class _Desk:
         is_ready: Callable[[], bool],
         metrics: Metrics,
         mint_id: Callable[[int], str],
-        trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
-        respect_opt_out: bool,
+        policy: Policy,
     ) -> None:
         self.open_link = open_link
         self.is_ready = is_ready
-        self.trusted_proxies = trusted_proxies
+        self.policy = policy
         self.draining = False
         self.answers = Answers()
         self._record = record
         self._mint_id = mint_id
-        self._respect_opt_out = respect_opt_out
         self._outcomes = metrics.counter(
             "linkrouter_requests",
             [value for name, value in vars(Outcome).items() if name.isupper()],
@@ -72,16 +69,7 @@ class _Desk:
         if link is None:
             return self._page(self._own_path(target), method, close)
         now_us = time.time_ns() // 1000
-        click = describe(
-            link,
-            method,
-            headers,
-            peer,
-            now_us=now_us,
-            mint_id=self._mint_id,
-            trusted_proxies=self.trusted_proxies,
-            respect_opt_out=self._respect_opt_out,
-        )
+        click = describe(link, method, headers, peer, self.policy, now_us, self._mint_id)
         self._outcomes[Outcome.REDIRECT] += 1
         self._record(click)
         return self.answers.redirect(link.destination, close)
@@ -169,7 +157,7 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         name = transport.get_extra_info("peername")
         ip = name[0] if isinstance(name, tuple) and name else None
-        self._peer = Peer(ip, is_trusted(ip, self._desk.trusted_proxies))
+        self._peer = Peer(ip, is_trusted(ip, self._desk.policy.trusted_proxies))
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -277,11 +265,10 @@ class RouterServer:
         is_ready: Callable[[], bool],
         metrics: Metrics,
         mint_id: Callable[[int], str],
-        trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
-        respect_opt_out: bool = True,
+        policy: Policy,
         direct_answers: bool = True,
     ) -> None:
-        self._desk = _Desk(open_link, record, is_ready, metrics, mint_id, trusted_proxies, respect_opt_out)
+        self._desk = _Desk(open_link, record, is_ready, metrics, mint_id, policy)
         self._direct_answers = direct_answers
         self._runner: web.ServerRunner | None = None
         self._date_timer: asyncio.TimerHandle | None = None

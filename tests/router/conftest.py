@@ -10,7 +10,7 @@ import pytest
 from linkrouter.clicks.click import Click, mint_click_ids
 from linkrouter.link import Keyring
 from linkrouter.observe import Metrics
-from linkrouter.router import RouterServer
+from linkrouter.router import Policy, RouterServer
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)
 
@@ -55,7 +55,7 @@ async def start_router():
             is_ready=lambda: ready,
             metrics=metrics,
             mint_id=mint_click_ids(b"12345678"),
-            trusted_proxies=trusted_proxies,
+            policy=Policy(trusted_proxies),
             **options,
         )
         await server.start("127.0.0.1", 0)

@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from linkrouter.link import Keyring
-from linkrouter.router.decide import Peer, describe, find_link, is_trusted
+from linkrouter.router.decide import Peer, Policy, describe, find_link, is_trusted
 
 RING = Keyring.create()
 PROXIES = (ipaddress.ip_network("127.0.0.1/32"), ipaddress.ip_network("10.0.0.0/8"))
@@ -15,14 +15,7 @@ PROXY, STRANGER = Peer("127.0.0.1", True), Peer("203.0.113.9", False)
 def describe_request(headers, *, peer=PROXY, method="GET", respect_opt_out=True, **link):
     opened = RING.open(RING.sign("https://example.com/", link_id=b"\xfb\xef\xbe\xfb", **link))
     return describe(
-        opened,
-        method,
-        headers,
-        peer,
-        now_us=1_700_000_000_000_001,
-        mint_id=lambda _: "fresh",
-        trusted_proxies=PROXIES,
-        respect_opt_out=respect_opt_out,
+        opened, method, headers, peer, Policy(PROXIES, respect_opt_out), 1_700_000_000_000_001, lambda _: "fresh"
     )
 
 
