@@ -15,7 +15,7 @@ from linkrouter import __version__
 from linkrouter.central.openapi import with_document
 from linkrouter.central.problems import MAX_BODY_BYTES
 from linkrouter.central.routes import ROUTES, Route
-from linkrouter.central.serving import STORE, TOKENS, QuietRunner, TokenBox, refuse_plainly, serve
+from linkrouter.central.serving import BODY_DEADLINE_S, STORE, TOKENS, QuietRunner, TokenBox, refuse_plainly, serve
 from linkrouter.central.store import CentralStore, open_central_store
 from linkrouter.central.tokens import Tokens
 from linkrouter.errors import SettingsError
@@ -25,14 +25,18 @@ from linkrouter.settings import Address, CentralSettings
 __all__ = ["create_app", "run_central", "serving"]
 
 SHUTDOWN_S = 8  # for requests in flight; systemd and HAProxy are told ten
+BODY_S = 30.0  # for a body to arrive
 LINGER_S = 2  # a client that is still sending when it is refused must get to read why
 
 
-def create_app(store: CentralStore, tokens: Tokens, routes: Sequence[Route] = ROUTES) -> web.Application:
+def create_app(
+    store: CentralStore, tokens: Tokens, routes: Sequence[Route] = ROUTES, *, body_deadline_s: float = BODY_S
+) -> web.Application:
     """Make the application over an open *store*."""
     app = web.Application(middlewares=[refuse_plainly], client_max_size=MAX_BODY_BYTES)
     app[STORE] = store
     app[TOKENS] = TokenBox(tokens)
+    app[BODY_DEADLINE_S] = body_deadline_s
     app.add_routes([serve(route) for route in with_document(routes, __version__)])
     return app
 

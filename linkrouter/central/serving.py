@@ -20,9 +20,8 @@ from linkrouter.central.tokens import Tokens
 from linkrouter.errors import StoreError
 from linkrouter.observe import log, quiet_exception_handler
 
-__all__ = ["STORE", "TOKENS", "Handler", "QuietRunner", "refuse_plainly", "serve"]
+__all__ = ["BODY_DEADLINE_S", "STORE", "TOKENS", "Handler", "QuietRunner", "TokenBox", "refuse_plainly", "serve"]
 
-BODY_DEADLINE_S = 30
 RETRY_AFTER_S = 5
 
 HEADERS = {
@@ -43,6 +42,7 @@ class TokenBox:
 
 STORE: web.AppKey[CentralStore] = web.AppKey("store", CentralStore)
 TOKENS = web.AppKey("tokens", TokenBox)
+BODY_DEADLINE_S = web.AppKey("body_deadline_s", float)
 
 
 class Handler:
@@ -91,7 +91,7 @@ async def _read_body(request: web.Request) -> bytes | Refusal:
     if (request.content_length or 0) > MAX_BODY_BYTES:
         return Refusal(413)
     try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
+        async with asyncio.timeout(request.app[BODY_DEADLINE_S]):
             return await request.read()
     except TimeoutError:
         return Refusal(408)

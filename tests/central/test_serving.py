@@ -5,6 +5,13 @@ import sqlite3
 
 import pytest
 
+from linkrouter.central.app import create_app, serving
+from linkrouter.central.models import Readiness
+from linkrouter.central.routes import ROUTES, Route
+from linkrouter.central.store.sqlite import SqliteStore
+from linkrouter.central.tokens import Tokens
+from linkrouter.settings import Address
+
 CANARY = "canary7f3a"
 
 NO_HTTP = {
@@ -85,3 +92,42 @@ async def test_a_database_that_is_locked_is_not_ready_and_asks_to_try_again(cent
     assert int(batch.headers["Retry-After"]) > 0
     assert (await centre.anyone.get("/-/ready")).json() == {"ready": True}
     assert (await centre.take(click())).json() == {"stored": 1, "duplicates": 0}
+
+
+async def raw(port: int, request: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode())
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_a_body_that_does_not_come_in_time_is_refused(tmp_path):
+    app = create_app(
+        SqliteStore(tmp_path / "unused.db"), Tokens.of(("router-token-0123456789",), ()), body_deadline_s=0.05
+    )
+    head = "POST /v1/clicks HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer router-token-0123456789\r\n"
+
+    async with serving(app, Address("127.0.0.1", 0)) as port:
+        answer = await raw(port, f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{")
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_fault_of_ours_is_answered_and_logged_without_its_words(tmp_path, caplog):
+    async def fail(_store, _asked):
+        """Fail."""
+        raise ValueError(CANARY)
+
+    broken = Route(method="GET", path="/broken", may=None, gives=Readiness, answer=fail)
+    app = create_app(SqliteStore(tmp_path / "unused.db"), Tokens.of((), ()), [*ROUTES, broken])
+
+    async with serving(app, Address("127.0.0.1", 0)) as port:
+        answer = await raw(port, "GET /broken HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert CANARY.encode() not in answer
+    assert [record.message for record in caplog.records] == ["task.failed"]
+    assert caplog.records[0].fields["exception"] == "ValueError"
