@@ -2,6 +2,7 @@
 
 from linkrouter.link.codec import Link
 from linkrouter.link.destination import canonical, is_redirectable
-from linkrouter.link.keyring import Key, Keyring
+from linkrouter.link.keyfile import Key
+from linkrouter.link.keyring import Keyring
 
 __all__ = ["Key", "Keyring", "Link", "canonical", "is_redirectable"]

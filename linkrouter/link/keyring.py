@@ -7,16 +7,13 @@ its key cannot mint another's links. No secret leaves this module but through `K
 
 import hashlib
 import hmac
-import json
 import os
 import re
 import secrets
-import stat
-import tempfile
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from linkrouter.errors import BadDestination, BadLink, KeyringError
@@ -35,27 +32,22 @@ from linkrouter.link.codec import (
     write_target,
 )
 from linkrouter.link.destination import canonical, is_redirectable
+from linkrouter.link.keyfile import (
+    MAX_KEYS,
+    MIN_SECRET_BYTES,
+    Key,
+    checked_keys,
+    read_keyring_file,
+    write_keyring_file,
+)
 
-__all__ = ["Key", "Keyring", "OpenedLink"]
+__all__ = ["Keyring", "OpenedLink"]
 
-STATES = ("sign", "verify", "revoked")
-MIN_SECRET_BYTES = 32
-MAX_KEYS = 15  # the key id has four bits, and 0 is refused
-MAX_FILE_BYTES = 64 * 1024
 MAX_CACHED_MACS = 4096  # one per key, tenant and kind of link that verified; cleared when full
 
 _LINK_ID = re.compile(r"(?=.{2,22}\Z)(?:[A-Za-z0-9_-]{4})*+(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?")
 _TAG_ALPHABET = bytes.maketrans(b"+/", b"-_")
 _PREFIX = {"https": "/2s/", "http": "/2/"}
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One secret of a keyring: `state` is "sign" (new links get it), "verify" (old links work) or "revoked"."""
-
-    id: int
-    secret: bytes = field(repr=False)
-    state: str
 
 
 class OpenedLink(NamedTuple):
@@ -67,6 +59,10 @@ class OpenedLink(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<OpenedLink {self.meta}>"
+
+
+# The same as `OpenedLink(…)` without the Python frame that a NamedTuple's own constructor costs.
+_new_opened_link: Callable[[tuple[str, str, Meta]], OpenedLink] = partial(tuple.__new__, OpenedLink)
 
 
 class _Mac:
@@ -97,7 +93,7 @@ class Keyring:
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self._keys = {key.id: key for key in _checked(list(keys))}
+        self._keys = {key.id: key for key in checked_keys(list(keys))}
         self._signing = next((key for key in self._keys.values() if key.state == "sign"), None)
         self._metas: dict[str, tuple[Meta, _Mac]] = {}
         self._signers: dict[Meta, tuple[str, _Mac]] = {}
@@ -191,7 +187,7 @@ class Keyring:
             raise BadLink("not the spelling of a link")
         if not is_redirectable(destination):
             raise BadLink("the destination may not be redirected to")
-        return OpenedLink(destination, link_id, meta)
+        return _new_opened_link((destination, link_id, meta))
 
     def _key_that_signs(self, key_id: int | None) -> int:
         if key_id is not None:
@@ -253,23 +249,7 @@ class Keyring:
             KeyringError: the file is missing, readable by others than its owner (unless *check_mode* is off, for
                 systemd's credentials, whose access list shows as a group bit), or not a keyring.
         """
-        name = os.fspath(path)
-        try:
-            with open(name, "rb") as file:
-                mode = os.fstat(file.fileno()).st_mode
-                raw = file.read(MAX_FILE_BYTES + 1)
-        except OSError as exc:
-            raise KeyringError(
-                f"keyring {name!r} cannot be read ({exc.strerror}); make one with 'linkrouter keys create {name}'"
-            ) from exc
-        if check_mode and stat.S_IMODE(mode) & 0o077:
-            raise KeyringError(f"keyring {name!r} can be read by others; run 'chmod 600 {name}'")
-        try:
-            return cls(_parse_keys(raw))
-        except (KeyringError, ValueError, BadLink) as exc:
-            # `from None`: what a parser says may quote a piece of a secret.
-            reason = str(exc) if isinstance(exc, KeyringError) else "it is not a keyring file"
-            raise KeyringError(f"keyring {name!r} cannot be used: {reason}") from None
+        return cls(read_keyring_file(os.fspath(path), check_mode))
 
     def save(self, path: str | os.PathLike[str], *, replace_existing: bool = True) -> None:
         """Write the ring to *path*, mode 0600, all of it or nothing.
@@ -277,17 +257,7 @@ class Keyring:
         Raises:
             KeyringError: the file exists and *replace_existing* is off, or it cannot be written.
         """
-        name = os.fspath(path)
-        try:
-            _write_atomically(Path(name), self._to_json(), replace_existing)
-        except FileExistsError as exc:
-            raise KeyringError(f"keyring {name!r} exists; rotate it, or choose another name") from exc
-        except OSError as exc:
-            raise KeyringError(f"keyring {name!r} cannot be written ({exc.strerror})") from exc
-
-    def _to_json(self) -> bytes:
-        keys = [{"id": key.id, "secret": encode_base64url(key.secret), "state": key.state} for key in self.keys]
-        return (json.dumps({"keys": keys}, indent=2) + "\n").encode("ascii")
+        write_keyring_file(os.fspath(path), self.keys, replace_existing)
 
 
 def _tenant_key(secret: bytes, tenant: int) -> bytes:
@@ -300,62 +270,3 @@ def _remember(cache: dict[Any, Any], key: object, value: object) -> None:
     if len(cache) >= MAX_CACHED_MACS:
         cache.clear()
     cache[key] = value
-
-
-def _checked(keys: list[Key]) -> list[Key]:
-    ids = [key.id for key in keys]
-    for key in keys:
-        if not 1 <= key.id <= MAX_KEYS:
-            raise KeyringError(f"key id {key.id} is not 1 to {MAX_KEYS}")
-        if key.state not in STATES:
-            raise KeyringError(f"key {key.id} has an unknown state; it must be sign, verify or revoked")
-        if len(key.secret) < MIN_SECRET_BYTES:
-            raise KeyringError(f"the secret of key {key.id} is shorter than {MIN_SECRET_BYTES} bytes")
-    if len(set(ids)) < len(ids):
-        raise KeyringError("two keys have the same id")
-    if sum(key.state == "sign" for key in keys) > 1:
-        raise KeyringError("two keys may sign; leave one at 'sign' and set the others to 'verify'")
-    return keys
-
-
-def _parse_keys(raw: bytes) -> list[Key]:
-    if len(raw) > MAX_FILE_BYTES:
-        raise KeyringError("it is too large")
-    if not raw.strip():
-        raise KeyringError("it is empty")
-    document = json.loads(raw)
-    entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise KeyringError("it holds no keys")
-    return [_parse_key(entry) for entry in entries]
-
-
-def _parse_key(entry: object) -> Key:
-    if not isinstance(entry, dict) or set(entry) != {"id", "secret", "state"}:
-        raise KeyringError("a key must have 'id', 'secret' and 'state', and nothing else")
-    key_id, secret, state = entry["id"], entry["secret"], entry["state"]
-    if type(key_id) is not int or not isinstance(secret, str) or not isinstance(state, str):
-        raise KeyringError("a key's id must be a number, its secret and state text")
-    return Key(key_id, decode_base64url(secret.rstrip("=")), state)
-
-
-def _write_atomically(path: Path, content: bytes, replace_existing: bool) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace_existing:
-            os.replace(temporary, path)
-        else:
-            os.link(temporary, path)  # refuses an existing name, and no one sees half a file
-            os.unlink(temporary)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
