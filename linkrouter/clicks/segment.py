@@ -24,7 +24,8 @@ APPLICATION_ID = 0x4C524C4B  # "LRLK"
 USER_VERSION = 1
 ROW_OVERHEAD_BYTES = 32  # frame header, cell header and the row's share of its page
 
-# locking_mode before journal_mode: then there is no shared memory file, and a second opener is refused.
+# locking_mode before journal_mode: then there is no shared memory file, and a second opener is refused. Nothing is
+# synced and journalled before the first commit, whose sync of the log covers all there is to lose.
 BEFORE_WAL = """
 PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA page_size = 4096;
@@ -34,9 +35,10 @@ PRAGMA temp_store = MEMORY;
 PRAGMA mmap_size = 0;
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
+PRAGMA synchronous = OFF;
+PRAGMA journal_mode = MEMORY;
 """
 AFTER_WAL = f"""
-PRAGMA synchronous = OFF;
 PRAGMA wal_autocheckpoint = 256;
 PRAGMA journal_size_limit = 1048576;
 BEGIN;
@@ -151,6 +153,10 @@ def _claim_new(directory: Path) -> Claim:
     # Another process may take the new lock file for an abandoned one before we hold it.
     while (owned := claim(directory, new_name())) is None:
         pass
-    owned.write_note()
-    os.close(os.open(owned.database, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite alone would let everybody read it
+    try:
+        owned.write_note()
+        os.close(os.open(owned.database, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite alone would let everybody read it
+    except BaseException:
+        owned.remove()
+        raise
     return owned

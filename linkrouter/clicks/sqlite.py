@@ -96,7 +96,10 @@ class SqliteStore:
             StoreError: the directory cannot be made or written to.
         """
         try:
-            self._active = await create_segment(self._directory)
+            try:
+                self._active = await create_segment(self._directory)
+            except (OSError, sqlite3.Error):
+                self._active = await create_segment(self._directory)  # a disk may fail once
         except (OSError, sqlite3.Error) as exc:
             if not await asyncio.to_thread(_is_disk_full, self._directory, exc):
                 raise StoreError(
@@ -315,10 +318,12 @@ def _ack_released(directory: Path, name: str, seq: int, oldest_at: int) -> None:
     """Note an acknowledgement that came after its segment was let go. Whoever owns it now resends the batch instead."""
     with contextlib.suppress(OSError):
         owned = claim(directory, name)
-        if owned is not None:
-            if owned.has_note and seq > owned.note.acked:
-                owned.write_note(acked=seq, oldest_at=oldest_at)
-            owned.release()
+        if owned is None:
+            return
+        if owned.has_note and seq > owned.note.acked:
+            owned.write_note(acked=seq, oldest_at=oldest_at)
+        is_done_with = owned.has_note and owned.note.acked >= owned.note.committed
+        (owned.remove if is_done_with else owned.release)()
 
 
 def _append_durably(path: Path, lines: bytes) -> None:
