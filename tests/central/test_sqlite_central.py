@@ -162,6 +162,7 @@ async def test_a_question_is_answered_from_an_index(store):
 
     assert "clicks_by_link" in await plan("WHERE link_id = 'AQ'")
     assert "clicks_by_time" in await plan("WHERE clicked_at >= 1 ORDER BY clicked_at DESC, id DESC LIMIT 10")
+    assert "COVERING INDEX clicks_by_time" in await plan("WHERE clicked_at >= 1 AND kind = 'click' AND part = 'html'")
     assert "clicks_by_link" in await plan(
         "WHERE (link_id, tenant) IN (SELECT link_id, tenant FROM links WHERE message_id = 'm')"
     )

@@ -36,20 +36,22 @@ READ_DEADLINE_S = 30
 
 # The link index grows at random places, so each click dirties a page of its own: a larger cache and a rarer
 # checkpoint take a fifth off the cost of a click (measured at 400,000 clicks).
+CACHE = "PRAGMA cache_size = -32768"  # KiB
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    "PRAGMA cache_size = -32768",  # KiB
+    CACHE,
     "PRAGMA wal_autocheckpoint = 8192",  # pages of 4 KiB
 )
 
+# clicks_by_time holds all that the statistics read: they never touch the table.
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS clicks (
     id TEXT PRIMARY KEY, link_id TEXT NOT NULL, tenant INTEGER NOT NULL, part TEXT NOT NULL,
     clicked_at INTEGER NOT NULL, ip TEXT, user_agent TEXT, kind TEXT NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS clicks_by_time ON clicks (clicked_at, id);
+CREATE INDEX IF NOT EXISTS clicks_by_time ON clicks (clicked_at, id, kind, part, link_id, tenant);
 CREATE INDEX IF NOT EXISTS clicks_by_link ON clicks (link_id, tenant);
 CREATE TABLE IF NOT EXISTS messages (
     message_id TEXT PRIMARY KEY, digest BLOB NOT NULL, tenant INTEGER NOT NULL, sent_at INTEGER NOT NULL,
@@ -113,7 +115,8 @@ FROM clicks LEFT JOIN messages ON messages.message_id = (
 COUNT_CLICKS = """
 SELECT kind, part, count(*), min(clicked_at), max(clicked_at) FROM clicks {where} GROUP BY kind, part
 """
-COUNT_LINKS = "SELECT count(*) FROM (SELECT DISTINCT link_id, tenant FROM clicks {where})"
+# The plus signs keep SQLite from walking the whole link index for the DISTINCT when a filter leaves little to count.
+COUNT_LINKS = "SELECT count(*) FROM (SELECT DISTINCT +link_id, +tenant FROM clicks {where})"
 COUNT_MISSING = """
 SELECT reason, sum(clicks), min(since), max(until) FROM losses
 WHERE until >= coalesce(:since, until) AND since < coalesce(:until, since + 1) GROUP BY reason
@@ -156,6 +159,7 @@ class SqliteStore:
             self._writer = await self._connect()
             await self._set_up(self._writer)
             self._reader = await self._connect()
+            await self._reader.execute(CACHE)
             await self._reader.execute("PRAGMA query_only = ON")
         except (OSError, sqlite3.Error) as exc:
             await self.close()
