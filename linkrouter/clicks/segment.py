@@ -121,7 +121,7 @@ class Segment:
     async def _close(self, is_suspect: bool) -> None:
         with contextlib.suppress(sqlite3.Error, ValueError):
             await self._connection.close()
-        is_done_with = not self.pending and not is_suspect
+        is_done_with = not self.pending and (not is_suspect or not self._owned.note.committed)
         await asyncio.to_thread(self._owned.remove if is_done_with else self._owned.release)
 
 

@@ -86,6 +86,7 @@ class SqliteStore:
         self._search_at = self._measure_at = 0.0
         self._live_at = float("-inf")
         self._room_bytes = 0
+        self._is_failing = False  # a segment was abandoned since the last commit, and that was said
 
     async def open(self) -> None:
         """Make ready to append. What lies in the directory is looked at later, so that a start never waits for it.
@@ -151,6 +152,7 @@ class SqliteStore:
             await active.close(is_suspect=True)
             raise
         self._room_bytes -= active.bytes - before
+        self._is_failing = False
 
     def _is_due(self, segment: Segment) -> bool:
         age_s = time.monotonic() - segment.made_at
@@ -167,7 +169,9 @@ class SqliteStore:
     async def _abandon(self, exc: Exception) -> None:
         """Use the active segment no more; what it holds is read back as backlog."""
         if self._active is not None:
-            log("spool.segment_abandoned", reason=_reason(exc))
+            if not self._is_failing:
+                log("spool.segment_abandoned", reason=_reason(exc))
+            self._is_failing = True
             segment, self._active = self._active, None
             await segment.close(is_suspect=True)
             self._search_at = 0.0
@@ -181,7 +185,8 @@ class SqliteStore:
             await self._rescue(self._active)
         self._room_bytes = await asyncio.to_thread(self._room)
         if self._room_bytes <= 0 and self._active is not None and self._active.bytes and not self._active.pending:
-            await self._roll()
+            segment, self._active = self._active, None
+            await segment.close()  # wholly acknowledged: this unlinks it
             self._room_bytes = await asyncio.to_thread(self._room)
 
     def _room(self) -> int:
