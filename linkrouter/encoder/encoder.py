@@ -7,7 +7,6 @@ Every rewrite has the same four steps: find all links, judge each, ask the gate 
 """
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 
@@ -21,7 +20,7 @@ from linkrouter.encoder.parts import (
     write_body,
     write_document,
 )
-from linkrouter.encoder.policy import Policy
+from linkrouter.encoder.policy import Policy, checked_domains, checked_origin
 from linkrouter.encoder.report import Rewritten, SkippedLink, TrackedLink
 from linkrouter.encoder.transfer import Splice
 from linkrouter.errors import BadDestination
@@ -39,8 +38,6 @@ MODES: dict[str, tuple[str, ...]] = {
     "text-only": ("text",),
     "none": (),
 }
-_LOOPBACK = re.compile(r"http://(?:127\.[0-9.]+|localhost|\[::1\])(?::[0-9]+)?")
-_ORIGIN = re.compile(r"https?://[^/?#@\s]+")
 
 Text = TypeVar("Text", str, bytes)
 
@@ -104,10 +101,10 @@ class Encoder:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
         if visible_urls not in ("track", "skip"):
             raise ValueError(f"visible_urls must be 'track' or 'skip', not {visible_urls!r}")
-        self._origin = _checked_origin(base_url)
+        self._origin = checked_origin(base_url)
         self._policy = Policy(
             tracking_host=self._origin.partition("://")[2],
-            excluded_domains=_checked_domains(excluded_domains),
+            excluded_domains=checked_domains(excluded_domains),
             opt_out_attribute=opt_out_attribute.lower() if opt_out_attribute else None,
             skip_visible_urls=visible_urls == "skip",
             track_unsubscribe=track_unsubscribe,
@@ -277,24 +274,3 @@ def _canonical_if_any(url: str) -> str:
         return canonical(url)
     except BadDestination:
         return ""
-
-
-def _checked_origin(base_url: str) -> str:
-    try:
-        origin = canonical(base_url)
-    except BadDestination as exc:
-        raise ValueError(f"base URL is not usable: {exc.reason}") from None
-    if not _ORIGIN.fullmatch(origin):
-        raise ValueError("base URL must be an origin, such as 'https://click.example.com', without path or query")
-    if origin.startswith("http:") and not _LOOPBACK.fullmatch(origin):
-        raise ValueError("base URL must be https, unless it is on the loopback")
-    return origin
-
-
-def _checked_domains(domains: Iterable[str]) -> frozenset[str]:
-    if isinstance(domains, str):
-        raise ValueError("excluded domains must be a collection of domains, not one string")
-    try:
-        return frozenset(canonical(f"https://{domain.strip('.')}")[8:] for domain in domains)
-    except BadDestination as exc:
-        raise ValueError(f"an excluded domain is not usable: {exc.reason}") from None

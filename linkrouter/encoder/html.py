@@ -28,7 +28,7 @@ _IS = r"[\t\n\f\r ]*+=[\t\n\f\r ]*+"
 _ATTRIBUTE = rf"(?:{_NAME}(?:{_IS}{_VALUE}|(?![\t\n\f\r ]*+=)))"
 # For speed alone: the spelling of nine attributes in ten, and tags whose first letters no name below begins with.
 _COMMON_ATTRIBUTE = r' [A-Za-z:-]++="[^"]*+"'
-_COMMON_TAG = rf"(?:t[drb]|[bcdefghjklmoqruwyz])[a-z0-9]*+(?:{_COMMON_ATTRIBUTE})*+>"
+_COMMON_TAG = rf"(?:t[abdfhr]|[bcdefghjklmoqruwyz])[a-z0-9]*+(?:{_COMMON_ATTRIBUTE})*+>"
 _ATTRIBUTES = rf"(?:{_COMMON_ATTRIBUTE}|[\t\n\f\r /]++|{_ATTRIBUTE})*+"
 _NOT_HREF = rf"(?:[\t\n\f\r /]++|(?!(?i:href)[\t\n\f\r />=]){_ATTRIBUTE})*+"
 _HREF = rf"""(?i:href){_IS}(?:"([^"]*+)"|'([^']*+)'|(?=>)|([^\t\n\f\r >"'][^\t\n\f\r >]*+))"""

@@ -22,7 +22,7 @@ _HEADER = re.compile(
     rb"((?:[^\r\n]++|\r?\n[ \t]|\r(?!\n))*+)"
 )
 _MEDIA_TYPE = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:;|\(|\Z)")
-_PARAMETER = re.compile(r";\s*([^\s=;\"]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;\"]*))", re.DOTALL)
+_PARAMETER = re.compile(r";\s*+([^\s=;\"]++)\s*+=\s*+(?:\"((?:[^\"\\]++|\\.)*+)\"|([^\s;\"]*+))", re.DOTALL)
 _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _PGP = b"-----BEGIN PGP "
 
@@ -133,10 +133,6 @@ class _Walk:
         self, raw: bytes, headers: _Headers, start: int, end: int, depth: int, reason: str | None
     ) -> Iterator[Leaf]:
         """Give the text parts in the body `raw[start:end]` that belongs to *headers*."""
-        self._parts += 1
-        if depth > MAX_DEPTH or self._parts > MAX_PARTS:
-            self.reason = "too complex"
-            return
         if headers.ambiguous:
             reason = self.hidden = "ambiguous headers"
         elif headers.media_type in _SEALED:
@@ -159,6 +155,10 @@ class _Walk:
         spans, closed = _split(raw, b"--" + boundary, start, end)
         if not closed:
             self.reason = self.reason or "truncated"
+        self._parts += len(spans)
+        if depth == MAX_DEPTH or self._parts > MAX_PARTS:
+            self.reason = "too complex"
+            return
         for part_start, part_end in spans:
             part_headers = _read_headers(raw, part_start, part_end, default_type)
             if part_headers.body is not None:

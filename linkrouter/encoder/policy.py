@@ -5,7 +5,7 @@ understood, whichever service the mail was first written for.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from linkrouter.encoder.html import MAX_VISIBLE_CHARS, Seen, tag_attributes, vis
 from linkrouter.errors import BadDestination
 from linkrouter.link import canonical
 
-__all__ = ["Judgement", "Policy", "judge"]
+__all__ = ["Judgement", "Policy", "checked_domains", "checked_origin", "judge"]
 
 
 def _always(_: str) -> bool:
@@ -47,6 +47,10 @@ _FOLDS = str.maketrans("", "", "\t\n\r")  # the URL standard drops them
 _VISIBLE_URL = re.compile(r"(?<![\w.])(?:https?://|www\.)\w", re.IGNORECASE)
 
 
+_LOOPBACK = re.compile(r"http://(?:127\.[0-9.]+|localhost|\[::1\])(?::[0-9]+)?")
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+")
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What an encoder was told about links; hosts and attributes in lower case."""
@@ -56,6 +60,37 @@ class Policy:
     opt_out_attribute: str | None = None
     skip_visible_urls: bool = False
     track_unsubscribe: bool = False
+
+
+def checked_origin(base_url: str) -> str:
+    """Give the origin that *base_url* is, in canonical form.
+
+    Raises:
+        ValueError: it is none, or is neither https nor on the loopback.
+    """
+    try:
+        origin = canonical(base_url)
+    except BadDestination as exc:
+        raise ValueError(f"base URL is not usable: {exc.reason}") from None
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("base URL must be an origin, such as 'https://click.example.com', without path or query")
+    if origin.startswith("http:") and not _LOOPBACK.fullmatch(origin):
+        raise ValueError("base URL must be https, unless it is on the loopback")
+    return origin
+
+
+def checked_domains(domains: Iterable[str]) -> frozenset[str]:
+    """Give *domains* in canonical form: lower case, punycode, no dot at either end.
+
+    Raises:
+        ValueError: one of them is no domain.
+    """
+    if isinstance(domains, str):
+        raise ValueError("excluded domains must be a collection of domains, not one string")
+    try:
+        return frozenset(canonical(f"https://{domain.strip('.')}")[8:] for domain in domains)
+    except BadDestination as exc:
+        raise ValueError(f"an excluded domain is not usable: {exc.reason}") from None
 
 
 class Judgement(NamedTuple):

@@ -145,7 +145,7 @@ def splice_transfer(body: bytes, encoding: str, decoded: bytes, splices: list[Sp
 def _decode_base64(body: bytes) -> bytes | None:
     # Python's decoder skips junk; what is neither digit nor white space must be the padding at the end.
     padding = body.translate(None, _BASE64_DIGITS + _WHITE_SPACE)
-    if padding not in (b"", b"=", b"==") or not body.translate(None, _WHITE_SPACE).endswith(padding):
+    if padding not in (b"", b"=", b"==") or not body.rstrip(_WHITE_SPACE).endswith(padding):
         return None
     try:
         return a2b_base64(body)

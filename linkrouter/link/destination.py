@@ -18,11 +18,11 @@ __all__ = ["MAX_DESTINATION_BYTES", "canonical", "is_redirectable"]
 
 MAX_DESTINATION_BYTES = 4096  # the longest of 16,000 real links has 2,539
 
-# Already the WHATWG serialisation: lower-case scheme, a host of letter-digit-hyphen labels (no punycode to
-# judge, the last label no number), no port, no dot segment, nothing that would be encoded.
+# Already the WHATWG serialisation, unless punycode is in it: lower-case scheme, a host of letter-digit-hyphen labels
+# (the last no number), no port, no dot segment, nothing that would be encoded.
 _CANONICAL = re.compile(
     r"https?://"
-    r"(?!(?:[^/]*\.)?xn--)(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)++[a-z](?:[a-z0-9-]*[a-z0-9])?"
+    r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)++[a-z](?:[a-z0-9-]*[a-z0-9])?"
     r"(?:/(?:(?!(?:\.|%2[eE]){1,2}(?:[/?#]|\Z))[A-Za-z0-9\-._~:@!$&()*+,;=%]*+(?:/|(?=[?#])|\Z))*+"
     r"(?:\?[A-Za-z0-9\-._~:@/!$&()*+,;=%?]*+)?"
     r"(?:\#[A-Za-z0-9\-._~:@/!$&()*+,;=%?]*+)?)?"
@@ -56,7 +56,7 @@ def canonical(url: str) -> str:
         BadDestination: *url* is not an absolute http(s) URL, or is one that is never redirected to; the
             reason is one of "not a URL", "scheme", "userinfo", "too long", "characters".
     """
-    if _CANONICAL.fullmatch(url) is None:
+    if "xn--" in url or _CANONICAL.fullmatch(url) is None:
         url = _serialise(url)
         if _REDIRECTABLE.fullmatch(url) is None:  # what is canonical at sight is redirectable, too
             raise BadDestination("characters")
