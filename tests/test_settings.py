@@ -1,0 +1,143 @@
+"""Settings: where they come from, which wins, and what is said when one is wrong."""
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from linkrouter.errors import SettingsError
+from linkrouter.settings import Address, CentralSettings, RouterSettings, read_secret, read_settings
+
+KEYS = {"keys": "keys.json"}
+
+
+def router(options=None, environ=None, config_file=None):
+    return read_settings(RouterSettings, KEYS | (options or {}), environ or {}, config_file)
+
+
+def test_defaults_are_the_documented_ones():
+    settings = router()
+
+    assert settings.listen == Address("127.0.0.1", 8080)
+    assert settings.click_store == "sqlite:///spool"
+    assert settings.trusted_proxies == (ipaddress.ip_network("127.0.0.1/32"), ipaddress.ip_network("::1/128"))
+    assert (settings.workers, settings.respect_opt_out, settings.ingest_url) == (1, True, "")
+
+
+def test_options_win_over_the_environment_and_that_over_the_file(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('listen = "127.0.0.1:1"\nadmin_listen = "127.0.0.1:2"\nworkers = 3\nrespect_opt_out = false\n')
+    environ = {"LINKROUTER_LISTEN": "127.0.0.1:4", "LINKROUTER_ADMIN_LISTEN": "127.0.0.1:5"}
+
+    settings = router({"listen": "127.0.0.1:6"}, environ, file)
+
+    ports = (settings.listen.port, settings.admin_listen.port)
+    assert (*ports, settings.workers, settings.respect_opt_out) == (6, 5, 3, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("listen", "[::1]:80", Address("::1", 80)),
+        ("listen", "router.internal:0", Address("router.internal", 0)),
+        ("spool_max_bytes", "2G", 2 * 1024**3),
+        ("queue_max_bytes", "512k", 512 * 1024),
+        ("queue_max_bytes", "100", 100),
+        (
+            "trusted_proxies",
+            "10.0.0.0/8, fd00::/8",
+            (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")),
+        ),
+        ("trusted_proxies", ",", ()),
+        ("direct_answers", "OFF", False),
+        ("ingest_url", "https://central.example.com/base", "https://central.example.com/base"),
+        ("ingest_url", "", ""),
+        ("ingest_token_file", "", None),
+        ("ingest_token_file", "t", Path("t")),
+        ("router_id", "ams-blue-1", "ams-blue-1"),
+    ],
+)
+def test_reads_every_kind_of_value(name, text, value):
+    assert getattr(router({name: text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("listen", "8080"),
+        ("listen", "127.0.0.1:65536"),
+        ("listen", "::1:80"),
+        ("listen", "a b:80"),
+        ("workers", "65"),
+        ("workers", "-1"),
+        ("workers", "1.5"),
+        ("queue_max_bytes", "1X"),
+        ("trusted_proxies", "10.0.0.1/8"),
+        ("direct_answers", "maybe"),
+        ("ingest_url", "https://user:secret@central.example.com"),
+        ("ingest_url", "https://central.example.com/?token=secret"),
+        ("router_id", "two words"),
+        ("drain_ms", "9000"),
+    ],
+)
+def test_names_what_is_malformed_and_does_not_quote_it(name, text):
+    with pytest.raises(SettingsError) as raised:
+        router({name: text})
+
+    assert str(raised.value).startswith(name.upper())
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_setting_says_how_to_give_it():
+    with pytest.raises(SettingsError, match=r"KEYS is not set; give --keys or LINKROUTER_KEYS"):
+        read_settings(RouterSettings, {}, {})
+    with pytest.raises(SettingsError, match=r"--ingest-token-file"):
+        read_settings(CentralSettings, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('lisen = "x"', "'lisen'"),
+        ("listen = [", "TOML"),
+        ("listen = [1]", "listen"),
+        ("[router]\nlisten = 'x'", "'router'"),
+    ],
+)
+def test_a_config_file_is_read_strictly(tmp_path, content, words):
+    file = tmp_path / "c.toml"
+    file.write_text(content)
+
+    with pytest.raises(SettingsError, match=words):
+        router(config_file=file)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        ("t" * 32, 0o604, "chmod 600"),
+        ("", 0o600, "must hold tokens"),
+        ("short", 0o600, "must hold tokens"),
+        ("t" * 32 + "\nshort\n", 0o600, "must hold tokens"),
+        ("\u00fc" * 32, 0o600, "cannot be read"),
+    ],
+)
+def test_refuses_token_files_without_telling_what_is_in_them(tmp_path, content, mode, words):
+    file = tmp_path / "token"
+    file.write_text(content)
+    file.chmod(mode)
+
+    with pytest.raises(SettingsError, match=words) as raised:
+        read_secret(file, "INGEST_TOKEN_FILE")
+
+    assert "INGEST_TOKEN_FILE" in str(raised.value)
+    assert not content or content not in str(raised.value)
+
+
+def test_reads_one_token_a_line(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("a" * 16 + "\n\n" + "b" * 40 + "\n")
+    file.chmod(0o600)
+
+    assert read_secret(file, "X") == ("a" * 16, "b" * 40)
