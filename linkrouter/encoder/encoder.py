@@ -187,7 +187,8 @@ class Encoder:
             links += kept.links
             skipped += kept.skipped
         content = b"".join((*pieces, raw[at:])) if pieces else raw
-        return Rewritten(content, tuple(links), tuple(skipped), len(content) - len(raw), reason)
+        unread = tuple(str(part.reason) for part in parts if part.unread)
+        return Rewritten(content, tuple(links), tuple(skipped), len(content) - len(raw), reason, unread)
 
     def _rewrite_email(self, message: "EmailMessage") -> "Rewritten[EmailMessage]":
         from email import message_from_bytes  # here, since most callers have bytes and the import is slow
@@ -201,7 +202,7 @@ class Encoder:
             return Rewritten(message, reason="not serialisable")
         done = self._rewrite_bytes(raw)
         again = message if done.content is raw else message_from_bytes(done.content, policy=message.policy)
-        return Rewritten(again, done.links, done.skipped, done.bytes_added, done.reason)
+        return Rewritten(again, done.links, done.skipped, done.bytes_added, done.reason, done.unread)
 
     def _judge(self, parts: list[Part], opted_out: Collection[str]) -> None:
         for part in parts:

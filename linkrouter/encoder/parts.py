@@ -51,6 +51,7 @@ class Part:
     leaf: Leaf | None = None  # where it lies in a message
     octets: bytes = b""  # of a message's part: the document before its charset was decoded
     first_position: int = 0
+    unread: bool = False
     judged: list[Judgement] = field(default_factory=list)
 
 
@@ -79,15 +80,16 @@ def read_document(content: str | bytes, kind: str) -> Reading:
 
 
 def read_parts(raw: bytes, mail: Mail) -> Reading:
-    """Read the text parts of *mail*, whose bytes are *raw*."""
+    """Read the text parts of *mail*, which is *raw*; one that cannot be read has an empty document and a reason."""
     parts: list[Part] = []
-    unread: str | None = None
     following = {"html": 0, "text": 0}
     for leaf in mail.leaves:
         octets = decode_transfer(raw[leaf.start : leaf.end], leaf.encoding)
         document = None if octets is None else decode_charset(octets, leaf.charset)
         if octets is None or document is None:
-            unread = unread or ("transfer encoding" if octets is None else "charset")
+            parts.append(
+                Part(leaf.kind, "", [], "transfer encoding" if octets is None else "charset", leaf, unread=True)
+            )
             continue
         part = _part(leaf.kind, document, leaf.joined_lines)
         part.leaf, part.octets, part.reason = leaf, octets, mail.reason or leaf.reason
@@ -95,8 +97,7 @@ def read_parts(raw: bytes, mail: Mail) -> Reading:
         following[leaf.kind] += len(part.seen)
         parts.append(part)
     changeable = any(part.reason is None for part in parts)
-    sealed = next((part.reason for part in parts), None)
-    return Reading(parts, mail.reason or (None if changeable else sealed or unread))
+    return Reading(parts, mail.reason or (None if changeable or not parts else parts[0].reason))
 
 
 def _part(kind: str, document: str, joined_lines: bool = False) -> Part:

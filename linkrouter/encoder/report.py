@@ -93,7 +93,8 @@ class Rewritten(Generic[Content]):
 
     `content` has the type that was given, and is the very same object when nothing changed. `bytes_added` counts
     octets (UTF-8 for a str). `reason`, one of `REASONS`, says why a mail came back unchanged in which nothing could be
-    rewritten; a mail whose links all had their own reasons has none.
+    rewritten; a mail whose links all had their own reasons has none. `unread` has the reason of each text part whose
+    links are not known, because it could not be read.
     """
 
     content: Content = field(repr=False)
@@ -101,3 +102,4 @@ class Rewritten(Generic[Content]):
     skipped: tuple[SkippedLink, ...] = ()
     bytes_added: int = 0
     reason: str | None = None
+    unread: tuple[str, ...] = ()

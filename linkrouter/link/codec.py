@@ -127,8 +127,9 @@ def read_target(target: str) -> str:
     Raises:
         BadLink: an escape is cut, in lower case, or stands for a character that is never escaped.
     """
-    # What query strings are made of, at once. None of the three can be part of another escape.
-    target = target.replace("%3F", "?").replace("%3D", "=").replace("%26", "&")
+    if "%" in target:
+        # What query strings are made of, at once. None of the three can be part of another escape.
+        target = target.replace("%3F", "?").replace("%3D", "=").replace("%26", "&")
     if "%" not in target:
         return target
     first, *escaped = target.split("%")

@@ -78,6 +78,17 @@ def test_leaves_a_charset_alone_that_does_not_hold_ascii(charset, encoder):
     assert done.reason == "charset"
 
 
+def test_says_which_parts_it_could_not_read(encoder):
+    raw = _mail(
+        _part("text/plain", TEXT), _part("text/html", HTML, "base64", "utf-16"), _part("text/html", HTML, "x-uu")
+    )
+
+    done = encoder.rewrite_message(raw)
+
+    assert {link.part for link in done.links} == {"text"}
+    assert (done.reason, done.unread) == (None, ("charset", "transfer encoding"))
+
+
 def test_keeps_bytes_that_the_charset_does_not_have(encoder):
     raw = _mail(b"Content-Type: text/html\r\n\r\n\xff\xfe\x81<a href=https://a.com/\xe9><a href='https://b.com/'>\x80")
 
