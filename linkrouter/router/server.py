@@ -159,6 +159,10 @@ class _Connection(RequestHandler):
         ip = name[0] if isinstance(name, tuple) and name else None
         self._peer = Peer(ip, is_trusted(ip, self._desk.policy.trusted_proxies))
         super().connection_made(transport)
+        if ip is None:
+            # Reset before it was accepted, as by a proxy that asked another router when this one was frozen: nobody
+            # would read the answer, and under an id of our own its click would be counted a second time.
+            transport.abort()  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         waiter = self._waiter

@@ -1,0 +1,182 @@
+"""A scene: one home with a centre, a router and a load, in which something is about to go wrong."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+from faults.load import Load, Request, make_links
+from processes import COMMAND, Home, fetch, free_port, wait_until
+
+from linkrouter.clicks.sqlite import spool_status
+from linkrouter.clicks.store import StoreStatus
+from linkrouter.link import Keyring
+
+SAMPLE = re.compile(r'^(linkrouter_\w+?)(?:_total)?(?:\{\w+="([^"]*)"\})? ([-0-9.e+]+)$', re.M)
+DRAIN_S = 90.0  # longest wait for everything to be at the centre: the longest back-off and a little
+
+
+@dataclass
+class Kill:
+    """The end of a router without notice, and when another answered; times of the monotonic clock."""
+
+    began_at: float
+    ended_at: float = float("inf")
+
+
+@dataclass
+class Scene:
+    """What a scenario acts in. Times are of the monotonic clock."""
+
+    home: Home
+    command: tuple[str, ...] = tuple(COMMAND)
+    environment: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)  # where the load goes
+    centre_port: int = 0  # where routers send; the centre itself by default
+    rate: float = 200.0
+    load: Load | None = None
+    router: subprocess.Popen | None = None
+    central: subprocess.Popen | None = None
+    routers: list[subprocess.Popen] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
+    recoveries_s: list[float] = field(default_factory=list)
+    disk_peak_bytes: int = 0
+
+    # Starting
+
+    def start(self, *options: str, centre: bool = True) -> None:
+        """Start a centre, a router with *options* and the load, and wait until clicks flow."""
+        self.options = options
+        if centre:
+            self.start_central()
+        self.router = self.start_router()
+        self.start_load()
+
+    def start_central(self) -> None:
+        self.central = self.home.start_central()
+
+    def start_load(self) -> None:
+        self.load = Load(self.port, make_links(Keyring.load(self.home.path / "keys.json")), self.rate)
+        self.load.start()
+        wait_until(lambda: self.load.first_answer_after(0.0))
+
+    def start_router(self, port: int | None = None) -> subprocess.Popen:
+        """Start one router, with the scene's options and in its environment, and wait until it is ready."""
+        router = self.launch_router(port or self.port)
+        wait_until(lambda: router.poll() is not None or self.home.answers(router.port, "/-/ready"))
+        assert router.poll() is None, self.home.log()
+        return router
+
+    def launch_router(self, port: int) -> subprocess.Popen:
+        """Start one router and do not wait; it ends with the home."""
+        admin, centre = free_port(), self.centre_port or self.home.central_port
+        with open(self.home.path / "log", "ab") as log:
+            router = subprocess.Popen(
+                [
+                    *(*self.command, "router", "--keys", "keys.json"),
+                    *("--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"),
+                    *("--ingest-url", f"http://127.0.0.1:{centre}", "--ingest-token-file", "ingest-token"),
+                    *self.options,
+                ],
+                cwd=self.home.path,
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        router.port, router.admin_port = port, admin
+        self.home.processes.append(router)
+        self.routers.append(router)
+        return router
+
+    # Letting time pass
+
+    def pass_s(self, seconds: float) -> None:
+        """Let the load go on for so many *seconds* of requests."""
+        due = len(self.load.requests) + seconds * self.rate
+        wait_until(lambda: self.look() and len(self.load.requests) >= due, 10 + 3 * seconds)
+
+    def look(self) -> bool:
+        """Note how large the spool has become."""
+        self.disk_peak_bytes = max(self.disk_peak_bytes, self.spool().bytes)
+        return True
+
+    def kill_router(self) -> None:
+        """Kill the router, start another and note how long it took."""
+        kill = Kill(time.monotonic())
+        self.router.kill()
+        self.router.wait()
+        self.router = self.start_router()
+        kill.ended_at = time.monotonic()
+        self.kills.append(kill)
+
+    @contextlib.contextmanager
+    def frozen(self, process: subprocess.Popen):
+        """Stop *process* without its notice."""
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    def wait_for_life(self, healed_at: float, within_s: float = 10.0) -> float:
+        """Wait until a request that was sent after *healed_at* is redirected and at the centre; give the seconds."""
+        left_s = within_s - (time.monotonic() - healed_at)
+        answered = wait_until(lambda: self.load.first_answer_after(healed_at), left_s)
+        wait_until(lambda: self.is_at_the_centre(answered), within_s - (time.monotonic() - healed_at))
+        self.recoveries_s.append(time.monotonic() - healed_at)
+        return self.recoveries_s[-1]
+
+    # Looking
+
+    def is_at_the_centre(self, request: Request) -> bool:
+        page = self.home.ask_central(f"/v1/clicks?limit=1000&link_id={request.link.link_id}")
+        return any(click["id"] == request.id for click in page["clicks"])
+
+    def ids_at_the_centre(self) -> list[str]:
+        """Give the id of every click the centre has, page by page."""
+        ids, cursor = [], ""
+        while cursor is not None:
+            page = self.home.ask_central(f"/v1/clicks?limit=1000{cursor and '&cursor=' + cursor}")
+            ids += [click["id"] for click in page["clicks"]]
+            cursor = page["next_cursor"]
+        return ids
+
+    def spool(self) -> StoreStatus:
+        """Tell what waits in the spool, from outside."""
+        return spool_status(f"sqlite:///{self.home.path}/spool")
+
+    def metrics(self, router: subprocess.Popen | None = None) -> dict[tuple[str, str], float]:
+        """Give a router's metrics by name (without `linkrouter_`) and label."""
+        text = fetch(f"http://127.0.0.1:{(router or self.router).admin_port}/metrics")[2].decode()
+        return {(name.removeprefix("linkrouter_"), label): float(value) for name, label, value in SAMPLE.findall(text)}
+
+    def dropped(self, router: subprocess.Popen | None = None) -> dict[str, int]:
+        """Give what a router dropped, by reason."""
+        metrics = self.metrics(router)
+        return {label: int(value) for (name, label), value in metrics.items() if name == "dropped" and value}
+
+    def living(self) -> list[subprocess.Popen]:
+        return [router for router in self.routers if router.poll() is None]
+
+    def is_drained(self) -> bool:
+        """Tell whether nothing waits any more: in memory, in the spool, of what was dropped."""
+        queued = sum(self.metrics(router)["queue_clicks", ""] for router in self.living())
+        if queued or self.spool().pending:
+            return False
+        missing = self.home.ask_central("/v1/stats/clicks")["missing"]["count"]
+        return missing >= sum(sum(self.dropped(router).values()) for router in self.living())
+
+    def drain(self) -> None:
+        """End the load and wait until everything that can arrive has arrived."""
+        self.load.stop()
+        wait_until(self.is_drained, DRAIN_S)
+
+
+def memory_peak_mb(process: subprocess.Popen) -> float:
+    """Give the most memory *process* ever had resident."""
+    with open(f"/proc/{process.pid}/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
