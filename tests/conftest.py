@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(config, items):
         return
     skip = pytest.mark.skip(reason="long; 'make test-faults' runs it")
     for item in items:
-        if "faults" in item.keywords:
+        if item.get_closest_marker("faults"):
             item.add_marker(skip)
 
 
