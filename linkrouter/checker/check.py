@@ -26,6 +26,7 @@ __all__ = ["CHECK_TIMEOUT_S", "Checker", "Fetch"]
 
 CHECK_TIMEOUT_S = 20.0
 LANES_PER_HOST = 10  # links of one host under way at once, in one check
+MAX_KEPT = 20_000
 ASK_GRACE_S = 1.0  # for the providers, when the links have used up the time
 
 Fetch = Callable[[str, float], Awaitable[Fetched]]  # the canonical URL and a deadline in the loop's time
@@ -63,6 +64,7 @@ class Checker:
         self._states = states
         self._pace = pace
         self._clock = clock
+        self._kept: dict[str, LinkState] = {}  # what was stored since a check that is still running read the store
         self._fetches: Flights[str, tuple[Fetched, bool]] = Flights()
         self._asks: Flights[Asked, Opinion] = Flights()
 
@@ -161,9 +163,9 @@ class Checker:
         return _report(subject, fetched, await self._opinions(check, _way(subject, fetched)), cached=cached)
 
     async def _fetched(self, check: _Check, key: str) -> tuple[Fetched, bool]:
-        state = check.links.get(key)
-        if state is not None and state.fetched is not None and state.reuse_until > self._clock():
-            return state.fetched, True
+        for state in (check.links.get(key), self._kept.get(key)):
+            if state is not None and state.fetched is not None and state.reuse_until > self._clock():
+                return state.fetched, True
         try:
             async with asyncio.timeout_at(check.deadline):
                 return await self._fetches.join(key, lambda: self._fetch_and_keep(check, key))
@@ -184,6 +186,9 @@ class Checker:
             state = LinkState(fetched, now, now + lifetime.reuse_s, now + lifetime.holds_s, streak)
             with suppress(StoreError):  # a verdict that could not be stored leaves the link pending
                 await self._states.save_link(key, state, check.author)
+                if len(self._kept) >= MAX_KEPT:
+                    self._kept.clear()
+                self._kept[key] = state
         return fetched, False
 
     async def _opinions(self, check: _Check, urls: Iterable[str]) -> list[tuple[str, str, Opinion]]:

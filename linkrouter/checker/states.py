@@ -53,7 +53,8 @@ CREATE INDEX IF NOT EXISTS check_history_author ON check_history (author, at);
 CREATE TABLE IF NOT EXISTS check_hosts (host TEXT PRIMARY KEY, not_before REAL NOT NULL) WITHOUT ROWID;
 """
 _BEGIN = """INSERT INTO check_links (key, rules, checked_at) VALUES (?, ?, ?)
-    ON CONFLICT (key) DO UPDATE SET reason = NULL, reuse_until = 0, holds_until = 0"""
+    ON CONFLICT (key) DO UPDATE SET reason = NULL, reuse_until = 0, holds_until = 0
+    WHERE reuse_until <= excluded.checked_at OR rules <> excluded.rules"""
 _SAVE_LINK = """INSERT INTO check_links (key, reason, detail, hops, rules, checked_at, reuse_until, holds_until, streak)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, hops = excluded.hops,
@@ -148,7 +149,7 @@ class LinkStates:
         return dict(await self._fetch(sql, (self._clock(),)))
 
     async def begin(self, keys: Collection[str]) -> None:
-        """Mark *keys* as pending."""
+        """Mark *keys* as pending, but for those that somebody else has just renewed."""
         await self._write([(_BEGIN, (key, self._rules, self._clock())) for key in keys])
 
     async def save_link(self, key: str, state: LinkState, author: str = "") -> None:

@@ -44,7 +44,9 @@ class Zone:
     always_listed: tuple[str, ...]
 
 
-def surbl(zone: str = "multi.surbl.org", server: tuple[str, int] | None = None) -> "BlockList":
+def surbl(
+    zone: str = "multi.surbl.org", server: tuple[str, int] | None = None, *, timeout_s: float = QUERY_TIMEOUT_S
+) -> "BlockList":
     """Give SURBL, asked for the registrable domain, or for an address with its octets turned round.
 
     Raises:
@@ -60,10 +62,12 @@ def surbl(zone: str = "multi.surbl.org", server: tuple[str, int] | None = None) 
         return () if host.startswith("[") else (domain(host),)
 
     always = ("test.surbl.org", "surbl-org-permanent-test-point.com", "2.0.0.127", "test")
-    return BlockList(Zone("surbl", zone, read_surbl, names, always), server)
+    return BlockList(Zone("surbl", zone, read_surbl, names, always), server, timeout_s=timeout_s)
 
 
-def dbl(zone: str = "dbl.spamhaus.org", server: tuple[str, int] | None = None) -> "BlockList":
+def dbl(
+    zone: str = "dbl.spamhaus.org", server: tuple[str, int] | None = None, *, timeout_s: float = QUERY_TIMEOUT_S
+) -> "BlockList":
     """Give the Spamhaus DBL, asked for the host and its registrable domain and never for an address.
 
     Raises:
@@ -77,16 +81,19 @@ def dbl(zone: str = "dbl.spamhaus.org", server: tuple[str, int] | None = None) -
             return ()
         return tuple(dict.fromkeys((host, domain(host))))
 
-    return BlockList(Zone("dbl", zone, read_dbl, names, ("dbltest.com", "test")), server)
+    return BlockList(Zone("dbl", zone, read_dbl, names, ("dbltest.com", "test")), server, timeout_s=timeout_s)
 
 
 class BlockList:
     """One zone, asked of *server* (address, port) or of the machine's own resolver."""
 
-    def __init__(self, zone: Zone, server: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self, zone: Zone, server: tuple[str, int] | None = None, *, timeout_s: float = QUERY_TIMEOUT_S
+    ) -> None:
         self.name = zone.name
         self._zone = zone
         self._server = server
+        self._timeout_s = timeout_s
         self._resolver: Any = None
         self._queries = asyncio.Semaphore(MAX_QUERIES)
         self._controls: asyncio.Task[tuple[str, bool]] | None = None
@@ -145,7 +152,7 @@ class BlockList:
         if len(full_name) > 253:
             return Opinion("unknown", why="the name is too long to be asked for")
         try:
-            async with self._queries, asyncio.timeout(QUERY_TIMEOUT_S * QUERY_TRIES + 1):
+            async with self._queries, asyncio.timeout(self._timeout_s * QUERY_TRIES + 1):
                 result = await self._open().query_dns(full_name, "A")
         except aiodns.error.DNSError as exc:
             return _not_found(exc.args[0])
@@ -161,7 +168,7 @@ class BlockList:
         if self._resolver is None:
             import aiodns
 
-            options: dict[str, Any] = {"timeout": QUERY_TIMEOUT_S, "tries": QUERY_TRIES}
+            options: dict[str, Any] = {"timeout": self._timeout_s, "tries": QUERY_TRIES}
             if self._server is not None:
                 host, port = self._server
                 options |= {"nameservers": [host], "udp_port": port, "tcp_port": port}

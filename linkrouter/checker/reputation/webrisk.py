@@ -37,11 +37,14 @@ class WebRisk:
 
     name = "webrisk"
 
-    def __init__(self, key: Callable[[], str], *, url: str = DEFAULT_URL, clock: Clock = time.time) -> None:
+    def __init__(
+        self, key: Callable[[], str], *, url: str = DEFAULT_URL, clock: Clock = time.time, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._key = key
         self._url = url.rstrip("/") + "/v1/uris:search"
         self._clock = clock
-        self._client = httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S)
+        self._timeout_s = timeout_s
+        self._client = httpx.AsyncClient(trust_env=False, timeout=timeout_s)
         self._requests = asyncio.Semaphore(MAX_REQUESTS)
 
     def subject(self, url: str) -> str | None:
@@ -52,7 +55,7 @@ class WebRisk:
         """Ask for the URL *subject*."""
         params = {"threatTypes": list(_THREATS), "uri": subject}
         try:
-            async with self._requests, asyncio.timeout(TIMEOUT_S):
+            async with self._requests, asyncio.timeout(self._timeout_s):
                 headers = {"X-Goog-Api-Key": self._key(), "Accept-Encoding": "identity"}
                 async with self._client.stream("GET", self._url, params=params, headers=headers) as response:
                     if response.status_code != 200:
