@@ -45,8 +45,6 @@ _MERGE_TAG = re.compile(r"\{\{|\}\}|\{%|%\}|<%|%>|\*\||\|\*|%%|\[\[|[$#]\{|%(?![
 _MAY_HOLD_MERGE_TAG = re.compile(r"[{}\[|%]")  # of what a canonical URL can hold
 _FOLDS = str.maketrans("", "", "\t\n\r")  # the URL standard drops them
 _VISIBLE_URL = re.compile(r"(?<![\w.])(?:https?://|www\.)\w", re.IGNORECASE)
-
-
 _LOOPBACK = re.compile(r"http://(?:127\.[0-9.]+|localhost|\[::1\])(?::[0-9]+)?")
 _ORIGIN = re.compile(r"https?://[^/?#@\s]+")
 
@@ -60,37 +58,6 @@ class Policy:
     opt_out_attribute: str | None = None
     skip_visible_urls: bool = False
     track_unsubscribe: bool = False
-
-
-def checked_origin(base_url: str) -> str:
-    """Give the origin that *base_url* is, in canonical form.
-
-    Raises:
-        ValueError: it is none, or is neither https nor on the loopback.
-    """
-    try:
-        origin = canonical(base_url)
-    except BadDestination as exc:
-        raise ValueError(f"base URL is not usable: {exc.reason}") from None
-    if not _ORIGIN.fullmatch(origin):
-        raise ValueError("base URL must be an origin, such as 'https://click.example.com', without path or query")
-    if origin.startswith("http:") and not _LOOPBACK.fullmatch(origin):
-        raise ValueError("base URL must be https, unless it is on the loopback")
-    return origin
-
-
-def checked_domains(domains: Iterable[str]) -> frozenset[str]:
-    """Give *domains* in canonical form: lower case, punycode, no dot at either end.
-
-    Raises:
-        ValueError: one of them is no domain.
-    """
-    if isinstance(domains, str):
-        raise ValueError("excluded domains must be a collection of domains, not one string")
-    try:
-        return frozenset(canonical(f"https://{domain.strip('.')}")[8:] for domain in domains)
-    except BadDestination as exc:
-        raise ValueError(f"an excluded domain is not usable: {exc.reason}") from None
 
 
 class Judgement(NamedTuple):
@@ -172,10 +139,40 @@ def _shows_url(document: str, link: Seen, host: str) -> bool:
     start, end = link.tag_end, link.tag_end + MAX_VISIBLE_CHARS
     tag = document.find("</a", start, end)
     inner = document[start : end if tag < 0 else tag]
-    # Most links end here. `://` and the host are lower-cased only where it is worth it.
-    if "://" not in inner and "." not in inner:
+    if "." not in inner and "://" not in inner:  # most links: no look behind their markup is needed
         return False
     text = visible_text(document, link).lower()
     if text.startswith(bare):
         return not text[len(bare) : len(bare) + 1].isalnum()
     return _VISIBLE_URL.search(text) is not None
+
+
+def checked_origin(base_url: str) -> str:
+    """Give the origin that *base_url* is, in canonical form.
+
+    Raises:
+        ValueError: it is none, or is neither https nor on the loopback.
+    """
+    try:
+        origin = canonical(base_url)
+    except BadDestination as exc:
+        raise ValueError(f"base URL is not usable: {exc.reason}") from None
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("base URL must be an origin, such as 'https://click.example.com', without path or query")
+    if origin.startswith("http:") and not _LOOPBACK.fullmatch(origin):
+        raise ValueError("base URL must be https, unless it is on the loopback")
+    return origin
+
+
+def checked_domains(domains: Iterable[str]) -> frozenset[str]:
+    """Give *domains* in canonical form: lower case, punycode, no dot at either end.
+
+    Raises:
+        ValueError: one of them is no domain.
+    """
+    if isinstance(domains, str):
+        raise ValueError("excluded domains must be a collection of domains, not one string")
+    try:
+        return frozenset(canonical(f"https://{domain.strip('.')}")[8:] for domain in domains)
+    except BadDestination as exc:
+        raise ValueError(f"an excluded domain is not usable: {exc.reason}") from None

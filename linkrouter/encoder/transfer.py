@@ -36,7 +36,6 @@ _HOLDS_ASCII = re.compile(
 _BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _WHITE_SPACE = b" \t\r\n"
 
-
 Splice = tuple[int, int, str]  # (start, end, new): replace what stands at [start:end] by *new*, which is ASCII
 
 

@@ -78,6 +78,19 @@ def test_leaves_a_charset_alone_that_does_not_hold_ascii(charset, encoder):
     assert done.reason == "charset"
 
 
+def test_touches_no_header_that_holds_a_link(encoder):
+    extra = (
+        "List-Unsubscribe: <https://a.com/u?x=1&y=2>,\r\n <mailto:u@a.com>\r\n"
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nX-Link: <a href='https://b.com/'>\r\n"
+    )
+    raw = _mail(_part("text/html", HTML, "quoted-printable"), _part("text/plain", TEXT), extra=extra)
+
+    done = encoder.rewrite_message(raw)
+
+    assert len(done.links) == 4
+    assert done.content.partition(b"preamble")[0] == raw.partition(b"preamble")[0]
+
+
 def test_says_which_parts_it_could_not_read(encoder):
     raw = _mail(
         _part("text/plain", TEXT), _part("text/html", HTML, "base64", "utf-16"), _part("text/html", HTML, "x-uu")
