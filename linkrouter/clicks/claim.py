@@ -109,14 +109,14 @@ def new_name() -> str:
     return f"{time.time_ns():016x}-{secrets.token_hex(4)}"
 
 
-def claim(directory: Path, name: str) -> Claim | None:
-    """Claim the segment *name*, or give None when another process owns it.
+def claim(directory: Path, name: str, *, make: bool = True) -> Claim | None:
+    """Claim the segment *name*, or give None when another process owns it; *make* its lock file if it has none.
 
     Raises:
         OSError: its lock file can be neither opened nor made.
     """
     path = directory / f"{name}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Between our open and our lock its owner may have unlinked the file: then the lock guards nothing.

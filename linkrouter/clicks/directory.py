@@ -1,4 +1,4 @@
-"""The spool directory as a whole: what waits in it, and how much room it takes.
+"""The spool directory as a whole: what waits in it.
 
 Promise: it only reads, and it may be asked by anybody at any time, whoever owns the segments.
 """
@@ -6,17 +6,16 @@ Promise: it only reads, and it may be asked by anybody at any time, whoever owns
 import contextlib
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
+from linkrouter.clicks.aside import count_set_aside
 from linkrouter.clicks.backlog import QUARANTINE
 from linkrouter.clicks.claim import Note, read_note, segment_names
+from linkrouter.clicks.disk import directory_bytes
 from linkrouter.clicks.frame import scan_file
 from linkrouter.clicks.store import StoreStatus
 
-__all__ = ["SET_ASIDE", "directory_bytes", "directory_status", "free_bytes"]
-
-SET_ASIDE = "set-aside.jsonl"
+__all__ = ["directory_status"]
 
 
 def directory_status(directory: Path) -> StoreStatus:
@@ -33,7 +32,7 @@ def directory_status(directory: Path) -> StoreStatus:
         pending=sum(note.committed - note.acked for note in waiting),
         oldest_at=min((note.oldest_at for note in waiting if note.oldest_at), default=None),
         bytes=directory_bytes(directory),
-        set_aside=_count_lines(directory / SET_ASIDE),
+        set_aside=count_set_aside(directory),
         quarantined=len(segment_names(quarantine)),
         lost={"damaged": lost} if lost else {},
     )
@@ -64,33 +63,3 @@ def _lost(report: Path) -> int:
         return int(json.loads(report.read_text("ascii"))["lost"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
-
-
-def _count_lines(path: Path) -> int:
-    try:
-        with open(path, "rb") as file:
-            return sum(1 for _ in file)
-    except OSError:
-        return 0
-
-
-def directory_bytes(directory: Path) -> int:
-    """Give the size of everything in *directory*, quarantine included."""
-    return sum(_sizes(directory)) + sum(_sizes(directory / QUARANTINE))
-
-
-def _sizes(directory: Path) -> Iterable[int]:
-    try:
-        entries = list(os.scandir(directory))
-    except OSError:
-        return
-    for entry in entries:
-        with contextlib.suppress(OSError):
-            if entry.is_file(follow_symlinks=False):
-                yield entry.stat(follow_symlinks=False).st_size
-
-
-def free_bytes(directory: Path) -> int:
-    """Give what this process may still write to the disk of *directory*; 0 when no file can be made on it."""
-    disk = os.statvfs(directory)
-    return disk.f_bavail * disk.f_frsize if disk.f_favail or not disk.f_files else 0

@@ -11,10 +11,11 @@ number (8), length of the record in bytes (4), sequence number within the segmen
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from zlib import crc32
 
-__all__ = ["MAX_RECORD_BYTES", "DamagedFrame", "frame", "read_frame", "scan_file"]
+__all__ = ["MAX_RECORD_BYTES", "DamagedFrame", "clicked_at", "frame", "read_frame", "scan_file"]
 
 HEADER_BYTES = 22
 # A row within one page of 4,096 bytes is never split; SQLite allows 4,061 for its cell, less its header and ours.
@@ -46,6 +47,13 @@ def read_frame(seq: int, framed: bytes) -> bytes:
     if framed[:HEADER_BYTES] != b"%08x%04x%010x" % (crc32(record, seq), len(record), seq):
         raise DamagedFrame(seq)
     return record
+
+
+def clicked_at(record: bytes) -> int:
+    """Read the time of a record: microseconds since the epoch."""
+    text = record.partition(b'"clicked_at":"')[2][:27].decode("ascii")
+    time_s = datetime.fromisoformat(text)
+    return int(time_s.timestamp()) * 1_000_000 + time_s.microsecond
 
 
 def scan_file(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -58,6 +58,7 @@ class Segment:
     def __init__(self, owned: Claim, connection: aiosqlite.Connection) -> None:
         self._owned = owned
         self._connection = connection
+        connection.row_factory = _read_row  # type: ignore[assignment]  # it may give any value, not only a Row
         self.made_at = time.monotonic()
         self.bytes = 0
 
@@ -97,12 +98,12 @@ class Segment:
             sqlite3.Error: the file cannot be read.
             DamagedFrame: a row is missing, or not what was written.
         """
-        rows = list(await self._connection.execute_fetchall(SELECT, (self._owned.note.acked, max_clicks)))
-        records = tuple([read_frame(seq, framed) for seq, framed in rows])
-        last = self._owned.note.acked + min(max_clicks, self.pending)
-        if not rows or rows[-1][0] != last or len(rows) != last - self._owned.note.acked:
+        acked = self._owned.note.acked
+        last = acked + min(max_clicks, self.pending)
+        rows = list(await self._connection.execute_fetchall(SELECT, (acked, max_clicks)))
+        if len(rows) != last - acked or rows[-1][0] != last:
             raise DamagedFrame(last)
-        return last, records
+        return last, tuple([record for _, record in rows])
 
     async def ack(self, seq: int, oldest_at: int) -> None:
         """Forget everything up to *seq*; what is left is no older than *oldest_at*."""
@@ -123,6 +124,11 @@ class Segment:
             await self._connection.close()
         is_done_with = not self.pending and (not is_suspect or not self._owned.note.committed)
         await asyncio.to_thread(self._owned.remove if is_done_with else self._owned.release)
+
+
+def _read_row(_: sqlite3.Cursor, row: tuple[int, bytes]) -> tuple[int, bytes]:
+    """Check a row in the connection's thread, where it holds up no redirect."""
+    return row[0], read_frame(*row)
 
 
 async def create_segment(directory: Path) -> Segment:

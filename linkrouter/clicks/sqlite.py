@@ -7,21 +7,20 @@ segment of its own; when that is large or old, or its process is dead, it is any
 
 import asyncio
 import contextlib
-import errno
-import os
 import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from linkrouter.clicks.aside import write_set_aside
 from linkrouter.clicks.backlog import Backlog, next_backlog
 from linkrouter.clicks.claim import claim
 from linkrouter.clicks.click import Click, click_json
-from linkrouter.clicks.directory import SET_ASIDE, directory_bytes, directory_status, free_bytes
-from linkrouter.clicks.frame import DamagedFrame
+from linkrouter.clicks.directory import directory_status
+from linkrouter.clicks.disk import is_disk_full, reason_of, room_bytes
+from linkrouter.clicks.frame import DamagedFrame, clicked_at
 from linkrouter.clicks.segment import Segment, create_segment
 from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
 from linkrouter.errors import SettingsError, StoreError, StoreFull
@@ -102,9 +101,9 @@ class SqliteStore:
             except (OSError, sqlite3.Error):
                 self._active = await create_segment(self._directory)  # a disk may fail once
         except (OSError, sqlite3.Error) as exc:
-            if not await asyncio.to_thread(_is_disk_full, self._directory, exc):
+            if not await asyncio.to_thread(is_disk_full, self._directory, exc):
                 raise StoreError(
-                    f"CLICK_STORE: directory {str(self._directory)!r} cannot be written ({_reason(exc)}); "
+                    f"CLICK_STORE: directory {str(self._directory)!r} cannot be written ({reason_of(exc)}); "
                     "make it writable for this user, or name another"
                 ) from exc
 
@@ -126,26 +125,26 @@ class SqliteStore:
                 raise StoreFull(f"click store {str(self._directory)!r} is at its limit")
             await self._append(records, clicks[0].clicked_at)
 
-    async def _append(self, records: Sequence[bytes], clicked_at: int) -> None:
+    async def _append(self, records: Sequence[bytes], first_at: int) -> None:
         try:
-            await self._write(records, clicked_at)
+            await self._write(records, first_at)
         except (OSError, sqlite3.Error) as first:
             await self._abandon(first)
             try:
-                await self._write(records, clicked_at)
+                await self._write(records, first_at)
             except (OSError, sqlite3.Error) as exc:
                 await self._abandon(exc)
-                full = await asyncio.to_thread(_is_disk_full, self._directory, exc)
+                full = await asyncio.to_thread(is_disk_full, self._directory, exc)
                 error = StoreFull if full else StoreError
-                raise error(f"click store {str(self._directory)!r} cannot be written ({_reason(exc)})") from exc
+                raise error(f"click store {str(self._directory)!r} cannot be written ({reason_of(exc)})") from exc
 
-    async def _write(self, records: Sequence[bytes], clicked_at: int) -> None:
+    async def _write(self, records: Sequence[bytes], first_at: int) -> None:
         active = self._active
         if active is None or self._is_due(active):
             active = await self._roll()
         before = active.bytes
         try:
-            await active.append(records, clicked_at)
+            await active.append(records, first_at)
         except asyncio.CancelledError:
             # What the thread still does with the transaction is not known: this segment ends here.
             self._active = None
@@ -170,7 +169,7 @@ class SqliteStore:
         """Use the active segment no more; what it holds is read back as backlog."""
         if self._active is not None:
             if not self._is_failing:
-                log("spool.segment_abandoned", reason=_reason(exc))
+                log("spool.segment_abandoned", reason=reason_of(exc))
             self._is_failing = True
             segment, self._active = self._active, None
             await segment.close(is_suspect=True)
@@ -183,18 +182,11 @@ class SqliteStore:
         self._measure_at = time.monotonic() + self._pace.measure_interval_s
         if self._active is not None and not await self._active.is_in_place():
             await self._rescue(self._active)
-        self._room_bytes = await asyncio.to_thread(self._room)
+        self._room_bytes = await asyncio.to_thread(room_bytes, self._directory, self._limits)
         if self._room_bytes <= 0 and self._active is not None and self._active.bytes and not self._active.pending:
             segment, self._active = self._active, None
             await segment.close()  # wholly acknowledged: this unlinks it
-            self._room_bytes = await asyncio.to_thread(self._room)
-
-    def _room(self) -> int:
-        try:
-            free = free_bytes(self._directory) - self._limits.reserve_bytes
-        except OSError:
-            return self._limits.max_bytes  # the directory is gone: a fresh segment makes it again, or says why not
-        return min(free, self._limits.max_bytes - directory_bytes(self._directory))
+            self._room_bytes = await asyncio.to_thread(room_bytes, self._directory, self._limits)
 
     async def _rescue(self, lost: Segment) -> None:
         """Write again what is in a segment whose files were removed, while its connection still has them.
@@ -214,7 +206,7 @@ class SqliteStore:
             if fresh is not None:
                 await fresh.close(is_suspect=True)
             raise StoreError(
-                f"click store {str(self._directory)!r} was removed ({_reason(exc)}); make it again"
+                f"click store {str(self._directory)!r} is not where it was ({reason_of(exc)}); make it again"
             ) from exc
         log("spool.segment_abandoned", reason="removed")
         self._active = fresh
@@ -255,11 +247,9 @@ class SqliteStore:
             if time.monotonic() < self._search_at:
                 return
             self._search = asyncio.create_task(asyncio.to_thread(next_backlog, self._directory, self._unreadable))
-        search = self._search
-        try:
-            self._backlog = await asyncio.shield(search)
-        finally:
-            self._search = None if search.done() else search
+        await asyncio.wait([self._search])
+        search, self._search = self._search, None
+        self._backlog = search.result()
         self._search_at = 0.0 if self._backlog else time.monotonic() + self._pace.search_interval_s
 
     async def ack(self, batch: Batch) -> None:
@@ -289,11 +279,10 @@ class SqliteStore:
         Raises:
             StoreError: it cannot be written.
         """
-        lines = b"".join(b'{"reason":"%b","click":%b}\n' % (reason.encode("ascii"), record) for record in records)
         try:
-            await asyncio.to_thread(_append_durably, self._directory / SET_ASIDE, lines)
+            await asyncio.to_thread(write_set_aside, self._directory, records, reason)
         except OSError as exc:
-            raise StoreError(f"click store {str(self._directory)!r} cannot be written ({_reason(exc)})") from exc
+            raise StoreError(f"click store {str(self._directory)!r} cannot be written ({reason_of(exc)})") from exc
 
     async def status(self) -> StoreStatus:
         """Tell what waits in the whole directory, other processes' clicks included."""
@@ -312,49 +301,13 @@ class SqliteStore:
                 await segment.close()
 
 
-def clicked_at(record: bytes) -> int:
-    """Read the time of a record: microseconds since the epoch."""
-    text = record.partition(b'"clicked_at":"')[2][:27].decode("ascii")
-    time_s = datetime.fromisoformat(text)
-    return int(time_s.timestamp()) * 1_000_000 + time_s.microsecond
-
-
 def _ack_released(directory: Path, name: str, seq: int, oldest_at: int) -> None:
     """Note an acknowledgement that came after its segment was let go. Whoever owns it now resends the batch instead."""
     with contextlib.suppress(OSError):
-        owned = claim(directory, name)
+        owned = claim(directory, name, make=False)
         if owned is None:
             return
         if owned.has_note and seq > owned.note.acked:
             owned.write_note(acked=seq, oldest_at=oldest_at)
         is_done_with = owned.has_note and owned.note.acked >= owned.note.committed
         (owned.remove if is_done_with else owned.release)()
-
-
-def _append_durably(path: Path, lines: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if os.write(descriptor, lines) != len(lines):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _is_disk_full(directory: Path, exc: BaseException) -> bool:
-    """Tell whether *exc* came of a full disk; SQLite reports a disk without inodes as a file it cannot open."""
-    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    if getattr(exc, "sqlite_errorname", "") == "SQLITE_FULL":
-        return True
-    try:
-        return free_bytes(directory) == 0
-    except OSError:
-        return False
-
-
-def _reason(exc: BaseException) -> str:
-    """Name the cause of *exc* in a word or two, without a path."""
-    if isinstance(exc, OSError):
-        return exc.strerror or type(exc).__name__
-    return getattr(exc, "sqlite_errorname", None) or type(exc).__name__

@@ -19,14 +19,15 @@ LIMITS = StoreLimits(reserve_bytes=0)
 
 # Appends clicks in commits of ten until it is killed, and says how many are durable after each.
 WRITER = """
-import asyncio, sys
+import asyncio, os, sys
 from linkrouter.clicks import Click, open_store
 async def main():
     store = open_store(sys.argv[1])
     await store.open()
     done = 0
     while True:
-        clicks = [Click(f"id-{n:06d}", "-----w", 0, "html", n, None, None, "click") for n in range(done, done + 10)]
+        ids = [f"{os.getpid()}-{number:06d}" for number in range(done, done + 10)]
+        clicks = [Click(name, "-----w", 0, "html", 0, None, None, "click") for name in ids]
         await store.append(clicks)
         done += 10
         print(done, flush=True)
@@ -56,19 +57,18 @@ async def drain(store, max_clicks=1000):
     return taken
 
 
-def kill_a_writer(directory, commits):
-    """Run a process that appends, kill it after *commits*, and give how many clicks it was told are durable."""
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, f"sqlite:///{directory}"], stdout=subprocess.PIPE, text=True
-    )
+def start_a_writer(directory):
+    command = [sys.executable, "-c", WRITER, f"sqlite:///{directory}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def kill(writer, commits) -> int:
+    """Kill *writer* after *commits* more, and give how many clicks it was told are durable."""
     with writer:
-        done = 0
-        for _ in range(commits):
-            done = int(writer.stdout.readline())
+        lines = [writer.stdout.readline() for _ in range(commits)]
         writer.kill()
-        for line in writer.stdout:
-            done = int(line)
-    return done
+        lines += writer.stdout
+    return int(lines[-1])
 
 
 async def test_what_was_appended_is_there_after_closing_and_opening(tmp_path, make_clicks):
@@ -98,7 +98,7 @@ async def test_a_closed_store_leaves_nothing_of_what_was_acknowledged(tmp_path, 
 
 @pytest.mark.parametrize("commits", [1, 7, 150])
 async def test_a_killed_process_loses_nothing_it_was_told_is_durable(tmp_path, commits):
-    done = kill_a_writer(tmp_path, commits)
+    done = kill(start_a_writer(tmp_path), commits)
 
     async with opened(tmp_path) as store:
         status = await store.status()
@@ -108,6 +108,33 @@ async def test_a_killed_process_loses_nothing_it_was_told_is_durable(tmp_path, c
     assert len(taken) == len(set(taken)) >= done
     assert (status.quarantined, status.lost) == (0, {})
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_several_killed_processes_left_is_drained_while_others_still_write(tmp_path):
+    writers = [start_a_writer(tmp_path) for _ in range(3)]
+    taken, durable = [], 0
+    async with opened(tmp_path, search_interval_s=0.0) as store:
+        for writer in writers:
+            durable += await asyncio.to_thread(kill, writer, 20)
+            taken += await drain(store)
+        status = await store.status()
+
+    assert len(taken) == len(set(taken)) >= durable
+    assert (status.pending, status.quarantined, status.lost) == (0, 0, {})
+
+
+async def test_a_search_outlives_the_caller_that_gave_up(tmp_path, make_clicks):
+    async with opened(tmp_path) as store:
+        await store.append(make_clicks(10))
+    async with opened(tmp_path) as store:
+        taking = asyncio.create_task(store.take(10))
+        while store._search is None:
+            await asyncio.sleep(0)
+        await asyncio.wait([store._search])
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+
+        assert await drain(store) == records_of(make_clicks(10))
 
 
 async def test_two_stores_in_one_directory_keep_out_of_each_others_way(tmp_path, make_clicks):
@@ -265,7 +292,7 @@ async def test_a_directory_that_cannot_be_made_again_is_an_error_until_it_can(tm
             path.unlink()
         directory.rmdir()
         directory.write_text("in the way")
-        with pytest.raises(StoreError, match="removed"):
+        with pytest.raises(StoreError, match="not where it was"):
             await store.append(make_clicks(10, first=10))
         directory.unlink()
 
