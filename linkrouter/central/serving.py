@@ -124,6 +124,14 @@ def _refused(refusal: Refusal) -> web.Response:
 @web.middleware
 async def refuse_plainly(request: web.Request, handler: Any) -> web.StreamResponse:
     """Turn whatever goes wrong into a problem document with constant text."""
+    response = await _answer(request, handler)
+    if response.status >= 400 and request.can_read_body:
+        # What is left of the body may be endless or broken: the client must not send another request behind it.
+        response.force_close()
+    return response
+
+
+async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
     try:
         response: web.StreamResponse = await handler(request)
     except web.HTTPMethodNotAllowed as exc:

@@ -178,7 +178,7 @@ async def test_nothing_of_a_request_reaches_the_log(config, tmp_path, click):
         for headers in ({}, bearer(ROUTER), bearer(SENDER), bearer(CANARY)):
             for path in ("/v1/clicks", "/v1/messages", f"/{CANARY}", f"/v1/clicks?{CANARY}={CANARY}&tag={CANARY}"):
                 for body in (f'"{CANARY}', f'{{"{CANARY}": "{CANARY}"}}'.encode(), gzip.compress(CANARY.encode())[:-9]):
-                    kind = {"Content-Type": "application/json", "User-Agent": CANARY, "Connection": "close"}
+                    kind = {"Content-Type": "application/json", "User-Agent": CANARY}
                     await client.post(path, content=body, headers=headers | kind)
                     await client.post(path, content=body, headers=headers | kind | {"Content-Encoding": "gzip"})
                 await client.get(path, headers=headers)

@@ -64,6 +64,19 @@ async def test_every_answer_carries_the_security_headers(centre, path):
     assert "aiohttp" not in headers["Server"].lower()
 
 
+async def test_a_refusal_before_the_end_of_a_body_ends_the_connection(centre):
+    json = {"Content-Type": "application/json"}
+
+    too_large = await centre.router.post("/v1/clicks", content=bytes(9 * 1024**2), headers=json)
+    spoilt = await centre.anyone.post("/v1/clicks", content=b"junk", headers=json | {"Content-Encoding": "gzip"})
+    read = await centre.router.post("/v1/clicks", json={})
+
+    assert (too_large.status_code, too_large.headers["Connection"]) == (413, "close")
+    assert (spoilt.status_code, spoilt.headers["Connection"]) == (401, "close")
+    assert read.status_code == 422
+    assert "Connection" not in read.headers
+
+
 async def test_a_body_that_stops_coming_harms_nobody(centre, click):
     _, writer = await asyncio.open_connection("127.0.0.1", centre.port)
     token = centre.router.headers["Authorization"]
