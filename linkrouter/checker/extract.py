@@ -56,10 +56,10 @@ def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Sub
     subjects: dict[str, Subject] = {}
     places: dict[str, list[Place]] = {}
     for link in links:
-        url = _NO_TRACK.sub(r"\1:", link.url)
-        name = _canonical(url) or url
-        if name not in subjects:
-            subjects[name] = _subject(url, link.reason, local)
+        subject = _subject(_NO_TRACK.sub(r"\1:", link.url), link.reason, local)
+        # Two spellings of one URL are one link, unless one of them is malformed: that one is to be corrected.
+        name = subject.url if subject.settled else canonical(subject.url)
+        subjects.setdefault(name, subject)
         text = link.text[:MAX_TEXT_CHARS]
         places.setdefault(name, []).append(Place(link.part, link.position, link.line, text))
     return tuple(
@@ -89,15 +89,17 @@ def _subject(url: str, reason: str | None, local: bool) -> Subject:
         return Subject(url, "", ("skipped", "merge tag", ""))
     if url.startswith("#"):
         return Subject(url, "", ("skipped", "inside the mail", ""))
-    key = (_canonical(url) or _followed(url)).partition("#")[0]
+    destination = _canonical(url)
+    key = (destination or _followed(url)).partition("#")[0]
     if rule := find_malformed(url, local=local):
         return Subject(url, key, ("malformed", "malformed", rule.says))
     if _READ_ONLY.match(url):
         return Subject(url, "", ("fine", "syntax only", ""))
     if not _WEB.match(url):
         return Subject(url, "", ("skipped", "opens another program", ""))
-    if not key:
-        return Subject(url, "", ("malformed", "malformed", "browsers cannot read it"))
+    if not destination:
+        says = "it is too long or too odd to be redirected to" if key else "browsers cannot read it"
+        return Subject(url, key, ("malformed", "malformed", says))
     return Subject(url, key, None)
 
 

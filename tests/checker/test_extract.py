@@ -19,6 +19,12 @@ def test_the_same_link_is_one_subject_with_all_its_places():
     assert [(place.position, place.line, place.text) for place in subject.places] == [(0, 2, "One"), (1, 3, "Two")]
 
 
+def test_a_malformed_spelling_does_not_hide_behind_a_good_one():
+    good, bad = extract('<a href="http://127.0.0.1/"></a><a href="http://2130706433/"></a>', "html")
+
+    assert (good.settled, bad.settled[0], good.key) == (None, "malformed", bad.key)
+
+
 def test_the_fragment_is_no_part_of_the_key_but_the_query_is():
     first, second = extract(
         '<a href="https://example.com/?a=1&amp;b#x"></a><a href="https://example.com/?a=2"></a>', "html"
@@ -91,6 +97,13 @@ def test_what_cannot_be_read_is_a_subject_that_holds_the_mail(content, kind, why
 @pytest.mark.parametrize("content", [b"Subject: x\r\n\r\n", b"Subject: x\r\n\r\nhello\r\n"])
 def test_a_mail_without_links_has_no_subjects(content):
     assert extract(content) == ()
+
+
+def test_a_link_that_no_router_redirects_to_is_malformed_but_known():
+    subject = only(f'<a href="https://example.com/{"ä" * 1000}">x</a>')
+
+    assert subject.settled == ("malformed", "malformed", "it is too long or too odd to be redirected to")
+    assert subject.key.startswith("https://example.com/%C3%A4")
 
 
 def test_no_repr_shows_a_link():
