@@ -1,7 +1,9 @@
 """Which links of an HTML document are found, and at which offsets."""
 
 import json
+import re
 
+import lxml.html
 import pytest
 
 from linkrouter.encoder.html import scan_html, tag_attributes
@@ -170,3 +172,15 @@ def test_reads_attributes_as_the_standard_tokeniser_does(corpus):
         assert got == expected, (file, text)
         checked += 1
     assert checked > 250
+
+
+def test_sees_the_links_that_a_tree_builder_sees(corpus):
+    checked = 0
+    for path in sorted((corpus / "templates").rglob("*.html")):
+        # A tree has no links in comments; that those are found is shown above.
+        document = re.sub(r"<!--.*?-->", "", path.read_bytes().decode("utf-8", "replace"), flags=re.DOTALL)
+        tree = lxml.html.document_fromstring(document.encode(), parser=lxml.html.HTMLParser(encoding="utf-8"))
+        links = [link.get("href") for link in tree.iter("a", "area") if link.get("href") is not None]
+        assert [link.url for link in scan_html(document)] == [link.strip() for link in links], path.name
+        checked += len(links)
+    assert checked > 500
