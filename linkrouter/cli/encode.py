@@ -87,7 +87,7 @@ def encode(
     else:
         done = encoder.rewrite_html(raw) if kind == "html" else encoder.rewrite_text(raw)
     if manifest is not None and done.links:
-        entry = manifest_entry(done.links, message_id or _find_message_id(raw), recipient, tag)
+        entry = manifest_entry(done.links, message_id or _find_message_id(raw), recipient, tag, tenant)
         with manifest.open("a", encoding="ascii") as out:
             out.write(json.dumps(entry) + "\n")
     sys.stdout.buffer.write(done.content)
@@ -104,7 +104,11 @@ def guess_type(raw: bytes) -> str:
 
 
 def manifest_entry(
-    links: Iterable["TrackedLink"], message_id: str, recipient: str | None = None, tag: str | None = None
+    links: Iterable["TrackedLink"],
+    message_id: str,
+    recipient: str | None = None,
+    tag: str | None = None,
+    tenant: int = 0,
 ) -> dict[str, object]:
     """Give what `POST /v1/messages` takes for one message sent now."""
     entry: dict[str, object] = {
@@ -114,7 +118,8 @@ def manifest_entry(
             {"link_id": link.link_id, "url": link.url, "part": link.part, "position": link.position} for link in links
         ],
     }
-    return entry | ({"recipient": recipient} if recipient else {}) | ({"tag": tag} if tag else {})
+    optional = {"recipient": recipient, "tag": tag, "tenant": tenant}
+    return entry | {name: value for name, value in optional.items() if value}
 
 
 def _find_message_id(raw: bytes) -> str:
