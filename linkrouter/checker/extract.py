@@ -48,7 +48,9 @@ def extract(content: str | bytes, kind: str = "message", *, local: bool = False)
 
     *local* allows hosts that only a local network knows.
     """
-    return (*_unreadable(content, kind), *subjects_of(find_links(content, kind), local=local))
+    links = find_links(content, kind)
+    unreadable = () if links and kind != "message" else _unreadable(content, kind)
+    return (*unreadable, *subjects_of(links, local=local))
 
 
 def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Subject, ...]:
@@ -56,9 +58,7 @@ def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Sub
     subjects: dict[str, Subject] = {}
     places: dict[str, list[Place]] = {}
     for link in links:
-        subject = _subject(_NO_TRACK.sub(r"\1:", link.url), link.reason, local)
-        # Two spellings of one URL are one link, unless one of them is malformed: that one is to be corrected.
-        name = subject.url if subject.settled else canonical(subject.url)
+        name, subject = _subject(_NO_TRACK.sub(r"\1:", link.url), link.reason, local)
         subjects.setdefault(name, subject)
         text = link.text[:MAX_TEXT_CHARS]
         places.setdefault(name, []).append(Place(link.part, link.position, link.line, text))
@@ -84,23 +84,35 @@ def _unreadable(content: str | bytes, kind: str) -> tuple[Subject, ...]:
     )
 
 
-def _subject(url: str, reason: str | None, local: bool) -> Subject:
-    if reason == "merge tag" or _WHOLE_TAG.fullmatch(url):
-        return Subject(url, "", ("skipped", "merge tag", ""))
-    if url.startswith("#"):
-        return Subject(url, "", ("skipped", "inside the mail", ""))
+def _subject(url: str, reason: str | None, local: bool) -> tuple[str, Subject]:
+    """Give a link's subject, with the name that it shares with its other places.
+
+    Two spellings of one URL are one link, unless one of them is malformed: that one is to be corrected.
+    """
     destination = _canonical(url)
     key = (destination or _followed(url)).partition("#")[0]
+    settled = _settle(url, reason, key, destination, local)
+    return url if settled else destination, Subject(url, key, settled)
+
+
+def _settle(url: str, reason: str | None, key: str, destination: str, local: bool) -> tuple[str, str, str] | None:
+    if reason == "merge tag" or _WHOLE_TAG.fullmatch(url):
+        return "skipped", "merge tag", ""
+    if url.startswith("#"):
+        return "skipped", "inside the mail", ""
     if rule := find_malformed(url, local=local):
-        return Subject(url, key, ("malformed", "malformed", rule.says))
+        return "malformed", "malformed", rule.says
+    if destination:
+        return None
     if _READ_ONLY.match(url):
-        return Subject(url, "", ("fine", "syntax only", ""))
+        return "fine", "syntax only", ""
     if not _WEB.match(url):
-        return Subject(url, "", ("skipped", "opens another program", ""))
-    if not destination:
-        says = "it is too long or too odd to be redirected to" if key else "browsers cannot read it"
-        return Subject(url, key, ("malformed", "malformed", says))
-    return Subject(url, key, None)
+        return "skipped", "opens another program", ""
+    return (
+        "malformed",
+        "malformed",
+        "it is too long or too odd to be redirected to" if key else "browsers cannot read it",
+    )
 
 
 def _canonical(url: str) -> str:

@@ -4,12 +4,14 @@ Promise: the target is what a browser puts into its request line for that URL, n
 """
 
 import re
+from functools import lru_cache
 
 __all__ = ["split_url"]
 
 _URL = re.compile(r"(https?)://(\[[^\]]*\]|[^:/?#]*)(?::([0-9]+))?([^#]*)", re.DOTALL)
 
 
+@lru_cache(16_384)  # a check and its gate ask for each link several times
 def split_url(url: str) -> tuple[str, str, str]:
     """Give the origin (`https://host:port`), the host and the request target of a canonical URL."""
     match = _URL.match(url)

@@ -6,7 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from linkrouter.checker import rules
 from linkrouter.checker.rules import find_malformed, rules_version
 
 CASES = json.loads((Path(__file__).parent / "malformed-cases.json").read_text("utf-8"))
@@ -25,6 +28,11 @@ def test_finds_what_is_obviously_bad_and_nothing_else(url, name):
     rule = find_malformed(url)
 
     assert (rule.name if rule else None) == name
+
+
+@given(st.from_regex(rules._PLAIN, fullmatch=True))
+def test_what_is_plain_at_a_glance_breaks_no_rule(url):
+    assert rules._broken_rule(url, False) is None
 
 
 def test_a_host_of_one_word_is_allowed_where_private_networks_are():
