@@ -36,7 +36,7 @@ class Losses:
     faults: str
     max_ms: float
     p99_ms: float
-    gap_ms: float  # from the first failed request's start to the last one's, 0 when none failed
+    gap_ms: float  # the longest time in which requests failed
     missing: int  # answered, and not at the centre
     twice: int  # at the centre more than once
 
@@ -76,7 +76,6 @@ async def measure(machine: Machine, event: str, times: int, happen: Events, rate
 def _row(event: str, times: int, outcomes: list[Outcome], missing: int, twice: int) -> Losses:
     latencies = sorted(outcome.latency_s for outcome in outcomes)
     bad = [outcome for outcome in outcomes if not outcome.is_good]
-    starts = [outcome.due_s for outcome in bad]
     return Losses(
         event=event,
         times=times,
@@ -86,10 +85,20 @@ def _row(event: str, times: int, outcomes: list[Outcome], missing: int, twice: i
         faults=str(dict(Counter((outcome.kind, outcome.status, outcome.fault) for outcome in bad))),
         max_ms=latencies[-1] * 1000,
         p99_ms=latencies[int(len(latencies) * 0.99)] * 1000,
-        gap_ms=(max(starts) - min(starts)) * 1000 if starts else 0.0,
+        gap_ms=_longest_gap_s(sorted(outcome.due_s for outcome in bad)) * 1000,
         missing=missing,
         twice=twice,
     )
+
+
+def _longest_gap_s(failed: list[float]) -> float:
+    """Give the longest of the spans in which requests failed; half a second without a failure ends one."""
+    longest, first, last = 0.0, 0.0, float("-inf")
+    for due in failed:
+        if due > last + 0.5:
+            first = due
+        longest, last = max(longest, due - first), due
+    return longest
 
 
 def _compare(machine: Machine, outcomes: list[Outcome], first: int) -> tuple[int, int]:
@@ -212,7 +221,7 @@ async def main(names: list[str], share: float) -> None:
                 row = await measure(machine, name, max(1, round(times * share)), happen)
             finally:
                 await asyncio.to_thread(machine.end)
-        note = f" <!-- {row.faults}, within {row.gap_ms:.0f} ms -->" if row.lost or row.wrong else ""
+        note = f" <!-- {row.faults}, in at most {row.gap_ms:.0f} ms at a time -->" if row.lost or row.wrong else ""
         print(f"{row.line()}{note}", flush=True)
 
 

@@ -245,6 +245,8 @@ class Machine:
                 self.wait_up(name)
 
     def end(self) -> None:
+        for name in ROUTERS:
+            self.signal(name, signal.SIGTERM)
         for name in (*ROUTERS, CENTRE):
             self.stop(name)
         with contextlib.suppress(AttributeError):
