@@ -112,18 +112,17 @@ class Segment:
     async def _write_note(self, **changes: int) -> None:
         await asyncio.to_thread(self._owned.write_note, **changes)
 
-    async def close(self, *, is_suspect: bool = False) -> None:
-        """Let go of the segment, and remove it when it is sound and nothing in it is pending.
+    async def close(self) -> None:
+        """Let go of the segment, and remove it when nothing in it is pending.
 
         Its disk may be broken: this raises nothing. A cancelled caller does not stop it.
         """
-        await asyncio.shield(self._close(is_suspect))
+        await asyncio.shield(self._close())
 
-    async def _close(self, is_suspect: bool) -> None:
+    async def _close(self) -> None:
         with contextlib.suppress(sqlite3.Error, ValueError):
             await self._connection.close()
-        is_done_with = not self.pending and (not is_suspect or not self._owned.note.committed)
-        await asyncio.to_thread(self._owned.remove if is_done_with else self._owned.release)
+        await asyncio.to_thread(self._owned.release if self.pending else self._owned.remove)
 
 
 def _read_row(_: sqlite3.Cursor, row: tuple[int, bytes]) -> tuple[int, bytes]:

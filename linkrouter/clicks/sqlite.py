@@ -148,7 +148,7 @@ class SqliteStore:
         except asyncio.CancelledError:
             # What the thread still does with the transaction is not known: this segment ends here.
             self._active = None
-            await active.close(is_suspect=True)
+            await active.close()
             raise
         self._room_bytes -= active.bytes - before
         self._is_failing = False
@@ -172,7 +172,7 @@ class SqliteStore:
                 log("spool.segment_abandoned", reason=reason_of(exc))
             self._is_failing = True
             segment, self._active = self._active, None
-            await segment.close(is_suspect=True)
+            await segment.close()
             self._search_at = 0.0
 
     async def _measure(self) -> None:
@@ -204,7 +204,7 @@ class SqliteStore:
                 await lost.ack(seq, clicked_at(records[-1]))
         except (OSError, sqlite3.Error, DamagedFrame) as exc:
             if fresh is not None:
-                await fresh.close(is_suspect=True)
+                await fresh.close()
             raise StoreError(
                 f"click store {str(self._directory)!r} is not where it was ({reason_of(exc)}); make it again"
             ) from exc
