@@ -33,21 +33,32 @@ class Backlog:
         Raises:
             OSError: the files are there but may not be read.
         """
-        acked, committed = owned.note.acked, owned.note.committed
         found: dict[int, bytes] = {}
         for path in (owned.database, owned.log):
-            found.update((seq, record) for seq, record in scan_file(path) if seq > acked)
+            found.update((seq, record) for seq, record in scan_file(path) if seq > owned.note.acked)
         self._owned = owned
         self._seqs = sorted(found)
         self._records = [found[seq] for seq in self._seqs]
         self._next = 0
-        # Behind the note's mark may stand what a kill cut off: not promised, so not missed, but handed out if whole.
-        last = committed if owned.has_note else max(found, default=0)
-        self.lost = last - acked - bisect_right(self._seqs, last)
-        self.is_damaged = self.lost > 0 or not self._is_whole()
         self.is_quarantined = owned.directory.name == QUARANTINE
+        self.lost = self._count_lost()
+        self.is_damaged = self.lost > 0 or not self._is_whole()
         if self.is_damaged and not self.is_quarantined:
             self._quarantine()
+        if self.is_quarantined:
+            self._report()
+
+    def _count_lost(self) -> int:
+        """Count the clicks that must be there and are not; without a note, the gaps between those that are there.
+
+        Behind the note's mark may stand what a kill cut off: not promised, so not missed, but handed out if whole.
+        """
+        note = self._owned.note
+        if self.is_quarantined and not self._owned.database.exists() and not self._owned.log.exists():
+            return 0  # a kill came between the lock's move and theirs: they are looked at under another name
+        if self._owned.has_note:
+            return note.committed - note.acked - bisect_right(self._seqs, note.committed)
+        return self._seqs[-1] - self._seqs[0] + 1 - len(self._seqs) if self._seqs else 0
 
     def _is_whole(self) -> bool:
         """Tell whether the database looks like one of ours, or was never begun."""
@@ -67,11 +78,16 @@ class Backlog:
         log("spool.damaged", found=len(self._records), lost=self.lost)
         try:
             self._owned.move(self._owned.directory / QUARANTINE)
-            report = json.dumps({"found": len(self._records), "lost": self.lost})
-            self._owned.database.with_suffix(".json").write_text(report + "\n", "ascii")
             self.is_quarantined = True
         except OSError:
             pass  # it is served from where it is; `finish` will not remove it
+
+    def _report(self) -> None:
+        """Write down, once, how much of the segment was found; the lost clicks of the status are the sum of these."""
+        report = json.dumps({"found": len(self._records), "lost": self.lost}) + "\n"
+        with contextlib.suppress(OSError), open(self._owned.database.with_suffix(".json"), "a") as file:
+            if not file.tell():
+                file.write(report)
 
     @property
     def name(self) -> str:

@@ -83,12 +83,19 @@ class Claim:
         return _is_file_at(self._descriptor, self.lock) and self.database.exists()
 
     def move(self, directory: Path) -> None:
-        """Take the files to *directory*, the lock first: whatever a kill separates is claimed and scanned by itself."""
+        """Take the files to *directory*, the lock first: what a kill separates is claimed and scanned piece by piece.
+
+        So a piece that comes later may find its name taken there, and gets another.
+        """
         directory.mkdir(mode=0o700, exist_ok=True)
-        for path in (self.lock, self.database, self.log):
-            with contextlib.suppress(FileNotFoundError):
-                path.rename(directory / path.name)
+        here = (self.lock, self.database, self.log)
         self.directory = directory
+        if any(path.exists() for path in (self.lock, self.database, self.log)):
+            self.name = new_name()
+        for old, new in zip(here, (self.lock, self.database, self.log), strict=True):
+            with contextlib.suppress(FileNotFoundError):
+                old.rename(new)
+        self.write_note()
 
     def remove(self) -> None:
         """Unlink the files, the lock last, and let go. What cannot be unlinked stays and is harmless."""

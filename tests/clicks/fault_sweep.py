@@ -23,6 +23,7 @@ COMMITS, CLICKS = 8, 25
 PACE = Pace(segment_bytes=9000, search_interval_s=0.0, live_interval_s=0.0, measure_interval_s=0.0)
 NEVER, FOR_EVER = 10**9, 10**9
 SLOW_US = 20_000
+SALVAGE_CALLS = 60  # more than taking over a damaged segment and closing takes
 
 shim = ctypes.CDLL(None)
 shim.shim_calls.restype = ctypes.c_long
@@ -71,12 +72,12 @@ async def run(directory: Path, fault: str, nth: int, times: int, tell) -> None:
         await store.close()
 
 
-def run_in_a_child(directory: Path, nth: int, tell) -> None:
-    """Run until the shim kills; a pipe keeps what the child told."""
+def run_in_a_child(live, tell) -> None:
+    """Run *live* until the shim kills; a pipe keeps what the child told."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        asyncio.run(run(directory, "kill", nth, 1, lambda *line: os.write(writing, json.dumps(line).encode() + b"\n")))
+        asyncio.run(live(lambda *line: os.write(writing, json.dumps(line).encode() + b"\n")))
         os._exit(0)
     os.close(writing)
     with open(reading) as told:
@@ -100,6 +101,36 @@ async def recover(directory: Path, tell) -> dict:
     return {"lost": dict(status.lost), "quarantined": status.quarantined, "pending": status.pending}
 
 
+async def leave_eighty(directory: Path) -> None:
+    """Leave a spool with eighty clicks, as a process does that dies."""
+    store = SqliteStore(directory, StoreLimits(reserve_bytes=0))
+    await store.open()
+    await store.append([Click(f"id-{n:03d}", "-----w", 0, "html", 0, None, None, "click") for n in range(80)])
+    os._exit(0)
+
+
+def judge_salvage(directory: Path, nth: int) -> dict:
+    """Give what is wrong after a kill at the *nth* call of a process that takes over eighty clicks, one spoilt."""
+    told: dict[str, list] = {"sent": [], "start_s": []}
+    shutil.rmtree(directory, ignore_errors=True)
+    run_in_a_child(lambda _: leave_eighty(directory), None)
+    for path in directory.glob("*.db*"):
+        path.write_bytes(path.read_bytes().replace(b'"id-040"', b'"XX-040"'))
+
+    async def live(tell) -> None:
+        arm("kill", nth, 1)
+        await recover(directory, tell)
+
+    run_in_a_child(live, lambda what, values: told[what].extend(values))
+    after = asyncio.run(recover(directory, lambda what, values: told[what].extend(values)))
+    wrong = {"pending": after["pending"]} if after["pending"] else {}
+    if after["lost"] != {"damaged": 1} or not after["quarantined"]:
+        wrong["status"] = after
+    if len(set(told["sent"])) != 79:
+        wrong["sent"] = len(set(told["sent"]))
+    return wrong
+
+
 def judge(directory: Path, fault: str, nth: int, times: int) -> dict:
     """Give what is wrong after a run whose *nth* call failed; nothing, if nothing is."""
     told: dict[str, list] = {"kept": [], "sent": [], "refused": [], "start_s": []}
@@ -109,7 +140,7 @@ def judge(directory: Path, fault: str, nth: int, times: int) -> dict:
 
     shutil.rmtree(directory, ignore_errors=True)
     if fault == "kill":
-        run_in_a_child(directory, nth, tell)
+        run_in_a_child(lambda tell: run(directory, "kill", nth, 1, tell), tell)
     else:
         asyncio.run(run(directory, fault, nth, times, tell))
     wrong = {name: value for name, value in asyncio.run(recover(directory, tell)).items() if value}
@@ -126,10 +157,12 @@ def judge(directory: Path, fault: str, nth: int, times: int) -> dict:
 
 def main() -> None:
     root, fault, times, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) or FOR_EVER, int(sys.argv[4])
-    calls = count_calls(root, fault)
+    directory = root / "spool"
+    calls = count_calls(root, fault) if fault != "kill-salvage" else SALVAGE_CALLS
     wrong = {}
     for nth in range(1, calls + 1, step):
-        if found := judge(root / "spool", fault, nth, times):
+        found = judge_salvage(directory, nth) if fault == "kill-salvage" else judge(directory, fault, nth, times)
+        if found:
             wrong[nth] = found
     print(json.dumps({"calls": calls, "wrong": wrong}))
 

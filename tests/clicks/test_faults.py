@@ -21,6 +21,7 @@ FAULTS = [
     ("sync-eio", FOR_EVER, 2),
     ("sync-slow", FOR_EVER, 8),
     ("kill", 1, 7),
+    ("kill-salvage", 1, 3),
 ]
 
 
