@@ -25,7 +25,7 @@ keep() {
 # secret FILE COMMAND...: let a command write a file of mode 0600 unless there is one.
 secret() {
     file=$1; shift
-    [ -e "$file" ] || (umask 077; "$@" > "$file.new"; mv "$file.new" "$file"; say "made $file")
+    [ -e "$file" ] || (umask 077 && "$@" > "$file.new" && mv "$file.new" "$file" && say "made $file")
 }
 
 check_machine() {
@@ -36,14 +36,19 @@ check_machine() {
     [ -z "$missing" ] || stop "missing:$missing; run: apt-get install --no-install-recommends$missing"
 }
 
-# program NAME SOURCE: a virtual environment of its own, whole or not at all.
+# program NAME SOURCE: a virtual environment of its own; when it cannot be made, what was there is there again.
 program() {
-    [ ! -x "$opt/$1/bin/linkrouter" ] || return 0
     say "installing $opt/$1"
     mkdir -p "$opt"
-    rm -rf "${opt:?}/$1"
-    python3 -m venv "$opt/$1"
-    "$opt/$1/bin/pip" install --quiet --disable-pip-version-check "$2" || { rm -rf "${opt:?}/$1"; stop "pip could not install $2"; }
+    rm -rf "$opt/$1.old"
+    [ ! -e "$opt/$1" ] || mv "$opt/$1" "$opt/$1.old"
+    if python3 -m venv "$opt/$1" && "$opt/$1/bin/pip" install --quiet --disable-pip-version-check "$2"; then
+        rm -rf "$opt/$1.old"
+    else
+        rm -rf "${opt:?}/$1"
+        [ ! -e "$opt/$1.old" ] || mv "$opt/$1.old" "$opt/$1"
+        stop "pip could not install $2, see above"
+    fi
 }
 
 token() { python3 -c 'import secrets; print(secrets.token_urlsafe(32))'; }
@@ -82,13 +87,14 @@ install_haproxy() {
     else
         keep 0644 "$here/../haproxy/haproxy.cfg" /etc/haproxy/haproxy.cfg
     fi
+    install -D -m 0644 "$here/systemd/haproxy-limits.conf" /etc/systemd/system/haproxy.service.d/linkrouter.conf
     haproxy -c -q -f /etc/haproxy/haproxy.cfg || stop "/etc/haproxy/haproxy.cfg is wrong, see above; haproxy was not touched"
 }
 
 install_routers() {
     check_machine haproxy openssl
     prepare
-    for colour in blue green; do program "$colour" "$here/.."; done
+    for colour in blue green; do [ -x "$opt/$colour/bin/linkrouter" ] || program "$colour" "$here/.."; done
     install -D -m 0644 -t "$opt/deploy" "$here"/*.py
     install -m 0755 -t "$opt/deploy" "$here/linkrouter-deploy" "$here/certificate-renewed"
     ln -sf "$opt/deploy/linkrouter-deploy" /usr/local/sbin/linkrouter-deploy
@@ -111,7 +117,7 @@ install_routers() {
 install_central() {
     check_machine
     prepare
-    program central "$here/.."
+    [ -x "$opt/central/bin/linkrouter" ] || program central "$here/.."
     secret "$etc/api-token" token
     keep 0644 "$here/env/central.env" "$etc/central.env"
     install -m 0644 "$here/systemd/linkrouter-central.service" /etc/systemd/system/linkrouter-central.service
@@ -123,7 +129,6 @@ install_colour() {
     check_machine haproxy
     [ "$(cat "$haproxy/colour.map")" != "colour $1" ] || stop "$1 is active; install the other colour, then switch to it"
     if [ -d /run/systemd/system ]; then systemctl stop "linkrouter-$1@1" "linkrouter-$1@2"; fi
-    rm -rf "${opt:?}/$1"
     program "$1" "$2"
     say "done; now run: linkrouter-deploy switch $1"
 }
