@@ -7,6 +7,7 @@ These are typed dicts and not models: a batch has a thousand clicks, and making 
 checking it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired
 
@@ -197,8 +198,8 @@ class Fault:
     index: int | None = None
 
 
-def find_fault(error: ValidationError) -> Fault | None:
-    """Say what is wrong, in words that are all ours; None when the text is not JSON at all.
+def find_fault(error: ValidationError, rules: Mapping[str, str] = RULES) -> Fault | None:
+    """Say what is wrong, in words that are all ours (*rules* by field); None when the text is not JSON at all.
 
     The first bad record of a list goes before what is wrong around it.
     """
@@ -208,17 +209,17 @@ def find_fault(error: ValidationError) -> Fault | None:
     places: list[tuple[str, tuple[Any, ...]]] = [(one["type"], one["loc"]) for one in found]
     in_record = next((place for place in places if len(place[1]) > 1 and isinstance(place[1][1], int)), None)
     if in_record is None:
-        return Fault(_reason(*places[0]))
+        return Fault(_reason(rules, *places[0]))
     kind, (within, index, *rest) = in_record
-    return Fault(_reason(kind, tuple(rest)), str(within), index)
+    return Fault(_reason(rules, kind, tuple(rest)), str(within), index)
 
 
-def _reason(kind: str, place: tuple[Any, ...]) -> str:
+def _reason(rules: Mapping[str, str], kind: str, place: tuple[Any, ...]) -> str:
     name = place[0] if place else None
     if name is None:
-        return "it must be an object"
+        return "it must be text, and not too long" if kind.startswith("string_") else "it must be an object"
     if kind == "extra_forbidden" and len(place) == 1:
         return "it has a field that is not known"
     if kind == "missing":
         return f"{name} is missing"
-    return f"{name} must be {RULES[name]}"
+    return f"{name} must be {rules[name]}"

@@ -51,7 +51,7 @@ def api_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
 
 
 def statuses(route: Route) -> tuple[int, ...]:
-    """Give every status but 200 that *route* can answer."""
+    """Give every status that *route* can refuse with."""
     found = {500, 503, *route.refuses}
     if route.may is not None:
         found |= {401, 403}
@@ -59,6 +59,8 @@ def statuses(route: Route) -> tuple[int, ...]:
         found |= {400, 408, 413, 415, 422}
     if route.query is not None:
         found |= {422}
+        if "{" in route.path:
+            found |= {404}
     return tuple(sorted(found))
 
 
@@ -77,7 +79,7 @@ def _operation(route: Route, refs: dict[Any, dict[str, Any]], schemas: dict[str,
     operation: dict[str, Any] = {
         "operationId": route.answer.__name__,
         "summary": summary,
-        "responses": {"200": {"description": "done", "content": {"application/json": {"schema": refs[route.gives]}}}},
+        "responses": {str(route.status): _given(route, refs)},
         "security": [] if route.may is None else [{_SCHEMES[route.may]: []}],
     }
     if more:
@@ -88,15 +90,24 @@ def _operation(route: Route, refs: dict[Any, dict[str, Any]], schemas: dict[str,
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": refs[route.body]}}}
     if route.query is not None:
-        operation["parameters"] = _parameters(schemas[route.query.__name__])
+        operation["parameters"] = _parameters(route, schemas[route.query.__name__])
     return operation
 
 
-def _parameters(schema: dict[str, Any]) -> list[dict[str, Any]]:
+def _given(route: Route, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    # OpenAPI 3.1 has no word for a stream of events: the schema is that of the JSON in one of them.
+    media_type = "text/event-stream" if route.streams else "application/json"
+    given: dict[str, Any] = {"description": "done", "content": {media_type: {"schema": refs[route.gives]}}}
+    if route.location is not None:
+        given["headers"] = {"Location": {"description": "where it can be asked for", "schema": {"type": "string"}}}
+    return given
+
+
+def _parameters(route: Route, schema: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "name": name,
-            "in": "query",
+            "name": "Last-Event-ID" if name == "last_event_id" else name,
+            "in": "header" if name == "last_event_id" else "path" if f"{{{name}}}" in route.path else "query",
             "required": name in schema.get("required", ()),
             "description": of.get("description", ""),
             "schema": {key: value for key, value in of.items() if key not in ("description", "title")},

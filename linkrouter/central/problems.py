@@ -23,10 +23,12 @@ DETAILS = {
     405: "this path does not take this method; Allow names those it takes",
     408: "the body did not arrive in time",
     409: "this message id, or one of these links, was posted before with other content",
-    413: f"the body must be at most {MAX_BODY_BYTES} bytes, unpacked",
+    413: "the body is too large",
     415: "the body must be application/json, plain or gzip",
     422: "the request is JSON, but not what this path takes",
+    429: "as many of these are running as may at once; try again",
     500: "something went wrong here, and was logged",
+    501: "this needs more packages where the centre runs: pip install 'linkrouter[check]'",
     503: "the store cannot do this now; try again",
 }
 

@@ -4,10 +4,11 @@ Promise: what is documented is what is served. An answer is a function of the st
 nothing of HTTP.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from linkrouter.central.fields import RULES
 from linkrouter.central.ingest import take_clicks, take_message
 from linkrouter.central.models import (
     ClickBatch,
@@ -19,6 +20,7 @@ from linkrouter.central.models import (
     Receipt,
     StatsQuery,
 )
+from linkrouter.central.problems import MAX_BODY_BYTES
 from linkrouter.central.reports import count_clicks, list_clicks
 from linkrouter.central.store import CentralStore
 from linkrouter.central.tokens import May
@@ -28,14 +30,25 @@ __all__ = ["ROUTES", "Route"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One method of one path. The first line of the answer's docstring is its summary in the API document."""
+    """One method of one path. The first line of the answer's docstring is its summary in the API document.
+
+    With `streams` the answer is an async iterator of server-sent events (id, name, JSON), with None for each time that
+    nothing came for a while. A `last_event_id` in `query` is then the header of that name.
+    """
 
     method: str
     path: str
     may: May | None  # what a token must be allowed to do; None asks for no token
     body: type[Any] | None = None  # what a JSON body is checked against
-    query: type[Any] | None = None  # what the query is checked against; None takes any query and ignores it
+    max_body_bytes: int = MAX_BODY_BYTES  # unpacked
+    query: type[Any] | None = None  # what query and path are checked against; None takes any query and ignores it
+    rules: Mapping[str, str] = field(
+        default_factory=lambda: RULES
+    )  # what each field of body and query must be, in words
     gives: type[Any]
+    status: int = 200  # of what is given
+    location: Callable[[Any], str] | None = None  # where what is given can be found later
+    streams: bool = False
     refuses: tuple[int, ...] = ()  # statuses beyond those that follow from the above
     answer: Callable[[CentralStore, Any], Awaitable[Any]]  # a value of `gives`, or a `Refusal`
 

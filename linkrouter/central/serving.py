@@ -5,6 +5,7 @@ request reaches an answer or a log, not even where aiohttp itself would quote it
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from linkrouter.central.models import Fault, find_fault
-from linkrouter.central.problems import MAX_BODY_BYTES, Refusal, problem_json
+from linkrouter.central.problems import Refusal, problem_json
 from linkrouter.central.routes import Route
 from linkrouter.central.store import CentralStore
 from linkrouter.central.tokens import Tokens
@@ -53,10 +54,19 @@ class Handler:
         self._body = TypeAdapter(route.body) if route.body is not None else None
         self._query = TypeAdapter(route.query) if route.query is not None else None
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer *request*."""
         result = await self._result(request)
-        return _refused(result) if isinstance(result, Refusal) else _json(to_json(result))
+        if isinstance(result, Refusal):
+            return _refused(result)
+        if self._route.streams:
+            return await _stream(request, result)
+        response = web.Response(
+            status=self._route.status, body=to_json(result), content_type="application/json", headers=HEADERS
+        )
+        if self._route.location is not None:
+            response.headers["Location"] = self._route.location(result)
+        return response
 
     async def _result(self, request: web.Request) -> Any:
         if self._route.may is not None:
@@ -71,38 +81,58 @@ class Handler:
         """Give the body or the query, checked."""
         try:
             if self._body is not None:
-                body = await _read_body(request)
+                body = await _read_body(request, self._route.max_body_bytes)
                 return body if isinstance(body, Refusal) else self._body.validate_json(body)
             if self._query is not None:
-                if len(set(request.query)) < len(request.query):
+                given = [*request.query.items(), *request.match_info.items()]
+                if self._route.streams and "Last-Event-ID" in request.headers:
+                    given.append(("last_event_id", request.headers["Last-Event-ID"]))
+                if len(dict(given)) < len(given):
                     return Refusal(422, Fault("a parameter stands there twice"))
-                return self._query.validate_python(dict(request.query))
+                return self._query.validate_python(dict(given))
         except ValidationError as exc:
-            fault = find_fault(exc)
+            fault = find_fault(exc, self._route.rules)
             return Refusal(422, fault) if fault else Refusal(400)
         return None
 
 
-async def _read_body(request: web.Request) -> bytes | Refusal:
-    """Read a JSON body, which aiohttp unpacks as it comes and stops at the application's `client_max_size`."""
+async def _read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
+    """Read a JSON body, which aiohttp unpacks as it comes and stops at `client_max_size`."""
+    too_large = Refusal(413, Fault(f"it must be at most {max_bytes} bytes, unpacked"))
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if request.content_type != "application/json" or coding not in ("gzip", "identity"):
         return Refusal(415)
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        return Refusal(413)
+    if (request.content_length or 0) > max_bytes:
+        return too_large
     try:
         async with asyncio.timeout(request.app[BODY_DEADLINE_S]):
-            return await request.read()
+            return await request.clone(client_max_size=max_bytes).read()
     except TimeoutError:
         return Refusal(408)
     except web.HTTPRequestEntityTooLarge:
-        return Refusal(413)
+        return too_large
     except (web.RequestPayloadError, HttpProcessingError, ClientError, ConnectionError):
         return Refusal(400)  # not gzip, chunks that are none, or nobody there any more
 
 
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json", headers=HEADERS)
+async def _stream(request: web.Request, events: AsyncIterator[tuple[int, str, Any] | None]) -> web.StreamResponse:
+    """Send *events* as they come (WHATWG HTML, section 9.2), and a comment instead of silence, which proxies cut."""
+    response = web.StreamResponse(headers=HEADERS | {"X-Accel-Buffering": "no"})
+    response.content_type = "text/event-stream"
+    await response.prepare(request)
+    try:
+        async for event in events:
+            await response.write(_event_bytes(*event) if event else b":\n\n")
+    except ConnectionError:
+        pass  # nobody listens any more
+    except Exception as exc:  # the border: too late for a problem document, so the stream ends without its last event
+        quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})
+        response.force_close()
+    return response
+
+
+def _event_bytes(number: int, name: str, value: Any) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode("ascii"), to_json(value))
 
 
 def _refused(refusal: Refusal) -> web.Response:
@@ -116,7 +146,7 @@ def _refused(refusal: Refusal) -> web.Response:
         response.headers["WWW-Authenticate"] = "Bearer"
     if refusal.status == 415:
         response.headers["Accept-Encoding"] = "gzip"
-    if refusal.status == 503:
+    if refusal.status in (429, 503):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
@@ -152,7 +182,7 @@ async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
 def serve(route: Route) -> web.RouteDef:
     """Make *route* something aiohttp can register; GET brings HEAD with it."""
     if route.method == "GET":
-        return web.get(route.path, Handler(route).handle)
+        return web.get(route.path, Handler(route).handle, allow_head=not route.streams)
     return web.route(route.method, route.path, Handler(route).handle)
 
 
