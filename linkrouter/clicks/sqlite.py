@@ -29,6 +29,7 @@ from linkrouter.observe import log
 __all__ = ["Pace", "SqliteStore", "open_sqlite", "spool_status"]
 
 SCHEME = "sqlite:///"
+CLOSE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class SqliteStore:
         self._active: Segment | None = None
         self._backlog: Backlog | None = None
         self._search: asyncio.Task[Backlog | None] | None = None
+        self._closing: list[asyncio.Task[None]] = []
         self._unreadable: set[str] = set()
         self._search_at = self._measure_at = 0.0
         self._live_at = float("-inf")
@@ -146,9 +148,10 @@ class SqliteStore:
         try:
             await active.append(records, first_at)
         except asyncio.CancelledError:
-            # What the thread still does with the transaction is not known: this segment ends here.
+            # What the thread still does with the transaction is not known, and a disk that hangs must not hang the
+            # caller: this segment ends here, and is closed when its thread comes to it.
             self._active = None
-            await active.close()
+            self._closing.append(asyncio.create_task(active.close()))
             raise
         self._room_bytes -= active.bytes - before
         self._is_failing = False
@@ -289,7 +292,10 @@ class SqliteStore:
         return await asyncio.to_thread(directory_status, self._directory)
 
     async def close(self) -> None:
-        """Let go of every segment, and remove the active one when nothing in it is pending."""
+        """Let go of every segment, and remove the active one when nothing in it is pending.
+
+        It waits no longer than `CLOSE_S` for a disk that hangs; what is on it then is read back by the next process.
+        """
         async with self._lock:
             if self._search is not None:
                 self._backlog, self._search = await self._search, None
@@ -297,8 +303,11 @@ class SqliteStore:
                 self._backlog.release()
                 self._backlog = None
             if self._active is not None:
-                segment, self._active = self._active, None
-                await segment.close()
+                self._closing.append(asyncio.create_task(self._active.close()))
+                self._active = None
+            if self._closing:
+                await asyncio.wait(self._closing, timeout=CLOSE_S)
+                self._closing.clear()
 
 
 def _ack_released(directory: Path, name: str, seq: int, oldest_at: int) -> None:
