@@ -54,8 +54,17 @@ bench: $(STAMP) ## measure encoder, codec, sync and ingest, start-up and memory,
 bench-router: $(STAMP) ## measure redirects beside nginx, HAProxy, Go and bare aiohttp
 	$(PY) tests/bench/bench_router.py
 
+bench-drain: $(STAMP) ## measure what recipients feel while a million clicks drain
+	$(PY) tests/bench/bench_drain.py
+
+bench-soak: $(STAMP) ## measure memory over ten million redirects
+	$(PY) tests/bench/bench_soak.py
+
+bench-check: $(STAMP) ## measure the check beside lychee, LinkChecker and linkinator
+	$(PY) tests/bench/bench_check.py
+
 clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help venv-package install demo format lint test test-faults bench bench-router clean
+.PHONY: help venv-package install demo format lint test test-faults bench bench-router bench-drain bench-soak bench-check clean

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from linkrouter.clicks.click import Click, mint_click_ids
@@ -36,25 +37,15 @@ def main() -> None:
     count = parser.parse_args().clicks
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as scratch, contextlib.ExitStack() as stack:
         home = Path(scratch)
-        Keyring.create().save(home / "keys.json")
-        for name in ("ingest-token", "api-token"):
-            (home / name).touch(mode=0o600)
-            (home / name).write_text("t" * 32)
-        asyncio.run(_fill(home, count))
-        tokens = ["--ingest-token-file", str(home / "ingest-token")]
-        at_central = ["--listen", f"127.0.0.1:{CENTRAL_PORT}", "--database", f"sqlite:///{home}/central.db"]
-        at_central += ["--api-token-file", str(home / "api-token")]
-        central = stack.enter_context(_started("central", *at_central, *tokens))
-        _wait_for(f"http://127.0.0.1:{CENTRAL_PORT}/-/ready")
-        began, central_before = time.monotonic(), _cpu_s(central.pid)
-        at_router = ["--keys", str(home / "keys.json"), "--click-store", f"sqlite:///{home}/spool"]
-        at_router += ["--listen", f"127.0.0.1:{ROUTER_PORT}", "--admin-listen", f"127.0.0.1:{ADMIN_PORT}"]
-        at_router += ["--ingest-url", f"http://127.0.0.1:{CENTRAL_PORT}"]
-        router = stack.enter_context(_started("router", *at_router, *tokens))
-        while _stored() < count:
+        make_home(home)
+        asyncio.run(fill(home, count))
+        centre = stack.enter_context(central(home))
+        began, central_before = time.monotonic(), _cpu_s(centre.pid)
+        redirecting = stack.enter_context(router(home))
+        while stored() < count:
             time.sleep(0.1)
         took_s = time.monotonic() - began
-        router_s, central_s = _cpu_s(router.pid), _cpu_s(central.pid) - central_before
+        router_s, central_s = _cpu_s(redirecting.pid), _cpu_s(centre.pid) - central_before
     each_us = 1e6 / count
     print("| drained | clicks/s | CPU per click, router | CPU per click, centre | clicks per CPU second |")
     print("|---:|---:|---:|---:|---:|")
@@ -64,7 +55,37 @@ def main() -> None:
     )
 
 
-async def _fill(home: Path, count: int) -> None:
+def make_home(home: Path) -> Keyring:
+    """Make keys and tokens in *home*, and give the keyring."""
+    ring = Keyring.create()
+    ring.save(home / "keys.json")
+    for name in ("ingest-token", "api-token"):
+        (home / name).touch(mode=0o600)
+        (home / name).write_text(f"{name:-<32}")
+    return ring
+
+
+@contextlib.contextmanager
+def central(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the centre on a database in *home*."""
+    options = ["--listen", f"127.0.0.1:{CENTRAL_PORT}", "--database", f"sqlite:///{home}/central.db"]
+    options += ["--ingest-token-file", str(home / "ingest-token"), "--api-token-file", str(home / "api-token")]
+    with _started("central", *options) as process:
+        wait_for(f"http://127.0.0.1:{CENTRAL_PORT}/-/ready")
+        yield process
+
+
+@contextlib.contextmanager
+def router(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a router with its spool in *home*, sending to the centre."""
+    options = ["--keys", str(home / "keys.json"), "--click-store", f"sqlite:///{home}/spool"]
+    options += ["--listen", f"127.0.0.1:{ROUTER_PORT}", "--admin-listen", f"127.0.0.1:{ADMIN_PORT}"]
+    options += ["--ingest-url", f"http://127.0.0.1:{CENTRAL_PORT}", "--ingest-token-file", str(home / "ingest-token")]
+    with _started("router", *options) as process:
+        yield process
+
+
+async def fill(home: Path, count: int) -> None:
     """Write *count* clicks to a spool as a router would, and leave it."""
     store = open_store(f"sqlite:///{home}/spool")
     mint = mint_click_ids(secrets.token_bytes(8))
@@ -81,7 +102,7 @@ def _click(click_id: str, time_us: int) -> Click:
 
 
 @contextlib.contextmanager
-def _started(*arguments: str):
+def _started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process
@@ -90,7 +111,7 @@ def _started(*arguments: str):
         process.wait(15)
 
 
-def _wait_for(url: str) -> None:
+def wait_for(url: str) -> None:
     for _ in range(200):
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
             return
@@ -98,7 +119,7 @@ def _wait_for(url: str) -> None:
     raise SystemExit(f"no answer from {url}")
 
 
-def _stored() -> int:
+def stored() -> int:
     """Read from the router's metrics how many clicks the centre has taken."""
     with (
         contextlib.suppress(OSError),
