@@ -172,3 +172,14 @@ async def test_reading_and_writing_at_the_same_time_loses_nothing(store, make_cl
 def test_a_url_that_is_none_is_refused_by_name(bad):
     with pytest.raises(SettingsError, match="CLICK_STORE"):
         open_store(bad)
+
+
+def test_a_third_party_adds_a_store_by_an_entry_point(tmp_path, monkeypatch):
+    info = tmp_path / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[linkrouter.click_stores]\ntheirs = theirs:make\n")
+    (tmp_path / "theirs.py").write_text("def make(url, limits):\n    return (url, limits)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert open_store("theirs://host/name", StoreLimits(5, 6)) == ("theirs://host/name", StoreLimits(5, 6))

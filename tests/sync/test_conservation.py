@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -165,3 +166,8 @@ Pipeline.TestCase.settings = settings(
     max_examples=30, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestOnceSpooledNoClickIsLostAndNoneCountedTwice = Pipeline.TestCase
+
+
+@pytest.mark.faults
+class TestTheSameManyMoreTimes(Pipeline.TestCase):
+    settings = settings(Pipeline.TestCase.settings, max_examples=300, stateful_step_count=30)
