@@ -3,7 +3,8 @@
 I1  every valid link gets its exact Location, or, where the only router was dead, an honest refusal
 I2  what is committed arrives; what is missing is inside the window of a kill, or counted where it was dropped
 I3  nothing is stored twice
-I4  alive again within ten seconds: a new click is redirected and at the centre
+I4  alive again within ten seconds: a new click is redirected and at the centre (where the centre itself was away, the
+    longest back-off comes on top)
 I5  memory and disk stay under their caps
 I6  no canary anywhere but in the clicks themselves
 """
@@ -11,14 +12,13 @@ I6  no canary anywhere but in the clicks themselves
 from dataclasses import dataclass
 
 from faults.load import ADDRESS, CANARY, Request
-from faults.scene import Kill, Scene, memory_peak_mb
+from faults.scene import ALIVE_S, Kill, Scene, memory_peak_mb
 from processes import fetch
 
 COMMIT_WINDOW_S = 0.05  # what a kill may cost, as traffic
 # One click may be older than the window: its commit takes time of its own, longer on a busy disk.
 OLDEST_LOST_S = COMMIT_WINDOW_S + 0.25
 MEMORY_MB = 160.0
-ALIVE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,19 @@ def check(
     alive_s: float = ALIVE_S,
     memory_mb: float = MEMORY_MB,
     disk_bytes: int = 64 << 20,
+    set_aside: frozenset[str] = frozenset(),
 ) -> Row:
     """Drain the *scene*, hold it to the invariants, and give its row.
 
-    *outages* says that the load went straight to a router that died; *damaged* is how many clicks the spool lost.
+    *outages* says that the load went straight to a router that died; *damaged* is how many clicks the spool lost;
+    *set_aside* are the ids of those that wait for a person.
     """
     scene.drain()
     requests = scene.load.requests
     ids, stats = scene.ids_at_the_centre(), scene.home.ask_central("/v1/stats/clicks")
+    arrived = {*ids, *set_aside}
     answered = {one.id: one for one in requests if one.is_answered}
-    missing = [one for name, one in answered.items() if name not in set(ids)]
+    missing = [one for name, one in answered.items() if name not in arrived]
     dropped = sum(sum(scene.dropped(router).values()) for router in scene.living())
 
     check_answers(requests, scene.kills if outages else [])

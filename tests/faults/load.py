@@ -62,6 +62,7 @@ class Load:
     give_up_s: float = 5.0
     requests: list[Request] = field(default_factory=list)
     _idle: deque = field(default_factory=deque)
+    is_paused: bool = False
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -75,10 +76,6 @@ class Load:
         if self._thread is not None:
             self._thread.join()
 
-    def first_answer_after(self, moment: float) -> Request | None:
-        """Find the first request that was sent at *moment* or later and got its redirect."""
-        return next((one for one in self.requests[:] if one.sent_at >= moment and one.is_answered), None)
-
     async def _run(self) -> None:
         name, start = secrets.token_hex(4), time.monotonic()
         async with asyncio.TaskGroup() as tasks:
@@ -87,6 +84,8 @@ class Load:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 if self._stopping.is_set():
                     break
+                if self.is_paused:
+                    continue
                 request = Request(f"{name}-{number:06d}", link, time.monotonic())
                 self.requests.append(request)
                 tasks.create_task(self._send(request))

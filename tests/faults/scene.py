@@ -16,7 +16,10 @@ from linkrouter.clicks.store import StoreStatus
 from linkrouter.link import Keyring
 
 SAMPLE = re.compile(r'^(linkrouter_\w+?)(?:_total)?(?:\{\w+="([^"]*)"\})? ([-0-9.e+]+)$', re.M)
-DRAIN_S = 90.0  # longest wait for everything to be at the centre: the longest back-off and a little
+ALIVE_S = 10.0  # from the end of a fault to a new click at the centre
+BACK_OFF_S = 60.0  # the longest a router waits before it tries a centre again that was away
+DYING_S = 0.05  # from the end of a process's sockets to when its parent sees that it is dead
+DRAIN_S = ALIVE_S + BACK_OFF_S
 
 
 @dataclass
@@ -62,7 +65,7 @@ class Scene:
     def start_load(self) -> None:
         self.load = Load(self.port, make_links(Keyring.load(self.home.path / "keys.json")), self.rate)
         self.load.start()
-        wait_until(lambda: self.load.first_answer_after(0.0))
+        wait_until(lambda: self.some_answered_since(0.0))
 
     def start_router(self, port: int | None = None) -> subprocess.Popen:
         """Start one router, with the scene's options and in its environment, and wait until it is ready."""
@@ -105,13 +108,36 @@ class Scene:
         return True
 
     def kill_router(self) -> None:
-        """Kill the router, start another and note how long it took."""
-        kill = Kill(time.monotonic())
+        """Kill the router and start another."""
+        died_at = time.monotonic()
         self.router.kill()
         self.router.wait()
-        self.router = self.start_router()
-        kill.ended_at = time.monotonic()
+        self.replace_router(died_at)
+
+    def wait_for_death(self) -> None:
+        """Wait until the router has died by itself, and start another."""
+        last_seen_at = time.monotonic()
+        while self.router.poll() is None:
+            last_seen_at = time.monotonic()
+            time.sleep(0.002)
+        self.replace_router(last_seen_at - DYING_S)
+
+    def replace_router(self, died_at: float) -> None:
+        """Start another router where one died at *died_at*, and wait for life."""
+        kill = Kill(died_at)
         self.kills.append(kill)
+        self.router = self.start_router(self.router.port)
+        kill.ended_at = time.monotonic()
+        self.wait_for_life(died_at)
+
+    @contextlib.contextmanager
+    def quiet(self):
+        """Send nothing, and begin when all that was sent is in the spool or further."""
+        self.load.is_paused = True
+        wait_until(lambda: all(one.answered_at for one in self.load.requests[:]))
+        wait_until(lambda: not self.metrics()["queue_clicks", ""])
+        yield
+        self.load.is_paused = False
 
     @contextlib.contextmanager
     def frozen(self, process: subprocess.Popen):
@@ -122,15 +148,18 @@ class Scene:
         finally:
             process.send_signal(signal.SIGCONT)
 
-    def wait_for_life(self, healed_at: float, within_s: float = 10.0) -> float:
+    def wait_for_life(self, healed_at: float, within_s: float = ALIVE_S) -> float:
         """Wait until a request that was sent after *healed_at* is redirected and at the centre; give the seconds."""
-        left_s = within_s - (time.monotonic() - healed_at)
-        answered = wait_until(lambda: self.load.first_answer_after(healed_at), left_s)
-        wait_until(lambda: self.is_at_the_centre(answered), within_s - (time.monotonic() - healed_at))
+        wait_until(lambda: any(map(self.is_at_the_centre, self.some_answered_since(healed_at))), within_s)
         self.recoveries_s.append(time.monotonic() - healed_at)
         return self.recoveries_s[-1]
 
     # Looking
+
+    def some_answered_since(self, moment: float) -> list[Request]:
+        """Give four requests a second of those sent since *moment* and answered, the newest first."""
+        since = [one for one in self.load.requests if one.sent_at >= moment and one.is_answered]
+        return since[:: -int(self.rate / 4)]
 
     def is_at_the_centre(self, request: Request) -> bool:
         page = self.home.ask_central(f"/v1/clicks?limit=1000&link_id={request.link.link_id}")

@@ -7,7 +7,6 @@ import time
 
 import pytest
 from faults.front import start_front
-from faults.scene import Kill
 from processes import free_port, wait_until
 
 
@@ -30,7 +29,6 @@ def test_a_kill_costs_no_more_than_one_commit_interval_of_clicks(scene, report, 
     for _ in range(kills):
         scene.pass_s(chance.uniform(0.2, 0.6))
         scene.kill_router()
-        scene.wait_for_life(scene.kills[-1].began_at)
 
     report("the only router is killed", "SIGKILL at random times, started again at once", kills, outages=True)
 
@@ -43,13 +41,9 @@ def test_two_hundred_kills_behind_haproxy_cost_no_redirect(scene, report):
     for number in range(200):
         # Not before HAProxy knows the last one again: both dead at once is another fault.
         scene.pass_s(chance.uniform(0.8, 1.2))
-        kill = Kill(time.monotonic())
-        pair[number % 2].kill()
-        pair[number % 2].wait()
-        pair[number % 2] = scene.start_router(pair[number % 2].port)
-        kill.ended_at = time.monotonic()
-        scene.kills.append(kill)
-        scene.wait_for_life(kill.began_at)
+        scene.router = pair[number % 2]
+        scene.kill_router()
+        pair[number % 2] = scene.router
 
     report("one router of two is killed", "SIGKILL in turn, behind HAProxy", 200)
 

@@ -1,0 +1,148 @@
+"""A centre that is away, slow, refuses or forgets to answer: everything waits and arrives once."""
+
+import json
+import signal
+import time
+
+import pytest
+from faults import proxy as way
+from faults.proxy import Proxy
+from faults.scene import ALIVE_S, BACK_OFF_S
+from processes import wait_until
+
+AWAY_S = ALIVE_S + BACK_OFF_S
+
+# name: (what the proxy does, how long)
+SHORT = {
+    "commits and loses the reply": (way.lose_the_reply, 2.0),
+    "answers 500": (way.refuse("500 Internal Server Error"), 1.0),
+    "answers rubbish": (way.answer_rubbish, 1.0),
+}
+LONG = {
+    "cuts the connection": (way.cut, 4.0),
+    "answers 200 with a page of somebody else": (way.answer_for_somebody_else, 4.0),
+    "answers without end": (way.answer_too_much, 4.0),
+    "accepts and never answers": (way.hold, 15.0),
+    "answers a byte at a time": (way.drip, 15.0),
+    "takes a second for each answer": (way.delay, 8.0),
+    "answers 500 for long": (way.refuse("500 Internal Server Error"), 20.0),
+    "answers 429 with Retry-After: 5": (way.refuse("429 Too Many Requests", "Retry-After: 5"), 8.0),
+    "answers 401": (way.refuse("401 Unauthorized"), 5.0),
+    "answers 413 to bodies over 2,000 bytes": (way.refuse_large(2000), 8.0),
+}
+
+
+@pytest.fixture
+def proxy(scene):
+    """A proxy between the scene's routers and its centre."""
+    made = Proxy(scene.home.central_port)
+    made.start()
+    scene.centre_port = made.port
+    yield made
+    made.stop()
+
+
+def misbehave(scene, proxy, behaviour, seconds):
+    """Let the proxy misbehave under load; give the longest that an answer took meanwhile."""
+    began, behaved = proxy.requests, proxy.behave
+    began_at = time.monotonic()
+    proxy.behave = behaviour
+    scene.pass_s(seconds)
+    wait_until(lambda: proxy.requests > began)
+    proxy.behave = behaved
+    scene.wait_for_life(time.monotonic(), AWAY_S)
+    return max(one.answered_at - one.sent_at for one in scene.load.requests if one.sent_at > began_at)
+
+
+def test_a_centre_that_fails_costs_nothing(scene, report, proxy):
+    scene.start()
+
+    for behaviour, seconds in SHORT.values():
+        misbehave(scene, proxy, behaviour, seconds)
+
+    report(f"the centre {', '.join(SHORT)}", "proxy before the centre", len(SHORT), alive_s=AWAY_S)
+    assert scene.metrics()["sync_clicks", "duplicate"] > 0  # what was resent was not stored again
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("name", "behaviour", "seconds"), [(name, *how) for name, how in LONG.items()], ids=LONG)
+def test_a_centre_that_misbehaves_costs_nothing(scene, report, proxy, name, behaviour, seconds):
+    scene.start()
+
+    slowest_s = misbehave(scene, proxy, behaviour, seconds)
+
+    report(f"the centre {name}", f"proxy before the centre, {seconds:.0f} s", alive_s=AWAY_S)
+    assert slowest_s < 1.0  # no redirect waits for the centre
+
+
+@pytest.mark.faults
+def test_one_poisoned_click_is_set_aside_and_all_others_arrive(scene, report, proxy):
+    scene.start()
+    proxy.behave = way.refuse("500 Internal Server Error")
+    scene.pass_s(1)
+    poison = scene.load.requests[-20]
+    wait_until(lambda: poison.is_answered)
+
+    proxy.behave = way.refuse_click(poison.id)
+    wait_until(lambda: scene.spool().set_aside, 60)
+    scene.wait_for_life(time.monotonic())
+
+    aside = json.loads((scene.home.path / "spool" / "set-aside.jsonl").read_text())
+    assert aside["click"]["id"] == poison.id
+    report("the centre refuses one click (422)", "proxy before the centre", set_aside={poison.id})
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seconds", [3.0, 30.0])
+def test_a_centre_that_is_away_costs_nothing(scene, report, seconds):
+    scene.start()
+
+    scene.central.kill()
+    scene.central.wait()
+    scene.pass_s(seconds)
+    scene.start_central()
+    scene.wait_for_life(time.monotonic(), AWAY_S)
+
+    report("the centre is killed and away", f"SIGKILL, {seconds:.0f} s", alive_s=AWAY_S)
+
+
+@pytest.mark.faults
+def test_a_centre_killed_again_and_again_stores_everything_once(scene, report):
+    scene.start()
+
+    for _ in range(10):
+        scene.pass_s(1)
+        scene.central.kill()
+        scene.central.wait()
+        scene.start_central()
+    scene.wait_for_life(time.monotonic(), AWAY_S)
+
+    report("the centre is killed", "SIGKILL each second, started again at once", 10, alive_s=AWAY_S)
+
+
+@pytest.mark.faults
+def test_a_frozen_centre_costs_nothing(scene, report):
+    scene.start()
+
+    with scene.frozen(scene.central):
+        scene.pass_s(12)
+    scene.wait_for_life(time.monotonic(), AWAY_S)
+
+    report("the centre is frozen", "SIGSTOP for 12 s", alive_s=AWAY_S)
+
+
+@pytest.mark.faults
+def test_a_token_the_centre_does_not_know_keeps_everything_until_it_does(scene, report):
+    scene.start()
+    tokens = scene.home.path / "ingest-token"
+    known = tokens.read_text()
+
+    tokens.write_text("another-token-of-somebody-else\n")
+    scene.central.send_signal(signal.SIGHUP)
+    wait_until(lambda: "sync.refused" in scene.home.log())
+    scene.pass_s(2)
+    tokens.write_text(known)
+    scene.central.send_signal(signal.SIGHUP)
+    scene.wait_for_life(time.monotonic(), AWAY_S)
+
+    report("the centre does not know the token (401)", "SIGHUP with another token", alive_s=AWAY_S)

@@ -1,0 +1,174 @@
+"""A spool that somebody damages, removes or takes the rights from."""
+
+import contextlib
+import os
+import shutil
+import time
+
+import pytest
+from faults.disk import FailingDisk, small_disk
+from faults.scene import ALIVE_S, BACK_OFF_S
+from processes import wait_until
+
+from linkrouter.clicks.frame import RECORD_START
+
+AWAY_S = ALIVE_S + BACK_OFF_S
+PAGE_BYTES = 4096
+START_S = 2.0  # what a damaged spool may add to a start
+
+
+def overwrite(path, at, content):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+def log_of(segment):
+    return segment.with_suffix(".db-wal")
+
+
+def halve(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def spoil_page(segment):
+    """Put rubbish over a page of rows in the middle of the log, which holds all of a small segment."""
+    content = log_of(segment).read_bytes()
+    row = content.find(RECORD_START, len(content) // 2)
+    overwrite(log_of(segment), row // PAGE_BYTES * PAGE_BYTES, os.urandom(PAGE_BYTES))
+
+
+def spoil_row(segment):
+    for path in (segment, log_of(segment)):
+        content = path.read_bytes()
+        at = content.find(b"Agent/", len(content) // 2)
+        if at > 0:
+            overwrite(path, at, b"XXXX")
+
+
+DAMAGES = {
+    "nothing": lambda segment: None,
+    "a bad word in the log": lambda segment: overwrite(log_of(segment), 24 + 4120 * 3 + 4, b"BAD!"),
+    "the log cut in half": lambda segment: halve(log_of(segment)),
+    "the log deleted": lambda segment: log_of(segment).unlink(),
+    "a shared memory file of rubbish": lambda segment: segment.with_suffix(".db-shm").write_bytes(b"x" * 32768),
+    "four bytes of a row": spoil_row,
+    "a page of rows": spoil_page,
+    "the header overwritten": lambda segment: overwrite(segment, 0, bytes(100)),
+    "the database cut in half": halve,
+    "the database emptied": lambda segment: os.truncate(segment, 0),
+    "the lock emptied": lambda segment: os.truncate(segment.with_suffix(".lock"), 0),
+}
+
+
+def test_a_spool_damaged_in_every_way_gives_back_the_rest_and_starts_at_once(scene, report):
+    scene.rate = 400.0
+    scene.start(centre=False)
+    spool, starts_s = scene.home.path / "spool", []
+
+    for damage in DAMAGES.values():
+        with scene.quiet():
+            scene.router.kill()
+            scene.router.wait()
+            damage(max(spool.glob("*.db")))
+            began_at = time.monotonic()
+            scene.router = scene.start_router()
+            starts_s.append(time.monotonic() - began_at)
+        scene.pass_s(0.5)
+    scene.start_central()
+    scene.wait_for_life(time.monotonic(), AWAY_S)
+    scene.drain()
+
+    lost = scene.spool().lost.get("damaged", 0)
+    assert lost > 0
+    assert scene.spool().quarantined >= 5
+    assert max(starts_s) <= starts_s[0] + START_S
+    how = f"{len(DAMAGES) - 1} ways, between SIGKILL and start"
+    report("the spool is damaged", how, len(DAMAGES) - 1, damaged=lost, alive_s=AWAY_S)
+
+
+@pytest.mark.faults
+def test_a_spool_removed_under_a_router_loses_nothing(scene, report):
+    scene.start()
+
+    for _ in range(5):
+        scene.pass_s(1)
+        shutil.rmtree(scene.home.path / "spool")
+        scene.wait_for_life(time.monotonic())
+
+    report("the spool is removed", "rm -r under load", 5)
+
+
+@pytest.mark.faults
+def test_a_spool_removed_while_the_centre_is_away_loses_nothing(scene, report):
+    scene.start(centre=False)
+
+    scene.pass_s(2)
+    shutil.rmtree(scene.home.path / "spool")
+    scene.pass_s(3)
+    scene.start_central()
+    scene.wait_for_life(time.monotonic(), AWAY_S)
+
+    report("the spool is removed, the centre is away", "rm -r under load", alive_s=AWAY_S)
+
+
+@contextlib.contextmanager
+def without_rights(place):
+    place.chmod(0o500)
+    yield
+    place.chmod(0o700)
+
+
+@pytest.mark.faults
+def test_a_spool_without_rights_drops_and_counts_what_does_not_fit_into_memory(scene, report):
+    disk = FailingDisk(scene)
+    drop_rights(scene)
+    scene.start("--queue-max-clicks", "200")
+
+    for _ in range(3):
+        before = sum(scene.dropped().values())
+        with without_rights(scene.home.path / "spool"):
+            disk.arm("write-eio", times=1)  # so that it needs a new file
+            wait_until(lambda before=before: sum(scene.dropped().values()) > before + 100, 30)
+        scene.wait_for_life(time.monotonic())
+
+    report("the spool may not be written (EACCES)", "chmod 500 and a new segment", 3)
+
+
+def drop_rights(scene):
+    """Have the scene's routers obey file modes even when root starts them."""
+    if os.geteuid():
+        return
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root obeys no file mode, and setpriv is not installed")
+    scene.command = (setpriv, "--inh-caps=-all", "--bounding-set=-all", *scene.command)
+
+
+@pytest.mark.faults
+def test_a_disk_without_room_for_a_file_is_no_reason_not_to_start(scene, report):
+    with small_disk(scene.home.path / "spool", "size=8m,nr_inodes=40") as place:
+        scene.start("--queue-max-clicks", "200", "--spool-reserve-bytes", "0")
+        with scene.quiet():
+            scene.router.kill()
+            scene.router.wait()
+            fillers = fill_inodes(place)
+            scene.router = scene.launch_router(scene.port)
+            wait_until(lambda: scene.home.answers(scene.port, "/robots.txt"))
+        wait_until(lambda: sum(scene.dropped().values()) > 100, 30)
+        for filler in fillers:
+            filler.unlink()
+        scene.wait_for_life(time.monotonic())
+
+        report("the disk has no room for a file", "tmpfs without inodes, and a restart", disk_bytes=8 << 20)
+
+
+def fill_inodes(place):
+    """Make files until there is no room for another; give them."""
+    fillers = []
+    with contextlib.suppress(OSError):
+        while True:
+            filler = place / f"filler-{len(fillers)}"
+            filler.touch()
+            fillers.append(filler)
+    return fillers
