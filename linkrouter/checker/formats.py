@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from linkrouter.checker.gate import Decision
 from linkrouter.checker.verdict import VERDICTS, LinkReport
 
-__all__ = ["exit_code", "result_json", "result_junit", "result_lines", "summary"]
+__all__ = ["exit_code", "link_json", "result_json", "result_junit", "result_lines", "summary"]
 
 FINDINGS = frozenset({"broken", "flagged", "malformed"})
 MAX_PLACES = 3  # of one link, for people; JSON has them all
@@ -36,6 +36,7 @@ def link_json(report: LinkReport) -> dict[str, Any]:
             for source, subject, o in report.opinions
         ],
         "cached": report.cached,
+        "complete": report.complete,
     }
 
 

@@ -176,6 +176,7 @@ class LinkReport:
     hops: tuple[Hop, ...] = field(default=(), repr=False)
     opinions: tuple[tuple[str, str, Opinion], ...] = field(default=(), repr=False)  # source, subject, opinion
     cached: bool = False
+    complete: bool = True  # every source has answered, or will not
 
     @property
     def advice(self) -> str:

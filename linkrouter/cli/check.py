@@ -83,7 +83,7 @@ def _run(settings: CheckSettings, subjects: "Sequence[Subject]") -> "tuple[list[
             with _Progress(len(subjects)) as progress:
                 async for report in checker.check(subjects, within_s=settings.total_timeout):
                     found[report.url, report.places] = report
-                    progress.step()
+                    progress.step(report.complete)
             return [found[subject.url, subject.places] for subject in subjects], await checker.gate(subjects)
 
     return uvloop.run(run())
@@ -111,7 +111,9 @@ class _Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def step(self) -> None:
+    def step(self, done: int) -> None:
+        if not done:
+            return
         self._done += 1
         if self._bar is not None:
             self._bar.advance(self._task)

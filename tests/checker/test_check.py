@@ -1,6 +1,8 @@
 """The check: from the links of a mail to their verdicts, and what is remembered of them."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 from checker.farm import Farm
@@ -117,6 +119,42 @@ async def test_a_check_ends_at_its_deadline_and_says_what_it_did_not_reach():
 
     assert (found[A].verdict, found[B].verdict, found[B].reason) == ("fine", "unverifiable", "not reached in time")
     assert (decision.answer, [held.url for held in decision.waits]) == ("wait", [B])
+
+
+async def test_fetching_does_not_wait_for_reputation():
+    class Slow(Lists):
+        go_on = asyncio.Event()
+
+        async def ask(self, subject):
+            await self.go_on.wait()
+            return LISTED
+
+    slow = Slow()
+    urls = [f"https://a.example/{number}" for number in range(30)]
+    async with checking(Web(), slow) as checker:
+        stream = checker.check(mail(*urls))
+        first = [await anext(stream) for _ in urls]
+        waiting = await checker.gate(mail(*urls))
+        slow.go_on.set()
+        then = [report async for report in stream]
+
+    assert {(report.verdict, report.complete) for report in first} == {("fine", False)}
+    assert {(report.verdict, report.complete) for report in then} == {("flagged", True)}
+    assert (len(then), waiting.answer) == (30, "wait")
+
+
+async def test_a_store_that_fails_costs_nobody_a_verdict_and_holds_the_mail(tmp_path):
+    path = tmp_path / "links.db"
+
+    async with checking(Web(), Lists(), path=path) as checker:
+        with closing(sqlite3.connect(path)) as other, other:
+            for table in ("check_links", "check_opinions", "check_history"):
+                failing = f"BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'no space'); END"
+                other.execute(f"CREATE TRIGGER fail_{table} {failing}")
+        found = await reports(checker, mail(A))
+        decision = await checker.gate(mail(A))
+
+    assert (found[A].verdict, decision.answer) == ("fine", "wait")
 
 
 async def test_an_abandoned_check_stops():

@@ -1,0 +1,116 @@
+"""Finding things out: a link's page, a host's reputation. Each once at a time, remembered, and stored.
+
+Promise: a look-up ends by the deadline of whoever waits for it, with a value; what is found is stored before it is
+given; two who want to know the same thing at once share one look-up. Whatever a fetch or a source raises is a link that
+stays pending, or an opinion that is unknown.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from linkrouter.checker.flights import Flights
+from linkrouter.checker.lifetimes import fetch_lifetime, opinion_holds_s, trust
+from linkrouter.checker.pace import Clock
+from linkrouter.checker.reputation.interface import Source
+from linkrouter.checker.states import AuthorRecord, LinkStates
+from linkrouter.checker.verdict import Fetched, LinkState, Opinion, OpinionState
+from linkrouter.errors import StoreError
+
+__all__ = ["Asked", "Asker", "Fetch", "Lookups", "fetched_before"]
+
+MAX_KEPT = 20_000
+ASK_GRACE_S = 1.0  # for the sources, when the links have used up the time
+
+Fetch = Callable[[str, float], Awaitable[Fetched]]  # the canonical URL and a deadline in the loop's time
+Asked = tuple[str, str]  # source and subject
+
+
+class Asker(NamedTuple):
+    """Who wants to know, and by when, in the loop's time."""
+
+    author: str
+    record: AuthorRecord
+    deadline: float
+
+
+class Lookups:
+    """What every check of a process shares."""
+
+    def __init__(
+        self, fetch: Fetch, states: LinkStates, sources: Sequence[Source], *, clock: Clock = time.time
+    ) -> None:
+        self._fetch = fetch
+        self._states = states
+        self._sources = {source.name: source for source in sources}
+        self._clock = clock
+        self._kept: dict[str, LinkState] = {}  # stored since a check that is still running read the store
+        self._fetches: Flights[str, Fetched] = Flights()
+        self._asks: Flights[Asked, Opinion] = Flights()
+
+    async def close(self) -> None:
+        """Stop all look-ups; links that were being fetched stay pending."""
+        await self._fetches.close()
+        await self._asks.close()
+
+    async def fetch(self, key: str, before: LinkState | None, asker: Asker) -> tuple[Fetched, bool]:
+        """Give how fetching *key* ends, and whether that was known; *before* is its state as *asker* read it."""
+        known = fetched_before(self._kept.get(key), self._clock())
+        if known is not None:
+            return known, True
+        try:
+            async with asyncio.timeout_at(asker.deadline):
+                return await self._fetches.join(key, lambda: self._fetch_and_store(key, before, asker)), False
+        except TimeoutError:
+            return Fetched("not reached in time"), False
+
+    async def ask(self, asked: Asked, asker: Asker) -> Opinion:
+        """Give the opinion of a source on a subject."""
+        try:
+            async with asyncio.timeout_at(asker.deadline + ASK_GRACE_S):
+                return await self._asks.join(asked, lambda: self._ask_and_store(asked, asker))
+        except TimeoutError:
+            return Opinion("unknown", why="it did not answer in time")
+
+    async def _fetch_and_store(self, key: str, before: LinkState | None, asker: Asker) -> Fetched:
+        try:
+            fetched = await self._fetch(key, asker.deadline)
+        except Exception:
+            fetched = Fetched("check failed")
+        streak = before.streak if before is not None else 0
+        lifetime = fetch_lifetime(fetched.reason, trust(streak, *asker.record))
+        if lifetime.holds_s:
+            now = self._clock()
+            streak = streak + 1 if fetched.verdict == "fine" else 0
+            state = LinkState(fetched, now, now + lifetime.reuse_s, now + lifetime.holds_s, streak)
+            with suppress(StoreError):  # a verdict that could not be stored leaves the link pending
+                await self._states.save_link(key, state, asker.author)
+                self._keep(key, state)
+        return fetched
+
+    def _keep(self, key: str, state: LinkState) -> None:
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[key] = state
+
+    async def _ask_and_store(self, asked: Asked, asker: Asker) -> Opinion:
+        name, subject = asked
+        try:
+            stored = (await self._states.opinions([asked])).get(asked)
+            if stored is not None and stored.holds_until > self._clock():
+                return stored.opinion
+            opinion = await self._sources[name].ask(subject)
+        except Exception:
+            return Opinion("unknown", why="asking failed")
+        if opinion.answer != "unknown":
+            until = self._clock() + opinion_holds_s(opinion, trust(0, *asker.record))
+            with suppress(StoreError):
+                await self._states.save_opinion(*asked, OpinionState(opinion, until), asker.author)
+        return opinion
+
+
+def fetched_before(state: LinkState | None, now: float) -> Fetched | None:
+    """Give what *state* holds, when it may be taken from the cache."""
+    return state.fetched if state is not None and state.reuse_until > now else None

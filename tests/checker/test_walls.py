@@ -1,0 +1,43 @@
+"""The checker's pure half stays pure: it can be imported without anything that does I/O."""
+
+import subprocess
+import sys
+
+import pytest
+
+PURE = [
+    "addresses",
+    "classify",
+    "extract",
+    "formats",
+    "gate",
+    "lifetimes",
+    "lying_hosts",
+    "own_links",
+    "parts",
+    "reputation.codes",
+    "reputation.interface",
+    "rules",
+    "verdict",
+]
+IMPURE = {"aiodns", "aiohttp", "aiosqlite", "click", "httpcore", "httpx", "rich", "sqlite3"}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_imports_nothing_that_does_io(module):
+    script = f"import sys, linkrouter.checker.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr
+    assert not IMPURE & {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_the_command_and_the_library_import_without_the_extra():
+    script = (
+        "import sys\n"
+        "for name in ('aiodns', 'h2', 'publicsuffixlist', 'rich', 'pycares'): sys.modules[name] = None\n"
+        "import linkrouter, linkrouter.cli.check, linkrouter.checker.compose, linkrouter.checker.reputation.dnsbl\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr
