@@ -163,7 +163,8 @@ class _Journey:
             return False
         if isinstance(answer, Failure):
             return answer.reason == "connection reset"
-        return answer.status in GET_AFTER_HEAD and "retry-after" not in answer.headers
+        asks_to_wait = answer.status == 503 and "retry-after" in answer.headers
+        return answer.status in GET_AFTER_HEAD and not asks_to_wait
 
 
 def _hold_s(answer: Answer | Failure) -> float | None:

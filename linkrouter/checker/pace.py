@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 __all__ = ["MAX_HOLD_S", "Pace"]
 
 PER_HOST = 10
-OVERALL = 100
+OVERALL = 200  # one that hangs keeps its place for seconds
 MAX_HOLD_S = 3600.0  # a host may not keep every later check away for a year
 
 Clock = Callable[[], float]

@@ -73,15 +73,22 @@ def check(
 
 def _run(settings: CheckSettings, subjects: "Sequence[Subject]") -> "tuple[list[LinkReport], Decision]":
     """Check *subjects*; the reports come back in the order of the mail."""
+    import asyncio
+
     import uvloop
 
     from linkrouter.checker.compose import open_checker
+    from linkrouter.observe import quiet_exception_handler, start_logging
+
+    start_logging()  # libraries quote links in what they log
+    within_s = max(settings.total_timeout, settings.timeout)
 
     async def run() -> "tuple[list[LinkReport], Decision]":
+        asyncio.get_running_loop().set_exception_handler(quiet_exception_handler)
         found = {}
         async with open_checker(settings) as checker:
             with _Progress(len(subjects)) as progress:
-                async for report in checker.check(subjects, within_s=settings.total_timeout):
+                async for report in checker.check(subjects, within_s=within_s):
                     found[report.url, report.places] = report
                     progress.step(report.complete)
             return [found[subject.url, subject.places] for subject in subjects], await checker.gate(subjects)

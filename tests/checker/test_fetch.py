@@ -31,6 +31,16 @@ async def test_get_is_asked_once_where_head_may_be_all_that_is_minded(number):
     assert [method for method, _ in seen] == ["HEAD", "GET"]
 
 
+async def test_retry_after_beside_another_refusal_does_not_keep_get_away():
+    async def handler(request):
+        return web.Response(status=404 if request.method == "HEAD" else 200, headers={"Retry-After": "60"})
+
+    async with site(handler) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert (fetched.verdict, len(seen)) == ("fine", 2)
+
+
 @pytest.mark.parametrize("number", [401, 402, 410, 451, 502, 504, 999])
 async def test_get_is_not_asked_where_it_would_change_nothing(number):
     async with site(status(number)) as (origin, seen), fetching() as fetch:
