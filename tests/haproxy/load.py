@@ -6,6 +6,7 @@ said it will, is not used again, as any client does; a request that was sent and
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -63,7 +64,9 @@ class Load:
         for _, writer in self._idle:
             writer.transport.abort()
         if self._multiplexed is not None:
-            (await self._multiplexed).close()
+            self._multiplexed.cancel()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                (await self._multiplexed).close()
         return self.outcomes
 
     async def _one(self, kind: str, due: float) -> None:

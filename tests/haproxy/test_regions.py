@@ -1,0 +1,155 @@
+"""Three regions and a centre, each in a network of its own: cut off from one another, each goes on serving."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import shutil
+import subprocess
+import threading
+
+import pytest
+from haproxy.load import HOST, Load
+from haproxy.machine import CENTRE
+from processes import wait_until
+
+from linkrouter.link.codec import encode_base64url
+
+REGIONS = {"ams": 1, "nyc": 2, "sgp": 3}
+PREFIX = f"lr{os.getpid() % 10000}"
+CLONE_NEWNET = 0x40000000
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+def connect_networks():
+    """Make a hub with a bridge, and for the centre and each region a network that is plugged into it."""
+    ip("netns", "add", f"{PREFIX}-hub")
+    ip("-n", f"{PREFIX}-hub", "link", "add", "hub", "type", "bridge")
+    ip("-n", f"{PREFIX}-hub", "address", "add", "10.99.0.254/24", "dev", "hub")
+    ip("-n", f"{PREFIX}-hub", "link", "set", "hub", "up")
+    for name, number in {"centre": 100, **REGIONS}.items():
+        ip("netns", "add", f"{PREFIX}-{name}")
+        ip("-n", f"{PREFIX}-hub", "link", "add", name, "type", "veth", "peer", "eth0", "netns", f"{PREFIX}-{name}")
+        ip("-n", f"{PREFIX}-hub", "link", "set", name, "master", "hub", "up")
+        ip("-n", f"{PREFIX}-{name}", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
+        ip("-n", f"{PREFIX}-{name}", "link", "set", "eth0", "up")
+        ip("-n", f"{PREFIX}-{name}", "link", "set", "lo", "up")
+
+
+def plug(name, state):
+    """Plug a network into the hub ("up"), or unplug it ("down"): its packets vanish, nobody is told."""
+    ip("-n", f"{PREFIX}-hub", "link", "set", name, state)
+
+
+def inside(name, function):
+    """Run *function* in a thread whose sockets are made in the network of *name*."""
+    outcome = []
+
+    def enter_and_run():
+        with open(f"/run/netns/{PREFIX}-{name}") as network:
+            if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), CLONE_NEWNET):
+                outcome.append(OSError(ctypes.get_errno(), "setns"))
+                return
+        try:
+            outcome.append(function())
+        except BaseException as exc:
+            outcome.append(exc)
+
+    thread = threading.Thread(target=enter_and_run)
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """The networks, where this machine lets us make some."""
+    if shutil.which("ip") is None:
+        pytest.skip("ip is not installed; run: apt-get install iproute2")
+    if os.geteuid() != 0:
+        pytest.skip("making network namespaces needs root")
+    try:
+        connect_networks()
+    except subprocess.CalledProcessError as exc:
+        pytest.skip(f"this machine makes no network namespaces: {exc.stderr.decode().strip()}")
+    finally_remove = [f"{PREFIX}-{name}" for name in ("hub", "centre", *REGIONS)]
+    yield
+    for name in finally_remove:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            ip("netns", "delete", name)
+
+
+@pytest.fixture(scope="module")
+def world(networks, make_machine):
+    """A centre and three regions that share its keys and tokens, as an installation's machines do."""
+    centre = make_machine(address="10.99.0.100", namespace=f"{PREFIX}-centre")
+    centre.start(CENTRE)
+    regions = {}
+    for name, number in REGIONS.items():
+        regions[name] = make_machine(
+            address=f"10.99.0.{number}",
+            namespace=f"{PREFIX}-{name}",
+            centre_url=f"http://10.99.0.100:{centre.ports['centre']}",
+            keyring=centre.keyring,
+        )
+        shutil.copy(centre.home / "ingest-token", regions[name].home / "ingest-token")
+        regions[name].sign_number = number * 1_000_000
+        regions[name].begin()
+    return centre, regions
+
+
+def click_in(region, count=60, rate=100.0):
+    """Follow links of *region* from the hub, where the recipients are; give the outcomes."""
+
+    def run():
+        load = Load((region.address, region.ports["https"]), region.home / f"{HOST}.crt", rate, region.link)
+        return asyncio.run(load.run(asyncio.Event(), count / rate))
+
+    return inside("hub", run)
+
+
+def arrived(centre, outcomes):
+    """Tell whether the centre has each answered click, and give how often it has each."""
+    wanted = {encode_base64url(outcome.number.to_bytes(8, "big")) for outcome in outcomes if outcome.is_good}
+    links = [click["link_id"] for click in inside("centre", centre.clicks) if click["link_id"] in wanted]
+    return len(links) == len(set(links)) == len(wanted)
+
+
+def test_every_region_serves_and_the_centre_gets_every_click(world):
+    centre, regions = world
+
+    outcomes = [outcome for region in regions.values() for outcome in click_in(region)]
+
+    assert all(outcome.is_good for outcome in outcomes)
+    wait_until(lambda: arrived(centre, outcomes))
+
+
+def test_regions_serve_while_the_centre_is_cut_off_and_send_everything_afterwards(world):
+    centre, regions = world
+
+    plug("centre", "down")
+    outcomes = [outcome for region in regions.values() for outcome in click_in(region)]
+    plug("centre", "up")
+
+    assert all(outcome.is_good for outcome in outcomes)
+    wait_until(lambda: arrived(centre, outcomes), timeout_s=60)
+
+
+def test_a_region_that_is_cut_off_costs_only_itself_and_forgets_nothing(world):
+    centre, regions = world
+    before = click_in(regions["nyc"], count=90)  # some of these are on their way to the centre still
+
+    plug("nyc", "down")
+    others = [outcome for name in ("ams", "sgp") for outcome in click_in(regions[name])]
+    black_hole = click_in(regions["nyc"], count=3)
+    plug("nyc", "up")
+    after = click_in(regions["nyc"])
+
+    assert all(outcome.is_good for outcome in (*before, *others, *after))
+    assert [outcome.status for outcome in black_hole] == [0] * len(black_hole)
+    wait_until(lambda: arrived(centre, [*before, *others, *after]), timeout_s=60)
