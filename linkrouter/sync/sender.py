@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import httpx
 
@@ -22,6 +23,7 @@ MAX_CLICKS = 1000  # a batch, as the ingest API limits it
 TIMEOUT_S = 10.0  # for one post, from connecting to the last byte of the answer
 CONNECT_S = 3.0
 MAX_ANSWER_BYTES = 64 * 1024
+REFUSALS = ("poison", "too_large")  # of what was sent, and not of us
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 IDLE_S = 0.25  # between looks at an empty store, and after a batch that was not full
 GROWTH_CLICKS = 10  # how fast batches grow again after the centre, or a proxy, found one too large
@@ -127,27 +129,26 @@ class Sync:
     async def _deliver(self, batch: Batch) -> Answer | None:
         """Send *batch* and acknowledge it, or give the answer that stopped it.
 
-        A refused part is halved until the poison record stands alone. It is set aside only when the centre takes an
-        empty batch right after: something that refuses everything must not empty the store.
+        A refused part is halved until the poison record stands alone, and that one is set aside.
         """
         parts, poison = [batch.records], []
         while parts:
             part = parts.pop()
             answer = await self._post(part)
+            if answer.outcome in REFUSALS and len(part) == 1:
+                answer = await self._ask_again(part)
+                if answer.outcome in REFUSALS:
+                    poison.append(part[0])
+                    continue
             if answer.outcome == "taken":
                 self._count(answer)
-            elif answer.outcome not in ("poison", "too_large"):
-                return answer
-            elif len(part) > 1:
+            elif answer.outcome in REFUSALS:
                 half = len(part) // 2
                 parts += [part[half:], part[:half]]
                 if answer.outcome == "too_large":
                     self._max_clicks = half
             else:
-                probe = await self._post(())
-                if probe.outcome != "taken":
-                    return probe
-                poison.append(part[0])
+                return answer
         if poison:
             await self._store.set_aside(poison, "refused")
             self._metrics.count("linkrouter_sync_clicks", "set_aside", len(poison))
@@ -156,6 +157,16 @@ class Sync:
         self._max_clicks = min(self._max_clicks + GROWTH_CLICKS, MAX_CLICKS)
         self._failures, self._failing_since = 0, None
         return None
+
+    async def _ask_again(self, part: Sequence[bytes]) -> Answer:
+        """Post a lone refused record once more, if an empty batch is taken before it.
+
+        Something that refuses everything must not empty the store, and a moment's refusal must not cost a click.
+        """
+        probe = await self._post(())
+        if probe.outcome != "taken":
+            return replace(probe, outcome="failed") if probe.outcome in REFUSALS else probe
+        return await self._post(part)
 
     def _count(self, answer: Answer) -> None:
         self._metrics.count("linkrouter_sync_clicks", "stored", answer.stored)
@@ -167,7 +178,7 @@ class Sync:
         if not self._losses or self._clock() < self._losses_at:
             return None
         answer = await self._post((), self._losses)
-        if answer.outcome in ("poison", "too_large"):
+        if answer.outcome in REFUSALS:
             self._losses_at = self._clock() + LONGEST_WAIT_S
             return None
         if answer.outcome != "taken":

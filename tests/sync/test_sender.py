@@ -178,6 +178,18 @@ async def test_sets_aside_the_record_the_centre_refuses_and_nothing_else(bench, 
     assert line.counted("linkrouter_sync_clicks")["set_aside"] == len(poison)
 
 
+async def test_a_record_that_is_refused_only_for_a_moment_is_not_set_aside(bench, make_clicks):
+    centre = Centre()
+    centre.misdeeds.append(answer(400))
+    line = await bench(centre, make_clicks(1))
+
+    await line.run_for(1)
+
+    assert len(centre.clicks) == 1
+    assert (await line.store.status()).set_aside == 0
+    assert centre.posts == [1, 0, 1]
+
+
 async def test_sets_nothing_aside_when_the_centre_fails_right_after_refusing(bench, make_clicks):
     centre = Centre(["id-000000"])
     centre.misdeeds.extend([answer(422), answer(500)])
