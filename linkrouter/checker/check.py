@@ -115,12 +115,10 @@ class Checker:
         return _Run(self._lookups, self.sources, asker, links, opinions)
 
     async def _keep_holds(self) -> None:
-        if self._pace is not None:
-            now = self._clock()
-            holds = {host: when for host, when in self._pace.not_before.items() if when > now}
-            if holds:
-                with suppress(StoreError):
-                    await self._states.save_not_before(holds)
+        holds = self._pace.holds() if self._pace is not None else {}
+        if holds:
+            with suppress(StoreError):
+                await self._states.save_not_before(holds)
 
 
 class _Run:

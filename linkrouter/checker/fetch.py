@@ -6,6 +6,7 @@ before it is requested. What is requested is what a browser would request for th
 
 import asyncio
 import random
+import re
 import time
 
 import ada_url
@@ -28,6 +29,9 @@ MAX_REDIRECTS = 10
 MAX_HOLDS = 3  # how often one link waits for a Retry-After
 BACKOFF_S = 0.2  # before GET, so that the two are not taken for an attack
 HOLD_S = 1.0  # after a 429 that does not say how long
+
+# A GET of such a link has signed people off; HEAD is all that it gets.
+_LETS_THE_READER_CHOOSE = re.compile(r"unsubscri|opt[-_]?out", re.IGNORECASE)
 
 
 class Fetcher:
@@ -118,6 +122,8 @@ class Fetcher:
         while True:
             answer = await self._request(url, host, journey)
             if journey.wants_get(answer):
+                if _LETS_THE_READER_CHOOSE.search(url):
+                    return Failure("not opened")
                 journey.method = "GET"
                 await self._sleep(BACKOFF_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 continue

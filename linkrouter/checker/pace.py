@@ -47,6 +47,12 @@ class Pace:
         """Give how long *host* may not be asked yet, 0 when it may."""
         return max(0.0, self.not_before.get(host, 0.0) - self._clock())
 
+    def holds(self) -> dict[str, float]:
+        """Give the hosts that may not be asked yet, and forget the others."""
+        now = self._clock()
+        self.not_before = {host: when for host, when in self.not_before.items() if when > now}
+        return dict(self.not_before)
+
     @asynccontextmanager
     async def turn(self, host: str) -> AsyncIterator[None]:
         """Wait until *host* may be asked, and count as one of its requests meanwhile."""

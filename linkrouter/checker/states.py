@@ -103,6 +103,7 @@ class LinkStates:
             await self._db.execute("PRAGMA synchronous = NORMAL")  # a verdict lost in a power cut is asked for again
             await self._db.executescript(_SCHEMA)
             await self._db.execute("DELETE FROM check_history WHERE at < ?", (self._clock() - HISTORY_S,))
+            await self._db.execute("DELETE FROM check_hosts WHERE not_before < ?", (self._clock(),))
         except (OSError, sqlite3.Error) as exc:
             await self.close()
             cure = "give another file, or remove it: it is made anew"

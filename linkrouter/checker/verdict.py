@@ -76,6 +76,7 @@ REASONS: dict[str, Reason] = {
     "needs cookies": Reason("unverifiable", "long", _LOOK),
     "blocked for legal reasons": Reason("unverifiable", "long", _LOOK),
     "port not checked": Reason("unverifiable", "long", _LOOK),
+    "not opened": Reason("unverifiable", "long", "Opening it could unsubscribe somebody, so try it yourself."),
     "leaves the web": Reason("unverifiable", "long", "It opens another program; try it on a telephone and a computer."),
     "listed for review": Reason("unverifiable", "long", "A reputation list names this site; see which, and decide."),
     # Nothing could be learnt now.

@@ -5,8 +5,9 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from aiohttp import web
 from checker.farm import Farm
-from checker.servers import LOOPBACK
+from checker.servers import LOOPBACK, site
 from checker.world import CLEAN, LISTED, REVIEW, UNKNOWN, Clock, Lists, Web, checking, mail, reports
 
 from linkrouter.checker.compose import open_checker
@@ -280,6 +281,20 @@ async def test_an_unknown_opinion_is_asked_for_again_at_once():
         await reports(checker, mail(A))
 
     assert lists.asked == ["a.example", "a.example"]
+
+
+async def test_a_host_that_wants_to_be_left_alone_is_left_alone_by_the_next_run_too(tmp_path):
+    async def limited(_):
+        return web.Response(status=429, headers={"Retry-After": "300"})
+
+    settings = CheckSettings(allow_network=LOOPBACK, cache=tmp_path / "links.db")
+    async with site(limited) as (origin, seen):
+        for number in (1, 2):
+            async with open_checker(settings) as checker:
+                found = await reports(checker, extract(f'<a href="{origin}/{number}">x</a>', "html", local=True))
+
+    assert found[f"{origin}/2"].reason == "rate limited"
+    assert len(seen) == 1
 
 
 # The real thing

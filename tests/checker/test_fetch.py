@@ -41,6 +41,14 @@ async def test_retry_after_beside_another_refusal_does_not_keep_get_away():
     assert (fetched.verdict, len(seen)) == ("fine", 2)
 
 
+async def test_a_link_to_unsubscribe_is_never_opened():
+    async with site(status(405)) as (origin, seen), fetching() as fetch:
+        fetched = await fetch(f"{origin}/Unsubscribe?who=me")
+
+    assert (fetched.verdict, fetched.reason) == ("unverifiable", "not opened")
+    assert [method for method, _ in seen] == ["HEAD"]
+
+
 @pytest.mark.parametrize("number", [401, 402, 410, 451, 502, 504, 999])
 async def test_get_is_not_asked_where_it_would_change_nothing(number):
     async with site(status(number)) as (origin, seen), fetching() as fetch:
