@@ -120,10 +120,10 @@ class Fetcher:
         """Request one hop: HEAD, then GET where HEAD may be all that it minds, waiting when it says so."""
         host = split_url(url)[0].partition("://")[2]
         while True:
+            if journey.method == "GET" and _LETS_THE_READER_CHOOSE.search(url):
+                return Failure("not opened")
             answer = await self._request(url, host, journey)
             if journey.wants_get(answer):
-                if _LETS_THE_READER_CHOOSE.search(url):
-                    return Failure("not opened")
                 journey.method = "GET"
                 await self._sleep(BACKOFF_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 continue
