@@ -284,3 +284,18 @@ def test_status_counts_what_waits_in_a_damaged_directory_without_touching_it(seg
 
     assert status.pending == CLICKS - 1
     assert {path.name: path.read_bytes() for path in segment.parent.iterdir()} == before
+
+
+async def test_a_damaged_segment_that_cannot_be_moved_is_served_and_left_where_it_is(segment):
+    (segment.parent / "quarantine").write_text("in the way")
+    flip_payload(segment)
+    damaged = segment.read_bytes()
+    store = start(segment.parent)
+    await store.open()
+    try:
+        first, second = await drain(store), await drain(store)
+    finally:
+        await store.close()
+
+    assert (len(first), second) == (CLICKS - 1, [])
+    assert segment.read_bytes() == damaged
