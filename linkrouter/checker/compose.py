@@ -3,6 +3,7 @@
 Promise: whatever is missing or wrong is said before anything is requested, in one line with the cure.
 """
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -24,9 +25,14 @@ from linkrouter.errors import SettingsError
 from linkrouter.link import Keyring
 from linkrouter.settings import CheckSettings, read_secret
 
-__all__ = ["open_checker"]
+__all__ = ["is_installed", "open_checker"]
 
 EXTRA = ("aiodns", "h2", "publicsuffixlist")
+
+
+def is_installed() -> bool:
+    """Say whether everything of the extra `check` is here."""
+    return all(find_spec(name) is not None for name in EXTRA)
 
 
 @asynccontextmanager
@@ -37,7 +43,7 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
         SettingsError: a setting does not fit another, a file cannot be read, or the extra `check` is missing.
         StoreError: the cache cannot be opened.
     """
-    if any(find_spec(name) is None for name in EXTRA):
+    if not is_installed():
         raise SettingsError("the check needs more packages; run \"pip install 'linkrouter[check]'\"")
     sources = [_source(name, settings) for name in settings.reputation]
     lying_hosts = load_lying_hosts(settings.lying_hosts)
@@ -61,7 +67,7 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
 
 
 def _source(name: str, settings: CheckSettings) -> Source:
-    server = None if settings.dns_server is None else (settings.dns_server.host, settings.dns_server.port)
+    server = None if settings.dns_server is None else (_address(settings.dns_server.host), settings.dns_server.port)
     if name == "surbl":
         return surbl(settings.surbl_zone, server)
     if name == "dbl":
@@ -71,6 +77,13 @@ def _source(name: str, settings: CheckSettings) -> Source:
     read_key = partial(_read_key, settings.webrisk_key_file)
     read_key()
     return WebRisk(read_key, url=settings.webrisk_url)
+
+
+def _address(host: str) -> str:
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
+    except (OSError, UnicodeError) as exc:
+        raise SettingsError(f"DNS_SERVER: the name {host!r} has no address; give the server's address") from exc
 
 
 def _read_key(path: Path) -> str:

@@ -230,6 +230,7 @@ async def test_a_mail_without_links_is_fine():
         (["--reputation", "webrisk"], 3, "WEBRISK_KEY_FILE is not set; give --webrisk-key-file"),
         (["--reputation", "webrisk", "--webrisk-key-file", "/nonexistent"], 3, "cannot be read"),
         (["--dns-server", "nowhere"], 3, "DNS_SERVER must be HOST:PORT"),
+        (["--reputation", "dbl", "--dns-server", "no.such.host.invalid:53"], 3, "DNS_SERVER: the name"),
         (["--allow-network", "x"], 3, "ALLOW_NETWORK must be networks"),
         (["--timeout", "soon"], 3, "TIMEOUT must be a number of seconds"),
         (["--cache", "/nonexistent/links.db"], 3, "CACHE: '/nonexistent/links.db' cannot be used"),
