@@ -98,6 +98,7 @@ install_routers() {
     install -D -m 0644 -t "$opt/deploy" "$here"/*.py
     install -m 0755 -t "$opt/deploy" "$here/linkrouter-deploy" "$here/certificate-renewed"
     ln -sf "$opt/deploy/linkrouter-deploy" /usr/local/sbin/linkrouter-deploy
+    ln -sf "$opt/blue/bin/linkrouter" /usr/local/bin/linkrouter
     [ -e "$etc/keys.json" ] || "$opt/blue/bin/linkrouter" keys create "$etc/keys.json"
     [ -e "$etc/router.env" ] || sed "s#^LINKROUTER_INGEST_URL=.*#LINKROUTER_INGEST_URL=$2#" "$here/env/router.env" > "$etc/router.env"
     for router in blue-1 blue-2 green-1 green-2; do keep 0644 "$here/env/$router.env" "$etc/$router.env"; done
@@ -118,6 +119,7 @@ install_central() {
     check_machine
     prepare
     [ -x "$opt/central/bin/linkrouter" ] || program central "$here/.."
+    [ -e /usr/local/bin/linkrouter ] || ln -sf "$opt/central/bin/linkrouter" /usr/local/bin/linkrouter
     secret "$etc/api-token" token
     keep 0644 "$here/env/central.env" "$etc/central.env"
     install -m 0644 "$here/systemd/linkrouter-central.service" /etc/systemd/system/linkrouter-central.service

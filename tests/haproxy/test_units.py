@@ -54,9 +54,27 @@ def test_they_are_hardly_exposed(units):
 
 
 def test_no_unit_holds_a_secret_or_lets_others_read_one():
-    for path in UNITS.iterdir():
+    for path in UNITS.glob("*.service"):
         text = path.read_text()
 
         assert "LoadCredential=" in text
         assert not re.search(r"(?mi)^Environment=.*(token|secret|keys)", text)
         assert "LimitCORE=0" in text
+
+
+def test_the_install_script_is_sound_and_finds_what_it_installs():
+    script = ROOT / "deploy" / "install.sh"
+    named = re.findall(r"\$here/([\w./@-]+)", script.read_text())
+    assert subprocess.run(["sh", "-n", script]).returncode == 0
+    assert len(named) > 10
+    for name in named:
+        path = script.parent / name.replace("$router", "blue-1").removesuffix("/.")
+        assert path.exists() or "env/" in name, name
+
+
+@pytest.mark.parametrize("arguments", [[], ["router"], ["colour", "mauve"]], ids=" ".join)
+def test_the_install_script_without_sense_is_usage(arguments):
+    done = subprocess.run(["sh", ROOT / "deploy" / "install.sh", *arguments], capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert "install.sh router HOSTNAME CENTRE_URL" in done.stderr
