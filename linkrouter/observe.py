@@ -22,6 +22,7 @@ EVENTS: dict[str, int] = {
     "central.started": logging.INFO,
     "central.stopped": logging.INFO,
     "central.store_failed": logging.ERROR,  # a request was answered 503
+    "check.failed": logging.ERROR,  # a check was cut short; its links stay pending
     "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay
     "keyring.loaded": logging.INFO,
     "recorder.dropped": logging.ERROR,
@@ -126,6 +127,7 @@ def start_logging(stream: IO[str] | None = None, level: int = logging.INFO) -> N
     root.setLevel(logging.WARNING)
     _logger.setLevel(level)
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # or what cannot be written, as when memory is short, is printed raw
     sys.excepthook = _log_uncaught
 
 

@@ -15,7 +15,7 @@ from linkrouter.clicks.click import mint_click_ids
 from linkrouter.clicks.store import ClickStore, StoreLimits, StoreStatus, open_store
 from linkrouter.errors import KeyringError, SettingsError
 from linkrouter.link.keyring import Keyring
-from linkrouter.observe import Metrics, log
+from linkrouter.observe import Metrics, log, quiet_exception_handler
 from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_secret
 
 __all__ = ["router", "serve"]
@@ -67,11 +67,10 @@ async def serve(settings: RouterSettings, worker: int | None = None, stop: async
     Raises:
         SettingsError, StoreError, KeyringError: it could not start.
     """
-    from linkrouter.observe import quiet_exception_handler
     from linkrouter.router.supervisor import watch_supervisor
 
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(quiet_exception_handler)
+    loop.set_exception_handler(_end_without_memory)
     stop = stop or asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -84,6 +83,16 @@ async def serve(settings: RouterSettings, worker: int | None = None, stop: async
     finally:
         await store.close()
     log("router.stopped")
+
+
+def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nothing else caught; when memory is short, end as by a kill, to be started again.
+
+    A process that went on could be deaf: uvloop accepts no more connections once it failed to allocate one.
+    """
+    quiet_exception_handler(loop, context)
+    if isinstance(context.get("exception"), MemoryError):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _Process:

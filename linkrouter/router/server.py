@@ -216,6 +216,8 @@ class _Connection(RequestHandler):
         message: str | None = None,
     ) -> Any:
         """Answer with a constant page; aiohttp's own quotes the request, in the page and in the log."""
+        if isinstance(exc, MemoryError):
+            self._loop.call_exception_handler({"exception": exc})
         outcome = Outcome.MALFORMED if status == 400 else Outcome.FAILED
         if outcome == Outcome.FAILED and exc is not None:
             log("task.failed", task="request", exception=type(exc).__name__)
