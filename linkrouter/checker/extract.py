@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import ada_url
-
+from linkrouter.checker.parts import find_followed
 from linkrouter.checker.rules import find_malformed
 from linkrouter.checker.verdict import Place
 from linkrouter.encoder import FoundLink, find_links
@@ -90,7 +89,7 @@ def _subject(url: str, reason: str | None, local: bool) -> tuple[str, Subject]:
     Two spellings of one URL are one link, unless one of them is malformed: that one is to be corrected.
     """
     destination = _canonical(url)
-    key = (destination or _followed(url)).partition("#")[0]
+    key = (destination or find_followed(url) or "").partition("#")[0]
     settled = _settle(url, reason, key, destination, local)
     return url if settled else destination, Subject(url, key, settled)
 
@@ -120,17 +119,3 @@ def _canonical(url: str) -> str:
         return canonical(url)
     except BadDestination:
         return ""
-
-
-def _followed(url: str) -> str:
-    """Give what a browser requests for a *url* that is never tracked, such as one with a user name; "" for none.
-
-    It is not fetched, but a listed host must not pass for being badly spelt.
-    """
-    try:
-        parsed = ada_url.URL(url)
-    except ValueError:
-        return ""
-    if parsed.protocol not in ("http:", "https:"):
-        return ""
-    return f"{parsed.protocol}//{parsed.host}{parsed.pathname}{parsed.search}"

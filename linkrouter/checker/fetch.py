@@ -15,7 +15,7 @@ from linkrouter.checker.classify import GET_AFTER_HEAD, REDIRECTS, Answer, judge
 from linkrouter.checker.lying_hosts import LyingHosts, find_lie
 from linkrouter.checker.own_links import OwnLinks, no_own_links
 from linkrouter.checker.pace import Pace, Sleep
-from linkrouter.checker.parts import split_url
+from linkrouter.checker.parts import find_followed, split_url
 from linkrouter.checker.rules import find_malformed
 from linkrouter.checker.verdict import REASONS, Fetched, Hop
 from linkrouter.checker.wire import Failure, Wire
@@ -32,6 +32,8 @@ HOLD_S = 1.0  # after a 429 that does not say how long
 
 # A GET of such a link has signed people off; HEAD is all that it gets.
 _LETS_THE_READER_CHOOSE = re.compile(r"unsubscri|opt[-_]?out", re.IGNORECASE)
+
+_OTHER_SCHEME = re.compile(r"\s*(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 class Fetcher:
@@ -77,44 +79,39 @@ class Fetcher:
         while len(seen) <= MAX_REDIRECTS:
             seen.add(url)
             try:
-                own = self._own_links(url)
+                location = self._own_links(url)
             except BadLink:
+                return journey.end(url, "not a genuine tracked link")
+            if location is not None:
                 journey.hops.append(Hop(url, "", None, "own link"))
-                return "not a genuine tracked link", ""
-            if own is not None:
-                journey.hops.append(Hop(url, "", None, "own link"))
-                location = own
             else:
                 answer = await self._ask(url, journey)
                 if isinstance(answer, Failure):
-                    return answer.reason, ""
+                    return journey.end(url, answer.reason)
                 if answer.status not in REDIRECTS or "location" not in answer.headers:
                     return judge(answer)
-                location = answer.headers["location"].split("\n")[0]
+                location = _read_location(answer)
                 journey.cookies |= "set-cookie" in answer.headers
-            next_url = self._next(url, location)
+            next_url = self._next(url, location, journey)
             if isinstance(next_url, Failure):
                 return next_url.reason, ""
             if next_url in seen:
                 return ("needs cookies" if journey.cookies else "redirects in a circle"), ""
             url = next_url
-        return "too many redirects", ""
+        return journey.end(url, "too many redirects")
 
-    def _next(self, url: str, location: str) -> str | Failure:
-        """Judge where *location* leads from *url*; header bytes are UTF-8 to a browser."""
-        try:
-            location = location.encode("latin-1").decode("utf-8")
-        except UnicodeError:
-            pass
+    def _next(self, url: str, location: str, journey: "_Journey") -> str | Failure:
+        """Judge where *location* leads from *url*."""
+        followed = find_followed(location, url)
+        if followed is None:
+            return Failure("leaves the web" if _OTHER_SCHEME.match(location) else "redirects to a malformed URL")
         try:
             joined = str(ada_url.URL(location, url).href)
-            if not joined.startswith(("http:", "https:")):
-                return Failure("leaves the web")
-            if find_malformed(joined, local=self._local):
-                return Failure("redirects to a malformed URL")
-            return canonical(joined).partition("#")[0]
-        except (ValueError, BadDestination):
-            return Failure("redirects to a malformed URL")
+            if find_malformed(joined, local=self._local) is None:
+                return canonical(joined).partition("#")[0]
+        except BadDestination:
+            pass
+        return Failure(journey.end(followed, "redirects to a malformed URL")[0])
 
     async def _ask(self, url: str, journey: "_Journey") -> Answer | Failure:
         """Request one hop: HEAD, then GET where HEAD may be all that it minds, waiting when it says so."""
@@ -161,6 +158,12 @@ class _Journey:
         self.holds = 0
         self.cookies = False
 
+    def end(self, url: str, reason: str) -> tuple[str, str]:
+        """End at *url*, which is part of the way even where it was not requested: its host is asked about too."""
+        if not self.hops or self.hops[-1].url != url:
+            self.hops.append(Hop(url, "", None, "not requested"))
+        return reason, ""
+
     def has_time(self, wait_s: float) -> bool:
         return asyncio.get_running_loop().time() + wait_s < self.deadline
 
@@ -171,6 +174,15 @@ class _Journey:
             return answer.reason == "connection reset"
         asks_to_wait = answer.status == 503 and "retry-after" in answer.headers
         return answer.status in GET_AFTER_HEAD and not asks_to_wait
+
+
+def _read_location(answer: Answer) -> str:
+    """Read the header as browsers do: the first of several, and its bytes as UTF-8."""
+    location = answer.headers["location"].split("\n")[0]
+    try:
+        return location.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return location
 
 
 def _hold_s(answer: Answer | Failure) -> float | None:

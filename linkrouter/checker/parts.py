@@ -1,12 +1,15 @@
-"""A canonical URL taken apart.
+"""URLs as a browser takes them.
 
-Promise: the target is what a browser puts into its request line for that URL, not a byte changed.
+Promise: where a browser would go is known even for a link that is never requested, and the target of a canonical URL is
+what a browser puts into its request line, not a byte changed.
 """
 
 import re
 from functools import lru_cache
 
-__all__ = ["split_url"]
+import ada_url
+
+__all__ = ["find_followed", "split_url"]
 
 _URL = re.compile(r"(https?)://(\[[^\]]*\]|[^:/?#]*)(?::([0-9]+))?([^#]*)", re.DOTALL)
 
@@ -20,3 +23,17 @@ def split_url(url: str) -> tuple[str, str, str]:
     scheme, host, port, target = match.groups()
     origin = f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
     return origin, host, target if target.startswith("/") else f"/{target}"
+
+
+def find_followed(url: str, base: str | None = None) -> str | None:
+    """Give what a browser requests for *url* on the page *base*, without user name and fragment; None for nothing.
+
+    It tells where a malformed link leads: a listed host must not pass for being badly spelt.
+    """
+    try:
+        parsed = ada_url.URL(url, base)
+    except ValueError:
+        return None
+    if parsed.protocol not in ("http:", "https:"):
+        return None
+    return f"{parsed.protocol}//{parsed.host}{parsed.pathname}{parsed.search}"

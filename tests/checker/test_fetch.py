@@ -4,6 +4,7 @@ import pytest
 from aiohttp import web
 from checker.servers import answering, fetching, raw, site, status
 
+from linkrouter.checker.pace import Pace
 from linkrouter.errors import BadLink
 
 
@@ -161,6 +162,42 @@ async def test_each_hop_is_judged_anew(location, reason):
 
     assert fetched.reason == reason
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "last"),
+    [
+        ("https://me@evil.example/x#y", "https://evil.example/x"),
+        ("http://10.0.0.1/", "http://10.0.0.1"),
+    ],
+)
+async def test_where_a_refused_redirect_leads_is_kept_as_evidence(location, last):
+    async with site(status(302, headers={"Location": location})) as (origin, _), fetching(local=False) as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert fetched.hops[-1].url == last
+
+
+async def test_the_host_behind_one_redirect_too_many_is_kept_too():
+    async def handler(request):
+        left = int(request.path.strip("/"))
+        return web.Response(status=302, headers={"Location": f"/{left - 1}" if left else "https://evil.example/"})
+
+    async with site(handler) as (origin, _), fetching() as fetch:
+        fetched = await fetch(f"{origin}/10")
+
+    assert (fetched.reason, fetched.hops[-1].url) == ("too many redirects", "https://evil.example")
+
+
+async def test_the_host_behind_a_redirect_to_a_held_host_is_kept_too():
+    pace = Pace()
+    pace.hold("evil.example", 300)
+    redirect = status(302, headers={"Location": "https://evil.example/"})
+
+    async with site(redirect) as (origin, _), fetching(pace=pace) as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert (fetched.reason, fetched.hops[-1].url) == ("rate limited", "https://evil.example")
 
 
 async def test_a_location_in_utf8_is_read_as_browsers_read_it():
