@@ -156,16 +156,6 @@ class RouterSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CentralSettings:
-    """What `linkrouter central` can be told."""
-
-    listen: Address = _setting("Where routers and senders connect.", _address, Address("127.0.0.1", 8090))
-    database: str = _setting("Where clicks and messages are kept.", str, "sqlite:///central.db")
-    ingest_token_file: Path = _setting("File with the routers' tokens, one a line: they may only write.", Path)
-    api_token_file: Path = _setting("File with the senders' tokens, one a line.", Path)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSettings:
     """What the pre-send check can be told."""
 
@@ -190,6 +180,19 @@ class CheckSettings:
     lying_hosts: Path | None = _setting("File with more sites that lie to robots.", Path, None)
     base_url: str = _setting("Your own tracked links, which are read and not requested.", _http_url, "")
     keys: Path | None = _setting("Keyring file, to read your own tracked links.", Path, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CentralSettings(CheckSettings):
+    """What `linkrouter central` can be told: what the check can, since it checks for all authors, and its own."""
+
+    listen: Address = _setting("Where routers and senders connect.", _address, Address("127.0.0.1", 8090))
+    database: str = _setting("Where clicks and messages are kept.", str, "sqlite:///central.db")
+    ingest_token_file: Path = _setting("File with the routers' tokens, one a line: they may only write.", Path)
+    api_token_file: Path = _setting("File with the senders' tokens, one a line.", Path)
+    cache: Path | None = _setting(
+        "SQLite file that keeps what is known of links; checks.db beside an SQLite DATABASE by default.", Path, None
+    )
 
 
 Settings = TypeVar("Settings", RouterSettings, CentralSettings, CheckSettings)

@@ -19,7 +19,8 @@ def with_settings(cls: type[Any]) -> Callable[[Command], Command]:
     """Give a command one option for each setting of *cls*, and `--config`."""
 
     def decorate(command: Command) -> Command:
-        for setting in reversed(fields(cls)):
+        own_first = sorted(fields(cls), key=lambda setting: setting.name not in cls.__annotations__)
+        for setting in reversed(own_first):
             option = "--" + setting.name.replace("_", "-")
             help_text = f"{setting.metadata['help']} [{PREFIX}{setting.name.upper()}; {_default(setting.default)}]"
             command = click.option(option, setting.name, metavar="TEXT", help=help_text)(command)
@@ -44,5 +45,5 @@ def _default(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return ",".join(str(item) for item in value)
+        return ",".join(str(item) for item in value) or "none"
     return str(value) if value not in ("", None) else "none"

@@ -1,0 +1,182 @@
+"""What the check's API takes and gives.
+
+Promise: the types here both check a request and describe it in the API document; nothing is coerced, and every text and
+list has a limit.
+"""
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_LINKS",
+    "MAX_MAIL_BYTES",
+    "RULES",
+    "CheckEnd",
+    "CheckEventsQuery",
+    "CheckQuery",
+    "CheckRequest",
+    "CheckResult",
+    "LinkEvent",
+]
+
+MAX_MAIL_BYTES = 10 * 1024**2
+MAX_BODY_BYTES = 16 * 1024**2  # a mail of that size in base64, with some room
+MAX_LINKS = 10_000
+MAX_URL_CHARS = 8192
+
+RULES = {
+    "author": "1 to 256 characters without control characters: whoever wrote the mail, by any name that stays the same",
+    "html": f"HTML of at most {MAX_MAIL_BYTES} characters",
+    "id": "the id of a check",
+    "last_event_id": "the id of the last event that was received",
+    "message": f"a whole message (RFC 5322) of at most {MAX_MAIL_BYTES} bytes, in base64 with padding",
+    "text": f"plain text of at most {MAX_MAIL_BYTES} characters",
+    "urls": f"a list of at most {MAX_LINKS} URLs of at most {MAX_URL_CHARS} characters",
+}
+
+_STRICT = ConfigDict(strict=True, extra="forbid")
+_ONE_OF_THEM = ConfigDict(
+    strict=True,
+    extra="forbid",
+    json_schema_extra={"oneOf": [{"required": [name]} for name in ("html", "text", "message", "urls")]},
+)
+
+
+class CheckRequest(TypedDict):
+    """What is to be checked: exactly one of html, text, message and urls."""
+
+    __pydantic_config__ = _ONE_OF_THEM  # type: ignore[misc]
+    html: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=RULES["html"])]]
+    text: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=RULES["text"])]]
+    message: NotRequired[
+        Annotated[
+            str,
+            Field(
+                max_length=MAX_MAIL_BYTES // 3 * 4 + 4,
+                description=RULES["message"],
+                json_schema_extra={"contentEncoding": "base64"},
+            ),
+        ]
+    ]
+    urls: NotRequired[
+        Annotated[
+            list[Annotated[str, Field(max_length=MAX_URL_CHARS)]],
+            Field(max_length=MAX_LINKS, description=RULES["urls"]),
+        ]
+    ]
+    author: NotRequired[Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,256}$", description=RULES["author"])]]
+
+
+class CheckQuery(TypedDict):
+    """Which check is asked for."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    id: Annotated[str, Field(description=RULES["id"])]
+
+
+class CheckEventsQuery(CheckQuery):
+    """Which check is followed, and from where on."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    last_event_id: NotRequired[Annotated[str, Field(pattern=r"^[0-9]{1,9}$", description=RULES["last_event_id"])]]
+
+
+State = Annotated[
+    Literal["running", "done", "failed"],
+    Field(description="failed: it was cut short, and the links that wait were not checked"),
+]
+
+
+class PlaceRecord(TypedDict):
+    """Where a link stands; `line` counts from 1 in the decoded part, `position` from 0 among its links."""
+
+    part: Annotated[str, Field(description="html, text, or urls for a list of URLs")]
+    position: int
+    line: int
+    text: Annotated[str, Field(description="what a reader sees of it")]
+
+
+class HopRecord(TypedDict):
+    """One request; its status is null when no answer came."""
+
+    url: str
+    method: str
+    status: int | None
+    note: str
+
+
+class OpinionRecord(TypedDict):
+    """What one reputation list says of one host or URL on the way."""
+
+    source: str
+    subject: str
+    answer: Literal["clean", "listed", "unknown"]
+    lists: list[str]
+    why: str
+
+
+class LinkRecord(TypedDict):
+    """All that is known of one link."""
+
+    url: str
+    verdict: Literal["waiting", "fine", "broken", "unverifiable", "flagged", "malformed", "skipped"]
+    reason: str
+    detail: str
+    advice: Annotated[str, Field(description="what the author can do; empty when there is nothing to do")]
+    method: str | None
+    status: int | None
+    final_url: str | None
+    places: list[PlaceRecord]
+    hops: Annotated[list[HopRecord], Field(description="the redirects, oldest first")]
+    reputation: list[OpinionRecord]
+    cached: bool
+    complete: Annotated[bool, Field(description="false while the link, or a reputation list, has yet to answer")]
+
+
+class HeldRecord(TypedDict):
+    """A link, and what about it."""
+
+    url: str
+    why: str
+
+
+class GateRecord(TypedDict):
+    """Whether the mail may be sent, and what is in the way."""
+
+    answer: Literal["send", "wait", "block"]
+    blocks: list[HeldRecord]
+    waits: list[HeldRecord]
+    warnings: list[HeldRecord]
+
+
+class Progress(TypedDict):
+    """How many of the links have their verdict."""
+
+    done: int
+    total: int
+
+
+class CheckEnd(TypedDict):
+    """How a check stands, without its links. `may_send` is true at the time of the answer, not for ever."""
+
+    id: str
+    state: State
+    progress: Progress
+    may_send: bool
+    gate: GateRecord
+
+
+class CheckResult(CheckEnd):
+    """How a check stands, with every link in the order of the mail."""
+
+    links: list[LinkRecord]
+
+
+class LinkEvent(TypedDict):
+    """The data of an event `link`: the verdict of the link at *index* of `links`."""
+
+    index: int
+    link: LinkRecord
