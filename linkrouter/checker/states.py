@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import aiosqlite
@@ -222,6 +223,7 @@ class LinkStates:
         return self._db
 
 
+@lru_cache(16_384)  # a check and its gate read the same rows, and so does the next check of the mail
 def _fetched(reason: str | None, detail: str, hops: str) -> Fetched | None:
     if reason not in REASONS:
         return None
