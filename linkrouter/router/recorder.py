@@ -75,6 +75,7 @@ class Recorder:
         self._wake = asyncio.Event()
         self._full = asyncio.Event()  # a whole commit is waiting: do not wait for the interval
         self._stopping = asyncio.Event()
+        self._commit_s = 0.0  # how long the last commit took
         self._failure: str | None = None  # why the store does not take clicks now
         self._losses: dict[str, Loss] = {}
         self._recorded = metrics.counter("linkrouter_recorded", ("click", "head", "prefetch"))
@@ -135,8 +136,10 @@ class Recorder:
     async def _wait_for_a_commit(self) -> None:
         await self._wake.wait()
         if not self._stopping.is_set() and len(self._queue) < self._limits.commit_max_clicks:
+            # A click that comes during a commit waits for that one, for this pause and for its own commit.
+            pause_s = max(0.0, self._limits.commit_interval_s - 2 * self._commit_s)
             try:
-                async with asyncio.timeout(self._limits.commit_interval_s):
+                async with asyncio.timeout(pause_s):
                     await self._full.wait()
             except TimeoutError:
                 pass
@@ -159,6 +162,7 @@ class Recorder:
             self._wake.clear()
 
     async def _append(self, batch: list[Click]) -> bool:
+        began_at = time.monotonic()
         try:
             await self._store.append(batch)
         except StoreFull:
@@ -171,6 +175,7 @@ class Recorder:
             self._fail("store_failed")
         else:
             self._failure = None
+            self._commit_s = time.monotonic() - began_at
             return True
         return False
 
