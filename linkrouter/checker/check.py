@@ -186,7 +186,7 @@ class _Run:
         await self._ask(_way(subject, fetched))
         self.reports.put_nowait(self._report(subject, fetched, cached=cached))
 
-    async def _ask(self, urls: Iterable[str]) -> None:
+    async def _ask(self, urls: Sequence[str]) -> None:
         missing = [asked for asked in asked_about(urls, self._sources) if asked not in self._opinions]
         found = await asyncio.gather(*(self._lookups.ask(asked, self._asker) for asked in missing))
         self._opinions.update(zip(missing, found, strict=True))

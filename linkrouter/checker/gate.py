@@ -107,16 +107,10 @@ def _weigh(name: str, state: OpinionState | None, now: float) -> tuple[str, str,
     return "block" if state.opinion.blocks else "warn", ", ".join(state.opinion.lists), state.holds_until
 
 
-def asked_about(urls: Iterable[str], sources: Iterable[Source]) -> list[tuple[str, str]]:
+def asked_about(urls: Sequence[str], sources: Iterable[Source]) -> list[tuple[str, str]]:
     """Give what the *sources* are asked about the *urls* of a link's way: (source, subject), each once."""
-    return list(
-        dict.fromkeys(
-            (source.name, asked)
-            for source in sources
-            for url in urls
-            if (asked := source.subject(url)) is not None
-        )
-    )  # fmt: skip
+    asked = ((source.name, source.subject(url)) for source in sources for url in urls)
+    return [(name, subject) for name, subject in dict.fromkeys(asked) if subject is not None]
 
 
 def gate_for_encoder(decision: Decision, *, clock: Clock = time.time) -> Callable[[tuple[str, ...]], None]:
