@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -38,11 +39,24 @@ def demo(directory: Path | None, seconds: float | None) -> None:
     with tempfile.TemporaryDirectory(prefix="linkrouter-demo-") as scratch:
         home = directory or Path(scratch)
         home.mkdir(parents=True, exist_ok=True)
-        try:
-            uvloop.run(_run(home, seconds))
-        except KeyboardInterrupt:
-            pass
+        uvloop.run(_run_until_told(home, seconds))
     click.echo("Stopped.")
+
+
+async def _run_until_told(home: Path, seconds: float | None) -> None:
+    """Run until *seconds* are over, or until SIGINT or SIGTERM, and stop cleanly either way."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    running, waiting = asyncio.create_task(_run(home, seconds)), asyncio.create_task(told.wait())
+    await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+    for task in (running, waiting):
+        task.cancel()
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not told.is_set():
+            raise  # the router stopped by itself
 
 
 async def _run(home: Path, seconds: float | None) -> None:

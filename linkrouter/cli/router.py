@@ -62,7 +62,7 @@ def load_keyring(settings: RouterSettings) -> Keyring:
 
 
 async def serve(settings: RouterSettings, worker: int | None = None, stop: asyncio.Event | None = None) -> None:
-    """Run one router until SIGTERM, SIGINT or *stop*.
+    """Run one router until SIGTERM or SIGINT; with *stop*, until that is set, and signals are the caller's.
 
     Raises:
         SettingsError, StoreError, KeyringError: it could not start.
@@ -71,9 +71,10 @@ async def serve(settings: RouterSettings, worker: int | None = None, stop: async
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_end_without_memory)
-    stop = stop or asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    if stop is None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
     if worker is not None:
         watch_supervisor(loop)
     store = open_store(settings.click_store, StoreLimits(settings.spool_max_bytes, settings.spool_reserve_bytes))

@@ -1,6 +1,7 @@
 """The commands and what they say, above all when something is wrong: one line that names the setting and the cure."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -187,6 +188,21 @@ def test_demo_clicks_a_link_and_the_centre_counts_it(home):
     assert "The centre has 1 clicks on 1 links." in text
     assert text.count("/2s/example") >= 4
     assert text.rstrip().endswith("Stopped.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_stops_cleanly_when_told(home, number):
+    process = subprocess.Popen([*COMMAND, "demo"], cwd=home.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stdout:
+        if b"The centre has 1 clicks" in line:
+            break
+
+    process.send_signal(number)
+    rest, complaints = process.communicate(timeout=15)
+
+    assert process.returncode == 0
+    assert rest.decode().splitlines()[-1] == "Stopped."
+    assert complaints == b""
 
 
 def test_a_router_without_a_centre_keeps_clicks(home):
