@@ -73,8 +73,7 @@ def check(
         assert memory_peak_mb(router) <= memory_mb
     assert scene.disk_peak_bytes <= disk_bytes
     check_canaries(scene)
-    oldest_s = max((nearest_kill(one, scene.kills) for one in missing), default=0.0) if lost else 0.0
-    note = f"at most {oldest_s * 1000:.0f} ms old" if lost else ""
+    note = describe_loss(missing, scene) if lost else ""
     recovery_s = max(scene.recoveries_s, default=0.0)
     return Row(
         fault, injected, times, len(answered), lost, dropped + damaged, len(ids) - len(set(ids)), recovery_s, note
@@ -96,6 +95,13 @@ def check_kill_window(missing: list[Request], scene: Scene) -> int:
     assert max(ages, default=0.0) <= OLDEST_LOST_S, f"a click was lost {max(ages):.3f} s before a kill"
     assert len(missing) <= len(scene.kills) * COMMIT_WINDOW_S * scene.rate, "more was lost than the window holds"
     return len(missing)
+
+
+def describe_loss(missing: list[Request], scene: Scene) -> str:
+    """Say how much traffic a kill cost, and how old the oldest lost click was."""
+    traffic_ms = 1000 * len(missing) / len(scene.kills) / scene.rate
+    oldest_ms = 1000 * max(nearest_kill(one, scene.kills) for one in missing)
+    return f"{traffic_ms:.0f} ms of traffic a kill, the oldest {oldest_ms:.0f} ms old"
 
 
 def nearest_kill(one: Request, kills: list[Kill]) -> float:

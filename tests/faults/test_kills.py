@@ -27,7 +27,7 @@ def test_a_kill_costs_no_more_than_one_commit_interval_of_clicks(scene, report, 
     scene.start()
 
     for _ in range(kills):
-        scene.pass_s(chance.uniform(0.2, 0.6))
+        scene.pass_s(chance.uniform(0.1, 0.5))
         scene.kill_router()
 
     report("the only router is killed", "SIGKILL at random times, started again at once", kills, outages=True)

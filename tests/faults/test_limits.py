@@ -65,9 +65,10 @@ def test_a_router_without_memory_ends_and_is_not_left_deaf(scene, report):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", '{"keys": [{"id": 1, "sec', '{"keys": []}'], ids=["empty", "brace", "cut", "none"]
+    "content",
+    ["", *(pytest.param(text, marks=pytest.mark.faults) for text in ("{", '{"keys": [{"id": 1, "sec', '{"keys": []}'))],
+    ids=["empty", "brace", "cut", "without keys"],
 )
-@pytest.mark.faults
 def test_a_bad_keyring_keeps_a_router_from_starting_and_one_that_runs_from_nothing(scene, report, content):
     scene.start()
     good = (scene.home.path / "keys.json").read_bytes()
@@ -86,6 +87,21 @@ def test_a_bad_keyring_keeps_a_router_from_starting_and_one_that_runs_from_nothi
     scene.wait_for_life(time.monotonic())
 
     report("the keyring is spoilt", f"{len(content)} bytes, at a start and at SIGHUP", 4)
+
+
+@pytest.mark.faults
+def test_a_keyring_that_others_may_read_is_not_used(scene, report):
+    scene.start()
+    keyring = scene.home.path / "keys.json"
+
+    keyring.chmod(0o644)
+    assert scene.launch_router(free_port()).wait(10) == 3
+    scene.router.send_signal(signal.SIGHUP)
+    wait_until(lambda: "keyring.kept" in scene.home.log())
+    keyring.chmod(0o600)
+    scene.wait_for_life(time.monotonic())
+
+    report("the keyring is readable by all", "chmod 644, at a start and at SIGHUP", 2)
 
 
 CLOCKS = ("+1h", "-1h", "+3650d", "-3650d", "+0")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import time
 
@@ -59,14 +60,16 @@ DAMAGES = {
     "the database emptied": lambda segment: os.truncate(segment, 0),
     "the lock emptied": lambda segment: os.truncate(segment.with_suffix(".lock"), 0),
 }
+SOME = ("nothing", "the log cut in half", "a page of rows", "the header overwritten")
 
 
-def test_a_spool_damaged_in_every_way_gives_back_the_rest_and_starts_at_once(scene, report):
+@pytest.mark.parametrize("ways", [SOME, pytest.param(tuple(DAMAGES), marks=pytest.mark.faults)], ids=["some", "all"])
+def test_a_damaged_spool_gives_back_the_rest_and_delays_no_start(scene, report, ways):
     scene.rate = 400.0
     scene.start(centre=False)
     spool, starts_s = scene.home.path / "spool", []
 
-    for damage in DAMAGES.values():
+    for damage in map(DAMAGES.get, ways):
         with scene.quiet():
             scene.router.kill()
             scene.router.wait()
@@ -81,10 +84,10 @@ def test_a_spool_damaged_in_every_way_gives_back_the_rest_and_starts_at_once(sce
 
     lost = scene.spool().lost.get("damaged", 0)
     assert lost > 0
-    assert scene.spool().quarantined >= 5
     assert max(starts_s) <= starts_s[0] + START_S
-    how = f"{len(DAMAGES) - 1} ways, between SIGKILL and start"
-    report("the spool is damaged", how, len(DAMAGES) - 1, damaged=lost, alive_s=AWAY_S)
+    how = f"{len(ways) - 1} ways, between SIGKILL and start"
+    report("the spool is damaged", how, len(ways) - 1, damaged=lost, alive_s=AWAY_S)
+    assert scene.spool().quarantined >= len(ways) // 3
 
 
 @pytest.mark.faults
@@ -95,6 +98,7 @@ def test_a_spool_removed_under_a_router_loses_nothing(scene, report):
         scene.pass_s(1)
         shutil.rmtree(scene.home.path / "spool")
         scene.wait_for_life(time.monotonic())
+    scene.pass_s(2)  # what waits in a removed spool cannot be seen from outside
 
     report("the spool is removed", "rm -r under load", 5)
 
@@ -128,8 +132,9 @@ def test_a_spool_without_rights_drops_and_counts_what_does_not_fit_into_memory(s
     for _ in range(3):
         before = sum(scene.dropped().values())
         with without_rights(scene.home.path / "spool"):
-            disk.arm("write-eio", times=1)  # so that it needs a new file
+            disk.arm("write-eio")  # so that it needs a new file
             wait_until(lambda before=before: sum(scene.dropped().values()) > before + 100, 30)
+            disk.heal()
         scene.wait_for_life(time.monotonic())
 
     report("the spool may not be written (EACCES)", "chmod 500 and a new segment", 3)
@@ -152,11 +157,12 @@ def test_a_disk_without_room_for_a_file_is_no_reason_not_to_start(scene, report)
         with scene.quiet():
             scene.router.kill()
             scene.router.wait()
-            fillers = fill_inodes(place)
+            fill_inodes(place)
             scene.router = scene.launch_router(scene.port)
             wait_until(lambda: scene.home.answers(scene.port, "/robots.txt"))
-        wait_until(lambda: sum(scene.dropped().values()) > 100, 30)
-        for filler in fillers:
+        # Again and again: what is sent makes room, and the spool uses it.
+        wait_until(lambda: fill_inodes(place) or sum(scene.dropped().values()) > 100, 30)
+        for filler in place.glob("filler-*"):
             filler.unlink()
         scene.wait_for_life(time.monotonic())
 
@@ -164,11 +170,7 @@ def test_a_disk_without_room_for_a_file_is_no_reason_not_to_start(scene, report)
 
 
 def fill_inodes(place):
-    """Make files until there is no room for another; give them."""
-    fillers = []
+    """Make files until there is no room for another."""
     with contextlib.suppress(OSError):
         while True:
-            filler = place / f"filler-{len(fillers)}"
-            filler.touch()
-            fillers.append(filler)
-    return fillers
+            (place / f"filler-{secrets.token_hex(8)}").touch()
