@@ -5,7 +5,7 @@ import { findLinks, guessKind, toBase64 } from "./mail.js";
 import { compileRules, findMalformed } from "./malformed.js";
 import { Memory } from "./memory.js";
 import { Rows } from "./rows.js";
-import { CALM, ended, firstLook, links, running } from "./words.js";
+import { ended, firstLook, links, running } from "./words.js";
 
 const TOKEN = "linkrouter.token";
 const MAX_BYTES = 10 * 1024 ** 2;
@@ -20,8 +20,9 @@ const memory = new Memory(table.version);
 const rows = new Rows($("links"), $("row"));
 
 let file = null; // { name, bytes } of a dropped or chosen file; else the text field counts
-let running_ = null; // the AbortController of the check under way
+let current = null; // the AbortController of the check under way
 let saidAt = 0;
+let painting = 0;
 
 function mail() {
   const bytes = file ? file.bytes : new TextEncoder().encode($("content").value);
@@ -61,13 +62,13 @@ async function check() {
   if (bytes.length === 0) return complain("content-error", "There is nothing to check yet.", "content");
   if (bytes.length > MAX_BYTES) return complain("content-error", "It is larger than 10 MB.", "content");
   const controller = new AbortController();
-  running_ = controller;
+  current = controller;
   try {
     await watch(token, asked(bytes, kind), controller.signal);
   } catch (error) {
     if (!controller.signal.aborted) explain(error);
   } finally {
-    if (running_ === controller) stop();
+    if (current === controller) stop();
   }
 }
 
@@ -88,7 +89,7 @@ async function watch(token, request, signal) {
     if (name === "link") {
       rows.update(data.index, data.link);
       progress.done += data.link.complete;
-      advance(progress);
+      painting ||= requestAnimationFrame(() => advance(progress));
     } else if (name === "done") {
       finish(data);
     }
@@ -106,6 +107,8 @@ function begin() {
 }
 
 function advance(progress) {
+  painting = 0;
+  if (!current) return;
   $("progress").max = progress.total;
   $("progress").value = progress.done;
   say(running(progress), "running");
@@ -123,8 +126,8 @@ function finish(end) {
 }
 
 function stop() {
-  running_?.abort();
-  running_ = null;
+  current?.abort();
+  current = null;
   $("progress").hidden = true;
   $("links").setAttribute("aria-busy", "false");
 }

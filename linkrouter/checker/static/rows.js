@@ -30,7 +30,7 @@ export class Rows {
   }
 
   get findings() {
-    return this.rows.filter(({ link }) => !CALM.has(link.verdict)).length;
+    return Object.entries(this.counts).reduce((sum, [verdict, number]) => sum + (CALM.has(verdict) ? 0 : number), 0);
   }
 
   #make(link) {
@@ -58,17 +58,18 @@ function fill(element, link) {
 
 function why(link) {
   if (link.verdict === "waiting" || link.verdict === "unseen") return "";
-  const reason = link.detail && link.detail !== link.reason ? `${link.reason}: ${link.detail}` : link.reason;
+  const reason = [link.reason === link.verdict ? "" : link.reason, link.detail].filter(Boolean).join(": ");
   const status = link.status && link.status >= 400 ? ` (${link.status})` : "";
   const hops = new Set(link.hops?.map((hop) => hop.url)).size - 1;
   const way = hops > 0 ? `, after ${hops === 1 ? "a redirect" : `${hops} redirects`}` : "";
   const when = link.at ? `, ${ago(link.at, Date.now())}` : "";
   const asking = link.complete === false ? " – asking the reputation lists…" : "";
-  return reason + status + way + when + asking;
+  const advice = link.advice && !CALM.has(link.verdict) ? `. ${link.advice}` : "";
+  return reason + status + way + when + asking + advice;
 }
 
 function* more(link) {
-  if (link.advice) yield make("p", { className: "advice" }, link.advice);
+  if (link.advice && CALM.has(link.verdict)) yield make("p", {}, link.advice);
   if (link.places?.length) {
     yield* titled("Where it stands", "ul", link.places, (place) => [
       where(place),
