@@ -11,6 +11,7 @@ from faults.scene import ALIVE_S, BACK_OFF_S
 from processes import wait_until
 
 AWAY_S = ALIVE_S + BACK_OFF_S
+QUICK_S = 2.0  # on a busy machine
 
 # name: (what the proxy does, how long)
 WAYS = {
@@ -61,7 +62,7 @@ def test_a_centre_that_misbehaves_costs_nothing(scene, report, proxy, name):
     slowest_s = misbehave(scene, proxy, behaviour, seconds)
 
     report(f"the centre {name}", f"proxy before the centre, {seconds:.0f} s", alive_s=AWAY_S)
-    assert slowest_s < 1.0  # no redirect waits for the centre
+    assert slowest_s < QUICK_S  # no redirect waits for the centre
     if behaviour is way.lose_the_reply:
         assert scene.metrics()["sync_clicks", "duplicate"] > 0  # it was sent again, and not stored again
 

@@ -11,7 +11,7 @@ from router.bad_requests import bad_paths, bad_requests, request
 
 from linkrouter.link import Keyring
 
-QUICK_S = 1.0  # no good client waits longer because of the others, on a busy machine
+QUICK_S = 2.0  # no good client waits longer because of the others, on a busy machine
 
 
 @contextlib.contextmanager
