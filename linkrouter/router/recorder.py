@@ -20,6 +20,7 @@ __all__ = ["Loss", "Recorder", "RecorderLimits"]
 
 CLICK_BYTES = 600  # what a click without its agent takes in memory, roughly
 RETRY_S = (0.05, 1.0)  # first and longest wait after the store failed
+TELL_AGAIN_S = 60.0  # between two log lines about dropping; the counters tell the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Recorder:
         self._commit_s = 0.0  # how long the last commit took
         self._failure: str | None = None  # why the store does not take clicks now
         self._losses: dict[str, Loss] = {}
+        self._told_at: dict[str, float] = {}  # when a line was last logged, by reason
         self._recorded = metrics.counter("linkrouter_recorded", ("click", "head", "prefetch"))
         metrics.counter("linkrouter_dropped", ("queue_full", "store_full", "store_failed"))
         metrics.gauge("linkrouter_queue_clicks", self._waiting)
@@ -202,10 +204,17 @@ class Recorder:
         loss = self._losses.get(reason)
         if loss is None:
             self._losses[reason] = Loss(self._mint_id(self._clock_us()), reason, 1, now_us, now_us)
-            log("recorder.dropped", reason=reason)
+            self._tell(reason)
         else:
             loss.count += 1
             loss.since, loss.until = min(loss.since, now_us), max(loss.until, now_us)
+
+    def _tell(self, reason: str) -> None:
+        """Log that clicks are dropped, but not at every loss: a broken disk would fill the next one with lines."""
+        now_s = time.monotonic()
+        if now_s - self._told_at.get(reason, float("-inf")) >= TELL_AGAIN_S:
+            self._told_at[reason] = now_s
+            log("recorder.dropped", reason=reason)
 
     def _waiting(self) -> int:
         return len(self._queue) + len(self._committing)

@@ -104,6 +104,7 @@ def test_a_disk_that_goes_on_failing_costs_what_does_not_fit_into_memory(scene, 
 
     report(f"the disk goes on failing ({fault})", "from call 1, 2 and 5 on", 3)
     assert set(scene.dropped()) - {"queue_full"} == {"store_full" if fault == "write-enospc" else "store_failed"}
+    assert scene.home.log().count("recorder.dropped") <= len(scene.dropped())  # once a minute and reason
 
 
 @pytest.mark.faults
