@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,10 +17,17 @@ from pathlib import Path
 COMMAND = [sys.executable, "-m", "linkrouter"]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port(count: int = 1) -> int:
+    """Give the first of *count* ports in a row that nobody uses.
+
+    Below the range the kernel takes outgoing connections from, so that none of those takes it before a server does.
+    """
+    while True:
+        first = random.randrange(20_000, 32_000)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                probes.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
 
 
 def wait_until(condition, timeout_s=15.0):
@@ -71,7 +79,7 @@ class Home:
         return process
 
     def start_router(self, port, *options, wait=True):
-        admin = free_port()
+        admin = free_port(count=4)  # one for each worker
         process = self.start(
             *("router", "--keys", "keys.json", "--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"),
             *("--ingest-url", f"http://127.0.0.1:{self.central_port}", "--ingest-token-file", "ingest-token"),

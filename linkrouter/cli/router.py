@@ -45,6 +45,8 @@ def router(worker: int | None, **options: Any) -> None:
 
         sys.exit(uvloop.run(run_workers([sys.executable, "-m", "linkrouter", *sys.argv[1:]], settings.workers)))
     uvloop.run(serve(settings, worker))
+    # A disk that hangs holds SQLite's thread, and that would hold the process: what can be kept is kept by now.
+    os._exit(0)
 
 
 def load_keyring(settings: RouterSettings) -> Keyring:

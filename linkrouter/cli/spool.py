@@ -28,6 +28,7 @@ def status(url: str, as_json: bool) -> None:
         "bytes": seen.bytes,
         "set_aside": seen.set_aside,
         "quarantined_segments": seen.quarantined,
+        "lost": sum(seen.lost.values()),
     }
     if as_json:
         click.echo(json.dumps(fields))
