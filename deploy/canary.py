@@ -60,6 +60,17 @@ def ask_canaries(canaries: Iterable[Canary], who: str, address: tuple[str, int],
             raise Stopped(f"{who} answers {canary.what} with {got[0]}{where} instead of {wanted[0]}")
 
 
+def is_ready(address: tuple[str, int]) -> bool:
+    """Ask the router at *address* whether it takes requests and clicks."""
+    connection = http.client.HTTPConnection(*address, timeout=ANSWER_S)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/-/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+
 def _with_forgery(number: int, link: str, destination: str) -> tuple[Canary, Canary]:
     url = urlsplit(link)
     forged = url.path[:-1] + ("A" if url.path[-1:] != "A" else "E")

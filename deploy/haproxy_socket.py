@@ -82,9 +82,16 @@ class HAProxy:
             raise Stopped(f"{str(self.map)!r} cannot be written ({exc.strerror}); make room, or run as root") from exc
 
     def servers(self, colour: str) -> list[Server]:
-        """List the routers of *colour*, without those of the other one that stand by in its backend."""
+        """List the routers of *colour*, without those of the other one that stand by in its backend.
+
+        Raises:
+            Stopped: there are none, so nobody may be sent there.
+        """
         rows = csv.DictReader(self._ask("show stat").lstrip("# ").splitlines())
-        return [_server(row) for row in rows if row["pxname"] == colour and row["svname"].startswith(f"{colour}-")]
+        ours = [row for row in rows if row["pxname"] == colour and row["svname"].startswith(f"{colour}-")]
+        if not ours:
+            raise Stopped(f"haproxy knows no router of {colour}; see the top of haproxy.cfg")
+        return [_server(row) for row in ours]
 
     def _set(self, colour: str) -> None:
         said = self._ask(f"set map {self.map} colour {colour}").strip()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from canary import Canary, ask_canaries
+from canary import Canary, ask_canaries, is_ready
 from haproxy_socket import LOOK_S, OTHER, HAProxy, Server, Stopped
 
 MAX_RETRIED = 0.01  # of the requests while watching; a healthy pair needs none at all
@@ -46,7 +46,7 @@ class Switch:
 
     def __init__(self, proxy: HAProxy, target: str, plan: Plan) -> None:
         self._proxy, self._target, self._old, self._plan = proxy, target, OTHER[target], plan
-        self._ran_before = any(server.is_up for server in proxy.servers(target))
+        self._stood_by = any(is_ready(server.address) for server in proxy.servers(target))
 
     def moving(self) -> list[Step]:
         """List the steps that make the target the active colour; when one fails, the old colour is."""
@@ -97,7 +97,7 @@ class Switch:
                 self._proxy.activate(self._old)
                 say(f"make {self._old} the active colour again")
             active = self._proxy.active()
-            if active != self._target and not self._ran_before:
+            if active != self._target and not self._stood_by:
                 _do([self._unit_step("stop", server) for server in self._proxy.servers(self._target)])
         except Stopped as exc:
             return f"and then {exc}; run 'linkrouter-deploy status'"
@@ -116,8 +116,11 @@ class Switch:
             raise Stopped(f"{shlex.join(command)!r} failed; see 'journalctl -u {unit}'")
 
     def _wait_until_ready(self) -> None:
+        """Wait until each router itself says that it is ready, and HAProxy, which may be a moment behind, too."""
         until = time.monotonic() + self._plan.ready_s
-        while waiting := [server for server in self._proxy.servers(self._target) if not server.is_up]:
+        while waiting := [
+            server for server in self._proxy.servers(self._target) if not (is_ready(server.address) and server.is_up)
+        ]:
             if time.monotonic() > until:
                 server = waiting[0]
                 raise Stopped(f"{server.name} does not get ready ({server.check}); see 'journalctl -u {server.unit}'")

@@ -19,7 +19,7 @@ from haproxy.machine import Machine
 from linkrouter.link.codec import encode_base64url
 
 RATE = 300.0  # requests a second; two shared cores carry the client, HAProxy, routers and centre
-COMMIT_WINDOW_S = 0.05  # a killed router's clicks that were not yet durable
+NOT_DURABLE_S = 0.5  # what a kill may cost in clicks: 50 ms between commits, and a commit on a busy disk
 LONGEST_S = 900.0
 Events = Callable[[Machine, int], Awaitable[None]]
 

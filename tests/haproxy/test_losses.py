@@ -2,7 +2,7 @@
 
 import pytest
 from haproxy.losses import (
-    COMMIT_WINDOW_S,
+    NOT_DURABLE_S,
     RATE,
     TABLE,
     freeze_one,
@@ -37,7 +37,7 @@ async def test_a_killed_router_costs_no_request_and_no_more_clicks_than_one_comm
     row = await measure(machine, "SIGKILL of one router", 2, kill_one)
 
     assert (row.lost, row.wrong, row.twice) == (0, 0, 0), row
-    assert row.missing <= 2 * RATE * COMMIT_WINDOW_S
+    assert row.missing <= 2 * RATE * NOT_DURABLE_S
 
 
 async def test_with_both_routers_killed_the_other_colour_takes_over_when_it_stands_by(machine):
@@ -69,4 +69,4 @@ async def test_the_table_of_losses_holds(make_machine, event):
     if "both" not in event:
         assert (row.lost, row.wrong, row.twice) == (0, 0, 0), row
         assert row.max_ms < 1000, row
-        assert row.missing <= (times * RATE * COMMIT_WINDOW_S if "SIGKILL" in event else 0), row
+        assert row.missing <= (times * RATE * NOT_DURABLE_S if "SIGKILL" in event else 0), row
