@@ -269,3 +269,4 @@ document.addEventListener("drop", (event) => {
 
 $("token").value = sessionStorage.getItem(TOKEN) ?? "";
 if ($("content").value) look(); // what the browser kept over a reload
+$("check").disabled = false;

@@ -1,0 +1,366 @@
+"""The page, used in a real browser the way an author uses it: by mouse, by keyboard alone, on a telephone."""
+
+import json
+import shutil
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from checker.centre import SENDER, checking_centre
+from checker.lists import rbldnsd
+from checker.servers import site, status
+
+from linkrouter.settings import Address
+
+CASES = json.loads((Path(__file__).parent / "malformed-cases.json").read_text("utf-8"))
+RULES = json.loads((Path(__file__).parents[2] / "linkrouter/checker/static/rules.json").read_text("utf-8"))
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+READY = "#check:enabled"
+ENDED = "#banner:is([data-state=send], [data-state=look], [data-state=wait], [data-state=block])"
+NOTE_VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
+"""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium():
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed; run: apt-get install chromium")
+    playwright = pytest.importorskip(
+        "playwright.async_api", reason="playwright is not installed: pip install '.[browser]'"
+    )
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def centre(tmp_path_factory):
+    async with checking_centre(tmp_path_factory.mktemp("centre"), total_timeout=5.0) as running:
+        yield running
+
+
+@asynccontextmanager
+async def opened(chromium, centre, **options):
+    """Open the page in a browser of its own; nothing may go against the policy, into the console or off the edge."""
+    context = await chromium.new_context(**options)
+    page = await context.new_page()
+    page.faults, page.requests = [], []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: page.requests.append(request.url) if "icon" not in request.url else None)
+    await page.add_init_script(NOTE_VIOLATIONS)
+    await page.goto(f"{centre.origin}/check")
+    await page.wait_for_selector(READY)
+    page.requests.clear()
+    try:
+        yield page
+        assert await page.evaluate("violations") == []
+        assert page.faults == []
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        await context.close()
+
+
+async def by_path(request):
+    return await status(int(request.path.split("/")[1]), **_headers(request))(request)
+
+
+def _headers(request):
+    return {"headers": {"Location": "/200/end"}} if request.path.startswith("/302") else {}
+
+
+def newsletter(origin):
+    return (
+        f'<h1>News</h1>\n<p><a href="{origin}/200/a?b=1&amp;c=2">Our <b>sale</b></a></p>\n'
+        f'<p><a href="{origin}/404/gone">Guide</a> <a href="{origin}/302/moved">Moved</a></p>\n'
+        f'<p><a href="http:/oops.example/">Oops</a> <a href="{{{{unsubscribe}}}}">Leave</a></p>\n'
+        f'<p><a href="{origin}/200/a?b=1&amp;c=2">Sale again</a> <a href="mailto:us@example.com">Write</a></p>\n'
+    )
+
+
+async def verdicts(page):
+    """Give the URL and the verdict of every row."""
+    rows = await page.locator(".link").all()
+    return [(await row.locator("summary .url").inner_text(), await row.get_attribute("data-verdict")) for row in rows]
+
+
+async def check(page, mail, token=SENDER):
+    await page.fill("#token", token)
+    await page.fill("#content", mail)
+    await page.click("#check")
+    await page.wait_for_selector(ENDED)
+
+
+async def open_row(page, number=0):
+    """Open a row; gives all that stands in it."""
+    row = page.locator(".link").nth(number)
+    await row.locator("summary").click()
+    await row.locator(".more > *").first.wait_for()
+    return await row.inner_text()
+
+
+async def test_an_author_watches_each_link_get_its_verdict(chromium, centre):
+    async with site(by_path) as (origin, _), opened(chromium, centre) as page:
+        await check(page, newsletter(origin))
+
+        assert await verdicts(page) == [
+            (f"{origin}/200/a?b=1&c=2", "fine"),
+            (f"{origin}/404/gone", "broken"),
+            (f"{origin}/302/moved", "fine"),
+            ("http:/oops.example/", "malformed"),
+            ("{{unsubscribe}}", "skipped"),
+            ("mailto:us@example.com", "fine"),
+        ]
+        assert await page.inner_text("#headline") == "This mail may be sent"
+        assert await page.inner_text("#explanation") == (
+            "6 links: 1 broken, 1 malformed, 3 fine, 1 skipped. Have a look at the ones that are not fine."
+        )
+        assert "This mail may be sent." in await page.inner_text("#live")
+
+
+async def test_a_row_opens_to_its_places_its_way_and_what_to_do(chromium, centre):
+    async with site(by_path) as (origin, _), opened(chromium, centre) as page:
+        await check(page, newsletter(origin))
+        first, broken, moved = [await open_row(page, number) for number in (0, 1, 2)]
+
+    assert "HTML part, line 2: Our sale" in first
+    assert "HTML part, line 5: Sale again" in first
+    assert "not found (404). Correct the link, or take it out." in broken
+    assert "Open it in a new tab" in broken
+    assert "after a redirect" in moved
+    assert "HEAD 302" in moved
+    assert f"{origin}/200/end" in moved
+
+
+async def test_the_first_look_finds_malformed_links_without_a_request(chromium, centre):
+    async with opened(chromium, centre) as page:
+        await page.fill("#content", newsletter("https://good.example"))
+        await page.wait_for_selector(".link")
+
+        assert [verdict for _, verdict in await verdicts(page)] == [
+            *("unseen", "unseen", "unseen", "malformed", "skipped", "unseen")
+        ]
+        assert await page.inner_text("#headline") == "6 links found"
+        assert "One is malformed: correct it first." in await page.inner_text("#explanation")
+        assert page.requests == []
+
+
+async def test_the_browser_and_the_server_find_the_same_malformed(chromium, centre):
+    async with opened(chromium, centre) as page:
+        found = await page.evaluate(
+            """async ([table, cases]) => {
+                const { compileRules, findMalformed } = await import("/check/malformed.js");
+                const rules = compileRules(table);
+                return cases.map(([url]) => findMalformed(rules, url)?.name ?? null);
+            }""",
+            [RULES, CASES],
+        )
+
+    assert found == [name for _, name in CASES]
+
+
+async def test_a_message_file_is_read_in_the_browser_as_on_the_server(chromium, centre):
+    async with site(by_path) as (origin, _), opened(chromium, centre) as page:
+        head, plain, html = (
+            'From: a@example.com\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="=_x"\r\n',
+            "Content-Type: text/plain\r\n",
+            "Content-Type: text/html; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+        )
+        link = f'<a href=3D"{origin}/200/=\r\nb=E4r">b=E4r</a>'
+        message = (
+            f"{head}\r\n--=_x\r\n{plain}\r\nsee {origin}/200/plain.\r\n--=_x\r\n{html}\r\n{link}\r\n--=_x--\r\n"
+        ).encode()
+        file = {"name": "news.eml", "mimeType": "message/rfc822", "buffer": message}
+        await page.set_input_files("#file", files=[file])
+        await page.wait_for_selector(".link")
+        seen = [url for url, _ in await verdicts(page)]
+        await page.fill("#token", SENDER)
+        await page.click("#check")
+        await page.wait_for_selector(ENDED)
+
+        assert seen == [url for url, _ in await verdicts(page)] == [f"{origin}/200/plain", f"{origin}/200/bär"]
+        assert {verdict for _, verdict in await verdicts(page)} == {"fine"}
+        assert "news.eml, 1 KB" in await page.inner_text("#file-card")
+        await page.click("#remove")
+        assert await page.locator("#content").is_visible()
+
+
+async def test_a_dropped_file_is_taken(chromium, centre):
+    async with opened(chromium, centre) as page:
+        await page.evaluate(
+            """() => {
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File(['<a href="https://a.example/">a</a>'], "mail.html"));
+                document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+            }"""
+        )
+        await page.wait_for_selector(".link")
+
+        assert await verdicts(page) == [("https://a.example/", "unseen")]
+
+
+async def test_what_is_pasted_from_a_mail_program_keeps_its_links(chromium, centre):
+    async with opened(chromium, centre) as page:
+        await page.evaluate(
+            """() => {
+                const clipboardData = new DataTransfer();
+                clipboardData.setData("text/html", '<b>See</b> <a href="https://a.example/">this</a>');
+                clipboardData.setData("text/plain", "See this");
+                const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+                document.getElementById("content").dispatchEvent(event);
+            }"""
+        )
+        await page.wait_for_selector(".link")
+
+        assert await verdicts(page) == [("https://a.example/", "unseen")]
+
+
+async def test_the_keyboard_alone_is_enough(chromium, centre):
+    async with site(by_path) as (origin, _), opened(chromium, centre) as page:
+        keys = page.keyboard
+        focused = "document.activeElement.id || document.activeElement.tagName"
+        order = []
+        for text in (SENDER, None, None, f"{origin}/404/x {origin}/200/y"):
+            await keys.press("Tab")
+            order.append(await page.evaluate(focused))
+            if text:
+                await keys.type(text)
+        await keys.press("Control+Enter")
+        await page.wait_for_selector(ENDED)
+        for _ in range(4):
+            await keys.press("Tab")
+            order.append(await page.evaluate(focused))
+            if order[-1] == "INPUT":
+                await keys.press("ArrowRight")
+        outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        await keys.press("Enter")
+
+        await page.locator(".link:not(.calm) .more > *").first.wait_for()
+
+        assert order == ["token", "forget", "kind", "content", "check", "choose", "INPUT", "SUMMARY"]
+        assert outline != "none"
+        assert "text part, line 1" in await page.inner_text(".link:not(.calm)")
+        assert await page.locator(".link.calm").is_hidden()
+
+
+async def test_a_wrong_token_is_said_beside_its_field(chromium, centre):
+    async with opened(chromium, centre) as page:
+        await page.fill("#content", "https://a.example/")
+        await page.click("#check")
+        without = await page.inner_text("#token-error")
+        await page.fill("#token", "wrong-token-0123456789")
+        await page.click("#check")
+        await page.wait_for_selector("#token-error:has-text('not known')")
+
+        assert without.startswith("A check needs a token.")
+        assert await page.evaluate("document.activeElement.id") == "token"
+        assert await page.get_attribute("#token", "aria-invalid") == "true"
+        assert await page.evaluate("sessionStorage.length") == 0
+        page.faults.clear()  # the console notes the 401 itself
+
+
+async def test_a_lost_connection_is_taken_up_where_it_broke(chromium, centre):
+    async with site(by_path) as (origin, _), opened(chromium, centre) as page:
+        resumed = []
+
+        async def cut_once(route):
+            resumed.append(route.request.headers["last-event-id"])
+            if len(resumed) > 1:
+                return await route.continue_()
+            answer = await route.fetch()
+            first, _, _ = (await answer.text()).partition("id: 2\n")
+            return await route.fulfill(response=answer, body=first)
+
+        await page.route("**/events", cut_once)
+        await check(page, f"{origin}/200/a {origin}/200/b {origin}/404/c")
+
+        assert resumed == ["0", "1"]
+        assert sorted(verdict for _, verdict in await verdicts(page)) == ["broken", "fine", "fine"]
+
+
+async def test_the_browser_remembers_for_a_while_and_forgets_when_told(chromium, centre):
+    async with site(by_path) as (origin, _), opened(chromium, centre) as page:
+        mail = f"{origin}/200/a {origin}/404/b"
+        await check(page, mail)
+        await page.reload()
+        await page.wait_for_selector(READY)
+        page.requests.clear()
+        kept = await page.input_value("#token")
+        await page.fill("#content", f"{mail} ")
+        await page.wait_for_selector(".link")
+        remembered = await verdicts(page)
+        why = await page.inner_text(".link .why")
+        requests = list(page.requests)
+        await page.click("#forget")
+        stored = await page.evaluate("[sessionStorage.length, localStorage.length]")
+        await page.fill("#content", mail)
+        await page.wait_for_selector("[data-verdict=unseen]")
+
+        assert kept == SENDER
+        assert [verdict for _, verdict in remembered] == ["fine", "broken"]
+        assert "just now" in why
+        assert requests == []
+        assert stored == [0, 0]
+        assert {verdict for _, verdict in await verdicts(page)} == {"unseen"}
+
+
+async def test_a_listed_link_blocks_and_is_named(chromium, tmp_path):
+    zone = [":127.0.1.4:phishing", "listed.example", "dbltest.com"]
+    with rbldnsd(dbl_test=zone) as server:
+        settings = {"reputation": ("dbl",), "dns_server": Address(*server), "dbl_zone": "dbl.test"}
+        async with checking_centre(tmp_path, **settings) as centre, opened(chromium, centre) as page:
+            await check(page, "https://listed.example/offer")
+
+            assert await page.inner_text("#headline") == "Do not send this mail"
+            assert "https://listed.example/offer" in await page.inner_text("#held")
+            assert await verdicts(page) == [("https://listed.example/offer", "flagged")]
+            row = await open_row(page)
+            assert "dbl on listed.example: listed" in row
+            assert "Open it in a new tab" not in row
+
+
+async def test_nothing_that_a_mail_says_becomes_markup(chromium, centre):
+    evil = '<a href="https://a.example/?q=&lt;img src=x onerror=alert(1)&gt;">&lt;script&gt;alert(1)&lt;/script&gt;</a>'
+    async with opened(chromium, centre) as page:
+        await check(page, evil)
+        row = await open_row(page)
+
+        assert await page.locator("#result img, #result script").count() == 0
+        assert "<script>alert(1)</script>" in row
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_it_fits_a_telephone_in_every_state(chromium, centre, scheme):
+    options = {"viewport": {"width": 360, "height": 640}, "color_scheme": scheme, "reduced_motion": "reduce"}
+    async with site(by_path) as (origin, _), opened(chromium, centre, **options) as page:
+        width = "document.documentElement.scrollWidth"
+        widths = [await page.evaluate(width)]
+        long_url = f"{origin}/404/{'long' * 100}"
+        await page.fill("#token", SENDER)
+        await page.fill("#content", f"{newsletter(origin)}<a href={long_url}>{'word' * 40}</a>")
+        await page.wait_for_selector(".link")
+        widths.append(await page.evaluate(width))
+        await page.click("#check")
+        await page.wait_for_selector(ENDED)
+        for row in await page.locator(".link summary").all():
+            await row.click()
+        widths.append(await page.evaluate(width))
+        moving = await page.evaluate("document.getAnimations().length")
+
+    assert widths == [360, 360, 360]
+    assert moving == 0

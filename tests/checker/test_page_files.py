@@ -1,0 +1,35 @@
+"""The files of the page, and how they are served."""
+
+import json
+from pathlib import Path
+
+from checker.centre import checking_centre
+
+from linkrouter.checker.page import page_files
+
+RULES = json.loads((Path(__file__).parents[2] / "linkrouter/checker/static/rules.json").read_text("utf-8"))
+
+
+async def test_every_file_is_served_once_and_then_asked_about(tmp_path):
+    async with checking_centre(tmp_path) as centre:
+        for path, content_type, content in page_files(local=True):
+            answer = await centre.anyone.get(path)
+            again = await centre.anyone.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+
+            assert (answer.status_code, answer.content) == (200, content)
+            assert answer.headers["Content-Type"].startswith(content_type)
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert "'unsafe" not in answer.headers["Content-Security-Policy"]
+            assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_page_knows_the_rules_that_hold_here():
+    def rules(local):
+        [file] = [file for file in page_files(local=local) if file.path == "/check/rules.json"]
+        return json.loads(file.content)
+
+    assert rules(local=False) == RULES
+    assert {rule["name"] for rule in RULES["rules"]} - {rule["name"] for rule in rules(local=True)["rules"]} == {
+        "one word"
+    }
