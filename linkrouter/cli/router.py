@@ -44,9 +44,7 @@ def router(worker: int | None, **options: Any) -> None:
         from linkrouter.router.supervisor import run_workers
 
         sys.exit(uvloop.run(run_workers([sys.executable, "-m", "linkrouter", *sys.argv[1:]], settings.workers)))
-    uvloop.run(serve(settings, worker))
-    # A disk that hangs holds SQLite's thread, and that would hold the process: what can be kept is kept by now.
-    os._exit(0)
+    uvloop.run(_serve_and_end(settings, worker))
 
 
 def load_keyring(settings: RouterSettings) -> Keyring:
@@ -96,6 +94,15 @@ def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]
     quiet_exception_handler(loop, context)
     if isinstance(context.get("exception"), MemoryError):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _serve_and_end(settings: RouterSettings, worker: int | None) -> None:
+    """Serve, and end the process from inside the loop.
+
+    A disk that hangs holds SQLite's thread; the loop would wait for what waits for it. What can be kept is kept by now.
+    """
+    await serve(settings, worker)
+    os._exit(0)
 
 
 class _Process:

@@ -48,6 +48,7 @@ class Scene:
     kills: list[Kill] = field(default_factory=list)
     recoveries_s: list[float] = field(default_factory=list)
     disk_peak_bytes: int = 0
+    dropped_by_the_dead: int = 0  # what routers that were stopped told the centre last
 
     # Starting
 
@@ -133,12 +134,15 @@ class Scene:
 
     @contextlib.contextmanager
     def quiet(self):
-        """Send nothing, and begin when all that was sent is in the spool or further."""
+        """Send nothing, and begin when all that was sent has its answer."""
         self.load.is_paused = True
         wait_until(lambda: all(one.answered_at for one in self.load.requests[:]))
-        wait_until(lambda: not self.metrics()["queue_clicks", ""])
         yield
         self.load.is_paused = False
+
+    def wait_for_commit(self) -> None:
+        """Wait until no click is in memory alone."""
+        wait_until(lambda: not self.metrics()["queue_clicks", ""])
 
     @contextlib.contextmanager
     def frozen(self, process: subprocess.Popen):
@@ -189,6 +193,10 @@ class Scene:
         metrics = self.metrics(router)
         return {label: int(value) for (name, label), value in metrics.items() if name == "dropped" and value}
 
+    def dropped_in_all(self) -> int:
+        """Give what was dropped and counted, by whom and why ever."""
+        return self.dropped_by_the_dead + sum(sum(self.dropped(router).values()) for router in self.living())
+
     def living(self) -> list[subprocess.Popen]:
         return [router for router in self.routers if router.poll() is None]
 
@@ -198,7 +206,7 @@ class Scene:
         if queued or self.spool().pending:
             return False
         missing = self.home.ask_central("/v1/stats/clicks")["missing"]["count"]
-        return missing >= sum(sum(self.dropped(router).values()) for router in self.living())
+        return missing >= self.dropped_in_all()
 
     def drain(self) -> None:
         """End the load and wait until everything that can arrive has arrived."""

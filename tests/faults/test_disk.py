@@ -1,6 +1,7 @@
 """Disks that are full, refuse, forget and hang: redirects go on, and what does not fit into memory is counted."""
 
 import itertools
+import signal
 import time
 
 import pytest
@@ -133,6 +134,24 @@ def test_a_disk_that_hangs_costs_what_does_not_fit_into_memory(scene, report, di
     scene.wait_for_life(time.monotonic())
 
     report("the disk hangs", "one fsync takes 5 s")
+
+
+@pytest.mark.faults
+def test_a_router_on_a_disk_that_hangs_can_be_stopped_and_says_what_it_could_not_keep(scene, report, disk):
+    scene.start()
+
+    disk.arm("sync-slow", times=1, delay_us=600_000_000)
+    scene.pass_s(1)
+    with scene.quiet():
+        scene.router.send_signal(signal.SIGTERM)
+        assert scene.router.wait(10) == 0
+        scene.dropped_by_the_dead = scene.home.ask_central("/v1/stats/clicks")["missing"]["count"]
+        scene.router = scene.start_router()
+    scene.wait_for_life(time.monotonic())
+
+    one_commit = int(scene.rate * 0.1)
+    report("a router is stopped while its disk hangs", "one fsync takes ten minutes, SIGTERM", in_doubt=one_commit)
+    assert scene.dropped_by_the_dead > 0
 
 
 @pytest.mark.faults

@@ -71,6 +71,7 @@ def test_a_damaged_spool_gives_back_the_rest_and_delays_no_start(scene, report, 
 
     for damage in map(DAMAGES.get, ways):
         with scene.quiet():
+            scene.wait_for_commit()
             scene.router.kill()
             scene.router.wait()
             damage(max(spool.glob("*.db")))
@@ -155,6 +156,7 @@ def test_a_disk_without_room_for_a_file_is_no_reason_not_to_start(scene, report)
     with small_disk(scene.home.path / "spool", "size=8m,nr_inodes=40") as place:
         scene.start("--queue-max-clicks", "200", "--spool-reserve-bytes", "0")
         with scene.quiet():
+            scene.wait_for_commit()
             scene.router.kill()
             scene.router.wait()
             fill_inodes(place)
