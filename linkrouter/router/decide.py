@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from socket import AF_INET6, inet_pton
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any, NamedTuple
 
 from multidict import istr
@@ -25,7 +25,6 @@ _DNT, _PURPOSE, _SEC_GPC, _SEC_PURPOSE, _USER_AGENT, _X_FORWARDED_FOR, _X_REQUES
 )
 # The same as `Click(…)` without the Python frame that a NamedTuple's own constructor costs.
 _new_click: Callable[[tuple[Any, ...]], Click] = partial(tuple.__new__, Click)
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 
@@ -121,7 +120,7 @@ def _client_ip(headers: Mapping[str, str], peer: Peer, policy: Policy) -> str | 
     forwarded = headers.get(_X_FORWARDED_FOR) if peer.trusted else None
     if forwarded is None:
         return peer.ip
-    if _IPV4.fullmatch(forwarded):  # what our own HAProxy sends: one address
+    if _is_ip(forwarded):  # what our own HAProxy sends: one address
         return forwarded
     for part in reversed(forwarded.split(",")):
         candidate = part.strip()
@@ -133,13 +132,13 @@ def _client_ip(headers: Mapping[str, str], peer: Peer, policy: Policy) -> str | 
 
 
 def _is_ip(text: str) -> bool:
-    if _IPV4.fullmatch(text):
+    for family in (AF_INET, AF_INET6):
+        try:
+            inet_pton(family, text)
+        except (OSError, ValueError):
+            continue
         return True
-    try:
-        inet_pton(AF_INET6, text)
-    except (OSError, ValueError):
-        return False
-    return "%" not in text
+    return False
 
 
 def _cut(agent: str) -> str:
