@@ -42,9 +42,10 @@ class Losses:
 
     def line(self) -> str:
         """Give the row in Markdown."""
+        at_most = "–" if self.lost or self.wrong else f"{300 / self.requests:.3f} %"
         cells = (
             *(self.event, self.times, self.requests, self.lost, self.wrong),
-            *(f"{self.max_ms:.0f}", f"{self.p99_ms:.0f}", self.missing, self.twice, f"{300 / self.requests:.3f} %"),
+            *(f"{self.max_ms:.0f}", f"{self.p99_ms:.0f}", self.missing, self.twice, at_most),
         )
         return f"| {' | '.join(str(cell) for cell in cells)} |"
 
