@@ -140,7 +140,7 @@ async def test_a_row_opens_to_its_places_its_way_and_what_to_do(chromium, centre
 
     assert "HTML part, line 2: Our sale" in first
     assert "HTML part, line 5: Sale again" in first
-    assert "not found (404). Correct the link, or take it out." in broken
+    assert "not found (404)\nCorrect the link, or take it out." in broken
     assert "Open it in a new tab" in broken
     assert "after a redirect" in moved
     assert "HEAD 302" in moved

@@ -52,6 +52,7 @@ function fill(element, link) {
   element.querySelector(".badge").textContent = link.verdict === "unseen" ? "not checked" : link.verdict;
   element.querySelector(".url").textContent = link.url || "(no URL)";
   element.querySelector(".why").textContent = why(link);
+  element.querySelector(".advice").textContent = CALM.has(link.verdict) ? "" : (link.advice ?? "");
   const details = element.querySelector("details");
   details.querySelector(".more").replaceChildren(...(details.open ? more(link) : []));
 }
@@ -64,8 +65,7 @@ function why(link) {
   const way = hops > 0 ? `, after ${hops === 1 ? "a redirect" : `${hops} redirects`}` : "";
   const when = link.at ? `, ${ago(link.at, Date.now())}` : "";
   const asking = link.complete === false ? " – asking the reputation lists…" : "";
-  const advice = link.advice && !CALM.has(link.verdict) ? `. ${link.advice}` : "";
-  return reason + status + way + when + asking + advice;
+  return reason + status + way + when + asking;
 }
 
 function* more(link) {
@@ -78,10 +78,10 @@ function* more(link) {
   }
   if (link.hops?.length) {
     yield* titled("What happened", "ol", link.hops, (hop) => [
-      make("code", {}, `${hop.method} ${hop.status ?? "no answer"}`.trim()),
+      make("code", {}, `${hop.method} ${hop.status ?? ""}`.trim()),
       " ",
       make("span", { className: "url" }, hop.url),
-      ...(hop.note ? [` – ${hop.note}`] : []),
+      ...(hop.note || hop.status === null ? [` – ${hop.note || "no answer"}`] : []),
     ]);
   }
   if (link.reputation?.length) {
