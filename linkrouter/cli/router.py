@@ -12,7 +12,7 @@ import click
 
 from linkrouter.cli.options import settings_from, with_settings
 from linkrouter.clicks.click import mint_click_ids
-from linkrouter.clicks.store import ClickStore, StoreLimits, StoreStatus, open_store
+from linkrouter.clicks.store import ClickStore, Loss, StoreLimits, StoreStatus, open_store
 from linkrouter.errors import KeyringError, SettingsError
 from linkrouter.link.keyring import Keyring
 from linkrouter.observe import Metrics, log, quiet_exception_handler
@@ -21,6 +21,7 @@ from linkrouter.settings import RouterSettings, credentials_directory, default_r
 __all__ = ["router", "serve"]
 
 STATUS_INTERVAL_S = 5.0  # how old the store's gauges may be
+MAX_LOSSES = 500  # of the store's, told in one request
 LAST_COMMIT_S = 3.0  # for the queue to become durable when stopping
 LAST_SYNC_S = 2.0  # for the centre to take what waits when stopping; the rest waits on disk
 
@@ -109,13 +110,15 @@ class _Process:
     """The parts of one router process, from start to stop."""
 
     def __init__(self, settings: RouterSettings, store: ClickStore, worker: int | None) -> None:
-        from linkrouter.router import Policy, Recorder, RecorderLimits, RouterServer
+        from linkrouter.router import Desk, Policy, Recorder, RecorderLimits, RouterServer
 
         self._settings = settings
         self._store = store
         self._worker = worker
         self._token = _read_token(settings)
         self._metrics = Metrics()
+        self._store_losses: tuple[Loss, ...] = ()
+        self._told: set[str] = set()  # losses of the store; after a start they are told again, and counted once
         mint_id = mint_click_ids(os.urandom(8))
         limits = RecorderLimits(
             settings.queue_max_clicks,
@@ -124,15 +127,15 @@ class _Process:
             settings.commit_max_clicks,
         )
         self._recorder = Recorder(store, limits, self._metrics, mint_id)
-        self._server = RouterServer(
+        self._desk = Desk(
             open_link=load_keyring(settings).open,
             record=self._recorder.record,
             is_ready=lambda: self._recorder.accepting,
             metrics=self._metrics,
             mint_id=mint_id,
             policy=Policy(settings.trusted_proxies, settings.respect_opt_out),
-            direct_answers=settings.direct_answers,
         )
+        self._server = RouterServer(self._desk, direct_answers=settings.direct_answers)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until *stop*, then let go in an order that loses nothing."""
@@ -185,7 +188,7 @@ class _Process:
 
     def _reload_keys(self) -> None:
         try:
-            self._server.open_link = load_keyring(self._settings).open
+            self._desk.open_link = load_keyring(self._settings).open
         except KeyringError:
             log("keyring.kept")
         else:
@@ -206,12 +209,18 @@ class _Process:
                 token=self._token,
                 router_id=settings.router_id or default_router_id(),
                 metrics=self._metrics,
-                take_losses=lambda: [loss.to_wire() for loss in self._recorder.take_losses()],
+                take_losses=self._take_losses,
             )
             try:
                 await sync.run()
             finally:
                 await sync.drain(LAST_SYNC_S)
+
+    def _take_losses(self) -> list[dict[str, str | int]]:
+        """Hand over what was dropped, and what the store lost, as far as this process has not told it yet."""
+        lost = [loss for loss in self._store_losses if loss.id not in self._told][:MAX_LOSSES]
+        self._told.update(loss.id for loss in lost)
+        return [loss.to_wire() for loss in [*self._recorder.take_losses(), *lost]]
 
     async def _watch_store(self) -> None:
         """Keep the store's gauges fresh."""
@@ -227,6 +236,7 @@ class _Process:
         gauge("linkrouter_spool_quarantined_segments", lambda seen: seen.quarantined)
         while True:
             self._metrics.counter("linkrouter_spool_lost").update(status.lost)
+            self._store_losses = status.losses
             await asyncio.sleep(STATUS_INTERVAL_S)
             status = await self._store.status()
 

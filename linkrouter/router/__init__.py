@@ -2,6 +2,6 @@
 
 from linkrouter.router.decide import Policy
 from linkrouter.router.recorder import Recorder, RecorderLimits
-from linkrouter.router.server import RouterServer
+from linkrouter.router.server import Desk, RouterServer
 
-__all__ = ["Policy", "Recorder", "RecorderLimits", "RouterServer"]
+__all__ = ["Desk", "Policy", "Recorder", "RecorderLimits", "RouterServer"]

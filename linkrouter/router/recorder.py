@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from linkrouter.clicks.click import Click, iso_utc
-from linkrouter.clicks.store import ClickStore
+from linkrouter.clicks.click import Click
+from linkrouter.clicks.store import ClickStore, Loss
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.observe import Metrics, log
 
-__all__ = ["Loss", "Recorder", "RecorderLimits"]
+__all__ = ["Recorder", "RecorderLimits"]
 
 CLICK_BYTES = 600  # what a click without its agent takes in memory, roughly
 RETRY_S = (0.05, 1.0)  # first and longest wait after the store failed
@@ -31,27 +31,6 @@ class RecorderLimits:
     max_bytes: int = 32 * 1024**2
     commit_interval_s: float = 0.05
     commit_max_clicks: int = 1000
-
-
-@dataclass(slots=True)
-class Loss:
-    """Clicks that were dropped for one reason between two times (microseconds since the epoch)."""
-
-    id: str
-    reason: str
-    count: int
-    since: int
-    until: int
-
-    def to_wire(self) -> dict[str, str | int]:
-        """Give the loss as the ingest API takes it."""
-        return {
-            "id": self.id,
-            "reason": self.reason,
-            "count": self.count,
-            "since": iso_utc(self.since),
-            "until": iso_utc(self.until),
-        }
 
 
 class Recorder:

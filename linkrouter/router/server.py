@@ -6,7 +6,7 @@ parsing the request.
 aiohttp's parser stays in front of every request. When a connection is idle and the parser yields a plain GET or HEAD,
 the answer is written at once (the direct answer); everything else (bodies, upgrades, closing connections, HTTP/1.0, a
 client that does not read, a draining server) goes through aiohttp's own task, queue and timers. Both write what
-`_Desk.answer` gives, so they cannot differ.
+`Desk.answer` gives, so they cannot differ.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from linkrouter.observe import Metrics, log
 from linkrouter.router.answers import Answers
 from linkrouter.router.decide import Outcome, Peer, Policy, describe, find_link, is_trusted
 
-__all__ = ["RouterServer"]
+__all__ = ["Desk", "RouterServer"]
 
 KEEPALIVE_S = 3600.0  # longer than any proxy keeps an idle connection, so that the proxy closes first
 MAX_LINE_BYTES = 8190
@@ -37,11 +37,16 @@ _SILENT = logging.getLogger("linkrouter.silent")
 _SILENT.disabled = True
 
 
-class _Desk:
-    """Turns requests into bytes and clicks: what the two ways through the server share."""
+class Desk:
+    """Turns requests into bytes and clicks: what the two ways through the server share.
+
+    *open_link* is a keyring's `open`; assign another to change keys under load. *record* gets the click of every
+    redirect, once its answer is decided.
+    """
 
     def __init__(
         self,
+        *,
         open_link: Callable[[str], OpenedLink],
         record: Callable[[Click], None],
         is_ready: Callable[[], bool],
@@ -227,7 +232,7 @@ class _Connection(RequestHandler):
 class _Server(web.Server):
     """aiohttp's low-level server, making our connections."""
 
-    def __init__(self, desk: _Desk, direct_answers: bool) -> None:
+    def __init__(self, desk: Desk, direct_answers: bool) -> None:
         super().__init__(self._handle)
         self.desk = desk
         self.direct_answers = direct_answers
@@ -258,36 +263,14 @@ class _Server(web.Server):
 
 
 class RouterServer:
-    """The traffic port. `record` is called with the click of every redirect, after the answer is decided.
+    """The traffic port, where *desk* answers."""
 
-    *open_link* is a keyring's `open`; assign another to `open_link` to change keys under load.
-    """
-
-    def __init__(
-        self,
-        *,
-        open_link: Callable[[str], OpenedLink],
-        record: Callable[[Click], None],
-        is_ready: Callable[[], bool],
-        metrics: Metrics,
-        mint_id: Callable[[int], str],
-        policy: Policy,
-        direct_answers: bool = True,
-    ) -> None:
-        self._desk = _Desk(open_link, record, is_ready, metrics, mint_id, policy)
+    def __init__(self, desk: Desk, *, direct_answers: bool = True) -> None:
+        self._desk = desk
         self._direct_answers = direct_answers
         self._runner: web.ServerRunner | None = None
         self._date_timer: asyncio.TimerHandle | None = None
         self.port = 0
-
-    @property
-    def open_link(self) -> Callable[[str], OpenedLink]:
-        """What reads links."""
-        return self._desk.open_link
-
-    @open_link.setter
-    def open_link(self, open_link: Callable[[str], OpenedLink]) -> None:
-        self._desk.open_link = open_link
 
     async def start(self, host: str, port: int, *, reuse_port: bool = False) -> None:
         """Listen on *host* and *port* (0 for a free one, then in `port`).

@@ -10,7 +10,7 @@ import pytest
 from linkrouter.clicks.click import Click, mint_click_ids
 from linkrouter.link import Keyring
 from linkrouter.observe import Metrics
-from linkrouter.router import Policy, RouterServer
+from linkrouter.router import Desk, Policy, RouterServer
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)
 
@@ -20,6 +20,7 @@ class Running:
     """A started router and what it recorded."""
 
     server: RouterServer
+    desk: Desk
     ring: Keyring
     metrics: Metrics
     clicks: list[Click] = field(default_factory=list)
@@ -49,18 +50,18 @@ async def start_router():
     async def start(*, ready=True, trusted_proxies=LOOPBACK, **options) -> Running:
         ring, metrics = Keyring.create(), Metrics()
         clicks: list[Click] = []
-        server = RouterServer(
+        desk = Desk(
             open_link=ring.open,
             record=clicks.append,
             is_ready=lambda: ready,
             metrics=metrics,
             mint_id=mint_click_ids(b"12345678"),
             policy=Policy(trusted_proxies),
-            **options,
         )
+        server = RouterServer(desk, **options)
         await server.start("127.0.0.1", 0)
         running.append(server)
-        return Running(server, ring, metrics, clicks)
+        return Running(server, desk, ring, metrics, clicks)
 
     yield start
     for server in running:

@@ -94,7 +94,7 @@ STAYS_OPEN = {
 async def test_both_ways_give_the_same_bytes_and_clicks(start_router, name):
     direct, ordinary = await start_router(), await start_router(direct_answers=False)
     path = direct.ring.sign("https://example.com/a?b=c#d")
-    ordinary.server.open_link = direct.ring.open
+    ordinary.desk.open_link = direct.ring.open
 
     pieces = CONVERSATIONS[name](path) + ([LAST] if name in STAYS_OPEN else [])
 
@@ -169,7 +169,7 @@ async def test_keys_change_under_load_without_a_refused_link(start_router):
         for number in range(40):
             clients.create_task(click((new if number > 20 else old).sign("https://example.com/a")))
             if number == 20:
-                router.server.open_link = new.open
+                router.desk.open_link = new.open
 
     assert all(answer.startswith(b"HTTP/1.1 302 ") for answer in answers)
 
@@ -226,9 +226,9 @@ async def test_a_fault_of_ours_is_a_constant_500_and_the_router_lives_on(start_r
     def broken(path):
         raise RuntimeError(path)
 
-    good, router.server.open_link = router.server.open_link, broken
+    good, router.desk.open_link = router.desk.open_link, broken
     answer = await router.talk(get("/2s/CANARY"))
-    router.server.open_link = good
+    router.desk.open_link = good
     after = await router.talk(get("/-/ready"), LAST)
 
     assert answer.startswith(b"HTTP/1.1 500 ")
