@@ -10,11 +10,12 @@ a person.
 
 import contextlib
 import json
+import os
 from bisect import bisect_right
 from collections.abc import Collection
 from pathlib import Path
 
-from linkrouter.clicks.claim import Claim, claim, segment_names
+from linkrouter.clicks.claim import Claim, claim, made_at, segment_names
 from linkrouter.clicks.frame import scan_file
 from linkrouter.observe import log
 
@@ -37,6 +38,7 @@ class Backlog:
         for path in (owned.database, owned.log):
             found.update((seq, record) for seq, record in scan_file(path) if seq > owned.note.acked)
         self._owned = owned
+        self._noted_at = os.stat(owned.lock).st_mtime_ns // 1000
         self._seqs = sorted(found)
         self._records = [found[seq] for seq in self._seqs]
         self._next = 0
@@ -83,8 +85,13 @@ class Backlog:
             pass  # it is served from where it is; `finish` will not remove it
 
     def _report(self) -> None:
-        """Write down, once, how much of the segment was found; the lost clicks of the status are the sum of these."""
-        report = json.dumps({"found": len(self._records), "lost": self.lost}) + "\n"
+        """Write down, once, how much of the segment was found; the lost clicks of the status are the sum of these.
+
+        What is lost lies between the oldest click that the centre does not have and the last note of the owner.
+        """
+        since = self._owned.note.oldest_at or made_at(self.name)
+        until = max(since, self._noted_at)
+        report = json.dumps({"found": len(self._records), "lost": self.lost, "since": since, "until": until}) + "\n"
         with contextlib.suppress(OSError), open(self._owned.database.with_suffix(".json"), "a") as file:
             if not file.tell():
                 file.write(report)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
-__all__ = ["Claim", "Note", "claim", "read_note", "segment_names"]
+__all__ = ["Claim", "Note", "claim", "made_at", "read_note", "segment_names"]
 
 _NAME = re.compile(r"([0-9a-f]{16}-[0-9a-f]{8})\.(?:db|db-wal|lock)")
 NOTE_BYTES = 8 + 1 + 10 + 1 + 10 + 1 + 16 + 1
@@ -114,6 +114,11 @@ class Claim:
 def new_name() -> str:
     """Give a segment name; names sort by the time they were given."""
     return f"{time.time_ns():016x}-{secrets.token_hex(4)}"
+
+
+def made_at(name: str) -> int:
+    """Give the time that the segment *name* was made: microseconds since the epoch."""
+    return int(name.partition("-")[0], 16) // 1000
 
 
 def claim(directory: Path, name: str, *, make: bool = True) -> Claim | None:

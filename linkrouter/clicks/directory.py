@@ -13,7 +13,7 @@ from linkrouter.clicks.backlog import QUARANTINE
 from linkrouter.clicks.claim import Note, read_note, segment_names
 from linkrouter.clicks.disk import directory_bytes
 from linkrouter.clicks.frame import scan_file
-from linkrouter.clicks.store import StoreStatus
+from linkrouter.clicks.store import Loss, StoreStatus
 
 __all__ = ["directory_status"]
 
@@ -27,7 +27,8 @@ def directory_status(directory: Path) -> StoreStatus:
     quarantine = directory / QUARANTINE
     notes = [_note(place, name) for place in (directory, quarantine) for name in segment_names(place)]
     waiting = [note for note in notes if note.committed > note.acked]
-    lost = sum(map(_lost, quarantine.glob("*.json")))
+    losses = tuple(loss for report in quarantine.glob("*.json") if (loss := _find_loss(report)) is not None)
+    lost = sum(loss.count for loss in losses)
     return StoreStatus(
         pending=sum(note.committed - note.acked for note in waiting),
         oldest_at=min((note.oldest_at for note in waiting if note.oldest_at), default=None),
@@ -35,6 +36,7 @@ def directory_status(directory: Path) -> StoreStatus:
         set_aside=count_set_aside(directory),
         quarantined=len(segment_names(quarantine)),
         lost={"damaged": lost} if lost else {},
+        losses=losses,
     )
 
 
@@ -58,8 +60,11 @@ def _count_frames(place: Path, name: str) -> Note:
     return Note(committed=len(seqs))
 
 
-def _lost(report: Path) -> int:
+def _find_loss(report: Path) -> Loss | None:
+    """Read what a damaged segment could not give back; None when it was nothing."""
     try:
-        return int(json.loads(report.read_text("ascii"))["lost"])
+        said = json.loads(report.read_text("ascii"))
+        loss = Loss(report.stem, "damaged", int(said["lost"]), int(said["since"]), int(said["until"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        return None
+    return loss if loss.count > 0 else None

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Protocol
 
-from linkrouter.clicks.click import Click
+from linkrouter.clicks.click import Click, iso_utc
 from linkrouter.errors import SettingsError
 
-__all__ = ["Batch", "ClickStore", "StoreLimits", "StoreStatus", "open_store"]
+__all__ = ["Batch", "ClickStore", "Loss", "StoreLimits", "StoreStatus", "open_store"]
 
 ENTRY_POINT_GROUP = "linkrouter.click_stores"
 
@@ -39,12 +39,37 @@ class Batch:
     token: object = field(repr=False)
 
 
+@dataclass(slots=True)
+class Loss:
+    """Clicks that went missing for one reason between two times (microseconds since the epoch).
+
+    The centre counts each *id* once, however often and by whomever it is told.
+    """
+
+    id: str
+    reason: str
+    count: int
+    since: int
+    until: int
+
+    def to_wire(self) -> dict[str, str | int]:
+        """Give the loss as the ingest API takes it."""
+        return {
+            "id": self.id,
+            "reason": self.reason,
+            "count": self.count,
+            "since": iso_utc(self.since),
+            "until": iso_utc(self.until),
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
     """What waits in a store: all of it, also when several processes share it, so do not add up what they say.
 
     `lost` counts records by the reason they were lost for, such as those a damaged segment could not give back; what
-    the recorder dropped before it reached the store is not among them.
+    the recorder dropped before it reached the store is not among them. `losses` are the same, one by one, for the
+    centre.
     """
 
     pending: int  # clicks not yet acknowledged
@@ -53,6 +78,7 @@ class StoreStatus:
     set_aside: int  # clicks the centre refused for good
     quarantined: int  # damaged files kept for a person to look at
     lost: Mapping[str, int] = field(default_factory=dict)
+    losses: tuple[Loss, ...] = ()
 
 
 class ClickStore(Protocol):

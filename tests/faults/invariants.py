@@ -64,7 +64,7 @@ def check(
 
     check_answers(requests, scene.kills if outages else [])
     lost, dropped = check_losses(missing, scene, damaged, in_doubt)
-    check_centre(scene, ids, dropped)
+    check_centre(scene, ids, dropped + damaged)
     check_costs(scene, alive_s, memory_mb, disk_bytes)
     check_canaries(scene)
     return Row(
@@ -106,10 +106,10 @@ def check_kill_window(missing: list[Request], scene: Scene) -> int:
     return len(missing)
 
 
-def check_centre(scene: Scene, ids: list[str], dropped: int) -> None:
-    """I2 and I3: the centre knows of what was dropped, has nothing twice and nothing that was not sent."""
+def check_centre(scene: Scene, ids: list[str], counted: int) -> None:
+    """I2 and I3: the centre knows of what was lost and counted, has nothing twice and nothing that was not sent."""
     stats = scene.home.ask_central("/v1/stats/clicks")
-    assert stats["missing"]["count"] == dropped
+    assert stats["missing"]["count"] == counted
     assert len(ids) == len(set(ids)) == stats["total"]
     assert not set(ids) - {one.id for one in scene.load.requests}
 

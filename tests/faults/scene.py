@@ -206,7 +206,7 @@ class Scene:
         if queued or self.spool().pending:
             return False
         missing = self.home.ask_central("/v1/stats/clicks")["missing"]["count"]
-        return missing >= self.dropped_in_all()
+        return missing >= self.dropped_in_all() + sum(self.spool().lost.values())
 
     def drain(self) -> None:
         """End the load and wait until everything that can arrive has arrived."""
