@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,29 @@ async def test_a_damaged_segment_is_served_once_and_kept_as_it_was(segment, dama
 
     kept = {p.name: p.read_bytes() for p in (segment.parent / "quarantine").iterdir() if p.suffix != ".json"}
     assert kept == before
+
+
+async def test_says_once_and_for_all_what_is_missing_and_between_which_times(segment):
+    owned = claim(segment.parent, segment.stem)
+    owned.write_note(oldest_at=1_000_000)
+    owned.release()
+    flip_payload(segment)
+    before_us = time.time_ns() // 1000
+    seen = []
+
+    for _ in range(2):
+        store = start(segment.parent)
+        await store.open()
+        try:
+            await drain(store)
+            seen.append((await store.status()).losses)
+        finally:
+            await store.close()
+
+    ((loss,), again) = seen
+    assert again == (loss,)
+    assert (loss.id, loss.reason, loss.count, loss.since) == (segment.stem, "damaged", 1, 1_000_000)
+    assert loss.since < loss.until <= before_us
 
 
 async def test_a_process_killed_in_the_middle_of_a_damaged_segment_costs_nothing(segment):
