@@ -38,12 +38,22 @@ lint: $(STAMP) ## check format, lint and types
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	$(PY) -m ruff format --check deploy/linkrouter-deploy
+	$(PY) -m ruff check deploy/linkrouter-deploy
+	MYPYPATH=deploy $(PY) -m mypy --scripts-are-modules deploy/linkrouter-deploy
 
 test: $(STAMP) ## run every test; says what it skipped and why
 	$(PY) -m pytest $(PYTEST_OPTIONS)
 
 test-faults: $(STAMP) ## run the long fault injections too, and print their table
 	$(PY) -m pytest --faults tests/faults tests/clicks tests/sync tests/router $(PYTEST_OPTIONS)
+
+test-haproxy-losses: $(STAMP) ## measure what is lost while a pair is switched, reloaded and killed
+	PYTHONPATH=tests $(PY) -m haproxy.losses
+
+test-tls: $(STAMP) ## grade HAProxy's TLS with sslyze
+	$(PYTHON) -m venv build/sslyze && build/sslyze/bin/pip install --quiet --disable-pip-version-check sslyze
+	$(PY) -m pytest tests/haproxy/test_tls.py
 
 bench: $(STAMP) ## measure encoder, codec, sync and ingest, start-up and memory, as ratios
 	$(PY) tests/bench/bench_codec.py
@@ -53,6 +63,9 @@ bench: $(STAMP) ## measure encoder, codec, sync and ingest, start-up and memory,
 
 bench-router: $(STAMP) ## measure redirects beside nginx, HAProxy, Go and bare aiohttp
 	$(PY) tests/bench/bench_router.py
+
+bench-pair: $(STAMP) ## measure what HAProxy with TLS adds to a redirect
+	PYTHONPATH=tests $(PY) tests/bench/bench_pair.py
 
 bench-drain: $(STAMP) ## measure what recipients feel while a million clicks drain
 	$(PY) tests/bench/bench_drain.py
@@ -67,4 +80,5 @@ clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help venv-package install demo format lint test test-faults bench bench-router bench-drain bench-soak bench-check clean
+.PHONY: help venv-package install demo format lint test test-faults test-haproxy-losses test-tls bench bench-router \
+  bench-pair bench-drain bench-soak bench-check clean
