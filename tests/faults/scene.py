@@ -218,3 +218,10 @@ def memory_peak_mb(process: subprocess.Popen) -> float:
     """Give the most memory *process* ever had resident."""
     with open(f"/proc/{process.pid}/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+
+
+def cpu_s(process: subprocess.Popen) -> float:
+    """Give the processor time that *process* has used."""
+    with open(f"/proc/{process.pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -8,14 +8,14 @@ import time
 
 import pytest
 from faults.disk import FailingDisk, small_disk
-from faults.scene import ALIVE_S, BACK_OFF_S
+from faults.scene import ALIVE_S, BACK_OFF_S, cpu_s
 from processes import wait_until
 
 from linkrouter.clicks.frame import RECORD_START
 
 AWAY_S = ALIVE_S + BACK_OFF_S
 PAGE_BYTES = 4096
-START_S = 2.0  # what a damaged spool may add to a start
+START_S = 2.0  # of CPU, which a busy machine does not stretch: what a damaged spool may add to a start
 
 
 def overwrite(path, at, content):
@@ -75,9 +75,8 @@ def test_a_damaged_spool_gives_back_the_rest_and_delays_no_start(scene, report, 
             scene.router.kill()
             scene.router.wait()
             damage(max(spool.glob("*.db")))
-            began_at = time.monotonic()
             scene.router = scene.start_router()
-            starts_s.append(time.monotonic() - began_at)
+            starts_s.append(cpu_s(scene.router))
         scene.pass_s(0.5)
     scene.start_central()
     scene.wait_for_life(time.monotonic(), AWAY_S)
