@@ -18,7 +18,7 @@ FILES = {
     "/check/icon.svg": ("icon.svg", "image/svg+xml"),
     **{
         f"/check/{name}": (name, SCRIPT)
-        for name in ("page.js", "api.js", "mail.js", "malformed.js", "memory.js", "rows.js", "words.js")
+        for name in ("page.js", "api.js", "banner.js", "mail.js", "malformed.js", "memory.js", "rows.js", "words.js")
     },
 }
 RULES = "/check/rules.json"

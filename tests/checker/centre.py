@@ -4,6 +4,7 @@ import json
 from contextlib import asynccontextmanager
 
 import httpx
+from checker.servers import LOOPBACK
 
 from linkrouter.central.app import create_app, serving
 from linkrouter.central.routes import ROUTES
@@ -11,8 +12,6 @@ from linkrouter.central.store.sqlite import SqliteStore
 from linkrouter.central.tokens import Tokens
 from linkrouter.cli.central import with_checks
 from linkrouter.settings import Address, CentralSettings
-
-from .servers import LOOPBACK
 
 ROUTER, SENDER = "router-token-0123456789", "sender-token-0123456789"
 

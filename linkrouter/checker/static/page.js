@@ -1,6 +1,7 @@
 // The page on which an author watches the links of a mail being checked.
 
 import { Refusal, followCheck, startCheck } from "./api.js";
+import { announce, endProgress, hold, progress, say, sayAloud } from "./banner.js";
 import { findLinks, guessKind, toBase64 } from "./mail.js";
 import { compileRules, findMalformed } from "./malformed.js";
 import { Memory } from "./memory.js";
@@ -11,7 +12,6 @@ const TOKEN = "linkrouter.token";
 const MAX_BYTES = 10 * 1024 ** 2;
 const LOOK_AFTER_MS = 250; // of no typing
 const SAY_EVERY_MS = 3000; // to a screen reader, while a check runs
-const MAX_HELD = 5;
 
 const $ = (id) => document.getElementById(id);
 const table = await (await fetch("/check/rules.json")).json();
@@ -41,8 +41,8 @@ function look() {
   rows.show(found);
   const malformed = found.filter((link) => link.verdict === "malformed").length;
   const remembered = found.filter((link) => link.at).length;
-  say(firstLook(found.length, malformed, remembered), malformed ? "look" : "");
-  $("live").textContent = `${$("headline").textContent}. ${$("explanation").textContent}`;
+  sayAloud(firstLook(found.length, malformed, remembered), malformed ? "look" : "");
+  count();
 }
 
 function judge({ url, skipped }) {
@@ -82,14 +82,14 @@ async function watch(token, request, signal) {
   const begun = await startCheck(token, request, signal);
   sessionStorage.setItem(TOKEN, token);
   rows.show(begun.links);
-  const progress = begun.progress;
-  say(running(progress), "running");
-  announce(`Checking ${links(progress.total)}.`);
+  advance(begun.progress);
+  announce(`Checking ${links(begun.progress.total)}.`);
   for await (const { name, data } of followCheck(token, begun.id, signal)) {
+    if (signal.aborted) return;
     if (name === "link") {
       rows.update(data.index, data.link);
-      progress.done += data.link.complete;
-      painting ||= requestAnimationFrame(() => advance(progress));
+      begun.progress.done += data.link.complete;
+      painting ||= requestAnimationFrame(() => advance(begun.progress));
     } else if (name === "done") {
       finish(data);
     }
@@ -100,35 +100,42 @@ function begin() {
   $("result").hidden = false;
   $("links").setAttribute("aria-busy", "true");
   say({ headline: "Reading the mail…", explanation: "" }, "running");
-  $("progress").hidden = false;
-  $("progress").removeAttribute("value");
+  progress();
   const gentle = matchMedia("(prefers-reduced-motion: reduce)").matches;
   $("result").scrollIntoView({ block: "start", behavior: gentle ? "instant" : "smooth" });
 }
 
-function advance(progress) {
+function advance({ done, total }) {
   painting = 0;
   if (!current) return;
-  $("progress").max = progress.total;
-  $("progress").value = progress.done;
-  say(running(progress), "running");
-  if (Date.now() - saidAt > SAY_EVERY_MS) announce($("explanation").textContent);
+  const words = running({ done, total });
+  progress(done, total);
+  say(words, "running");
+  count();
+  if (Date.now() - saidAt < SAY_EVERY_MS) return;
+  saidAt = Date.now();
+  announce(words.explanation);
 }
 
 function finish(end) {
   const answer = end.state === "done" ? end.gate.answer : "wait";
-  const words = ended(end, rows.counts);
-  say(words, answer === "send" && rows.findings ? "look" : answer);
+  sayAloud(ended(end, rows.counts), answer === "send" && rows.findings ? "look" : answer);
   hold([...end.gate.blocks, ...(answer === "block" ? [] : end.gate.waits)]);
-  announce(`${words.headline}. ${words.explanation}`);
+  count();
   rows.links.forEach((link) => memory.remember(link));
   memory.save();
+}
+
+function count() {
+  $("filter").hidden = rows.links.length === 0;
+  $("count-all").textContent = `(${rows.links.length})`;
+  $("count-findings").textContent = `(${rows.findings})`;
 }
 
 function stop() {
   current?.abort();
   current = null;
-  $("progress").hidden = true;
+  endProgress();
   $("links").setAttribute("aria-busy", "false");
 }
 
@@ -142,47 +149,11 @@ function explain(error) {
     return complain("content-error", `It cannot be checked: ${error.message}.`, "content");
   }
   const reason = error instanceof TypeError ? "the server cannot be reached" : error.message;
-  say({ headline: "The check did not get through", explanation: `${sentence(reason)}. Try again.` }, "wait");
-  announce(`${$("headline").textContent}. ${$("explanation").textContent}`);
+  sayAloud({ headline: "The check did not get through", explanation: `${sentence(reason)}. Try again.` }, "wait");
 }
 
 function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-// Put words into the banner; `state` gives it its colour.
-function say({ headline, explanation }, state) {
-  $("banner").dataset.state = state;
-  if ($("headline").textContent !== headline) $("headline").textContent = headline;
-  $("explanation").textContent = explanation;
-  $("held").hidden = true;
-  $("filter").hidden = rows.rows.length === 0;
-  $("count-all").textContent = `(${rows.rows.length})`;
-  $("count-findings").textContent = `(${rows.findings})`;
-}
-
-// Name the links that hold the mail.
-function hold(held) {
-  const items = held.slice(0, MAX_HELD).map(({ url, why }) => {
-    const item = document.createElement("li");
-    const name = document.createElement("span");
-    name.className = "url";
-    name.textContent = url || "a part of the mail";
-    item.append(name, ` – ${why}`);
-    return item;
-  });
-  if (held.length > MAX_HELD) {
-    const item = document.createElement("li");
-    item.textContent = `and ${held.length - MAX_HELD} more`;
-    items.push(item);
-  }
-  $("held").replaceChildren(...items);
-  $("held").hidden = items.length === 0;
-}
-
-function announce(text) {
-  saidAt = Date.now();
-  $("live").textContent = text;
 }
 
 function complain(id, text, field) {
@@ -190,7 +161,9 @@ function complain(id, text, field) {
   $(id).hidden = !text;
   const input = id === "token-error" ? $("token") : $("content");
   input.setAttribute("aria-invalid", String(Boolean(text)));
-  if (field) $(field).focus();
+  if (!field) return;
+  announce(text);
+  $(file && field === "content" ? "remove" : field).focus();
 }
 
 async function take(chosen) {
