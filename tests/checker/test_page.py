@@ -1,6 +1,7 @@
 """The page, used in a real browser the way an author uses it: by mouse, by keyboard alone, on a telephone."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from checker.centre import SENDER, checking_centre
 from checker.lists import rbldnsd
 from checker.servers import site
 
+from linkrouter.checker.extract import extract
 from linkrouter.settings import Address
 
 CASES = json.loads((Path(__file__).parent / "malformed-cases.json").read_text("utf-8"))
@@ -101,6 +103,23 @@ async def test_a_message_file_is_read_in_the_browser_as_on_the_server(chromium, 
         assert "news.eml, 1 KB" in await page.inner_text("#file-card")
         await page.click("#remove")
         assert await page.locator("#content").is_visible()
+
+
+async def test_the_first_look_finds_nearly_all_links_of_real_mail(chromium, page_centre, corpus):
+    messages = [path.read_bytes() for path in sorted((corpus / "messages").rglob("*.eml"))]
+    wanted = [{subject.url for subject in extract(raw) if subject.url} for raw in messages]
+    async with opened(chromium, page_centre) as page:
+        found = await page.evaluate(
+            """async (messages) => {
+                const { findLinks } = await import("/check/mail.js");
+                const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+                return messages.map((text) => findLinks(bytes(text), "message").map(({ url }) => url));
+            }""",
+            [b64encode(raw).decode() for raw in messages],
+        )
+
+    hits = sum(len(urls & set(seen)) for urls, seen in zip(wanted, found, strict=True))
+    assert hits > 0.98 * sum(map(len, wanted))
 
 
 async def test_a_dropped_file_is_taken(chromium, page_centre):

@@ -5,7 +5,7 @@
 
 const HEADER = /^(?:From [^\n]*\n)?[!-9;-~]+:[ \t]/;
 const TAG = /<(?:!doctype|html|head|body|a|p|div|table|td|span|br|img)\b/i;
-const HREF = /<(?:a|area)\b[^>]{0,4000}?\shref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/gi;
+const HREF = /<(?:a|area|v:[a-z]+)\b[^>]{0,4000}?\shref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/gi;
 const BARE_URL = /\bhttps?:[^\s<>"]+/gi;
 const MERGE_TAG = /\{\{|\}\}|\{%|%\}|<%|%>|\*\||\|\*|%%|\[\[|[$#]\{|%(?![0-9A-Fa-f]{2})[A-Za-z][A-Za-z0-9_.]*%|^\[[A-Za-z][A-Za-z0-9_ -]*\]$/;
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
@@ -48,12 +48,18 @@ function parts(raw, depth) {
   const type = header(headers, "content-type") || "text/plain";
   const boundary = parameter(type, "boundary");
   if (/^multipart\//i.test(type) && boundary && depth < MAX_DEPTH) {
-    const pieces = `\n${body}`.split(`\n--${boundary}`).slice(1);
-    return pieces.filter((piece) => !piece.startsWith("--")).flatMap((piece) => parts(piece.replace(/^[ \t]*\r?\n/, ""), depth + 1));
+    const line = `(?:^|\\r?\\n)--${escapeRegExp(boundary)}`;
+    const [inside] = body.split(new RegExp(`${line}--`));
+    const [, ...pieces] = inside.split(new RegExp(`${line}[ \\t]*(?=\\r?\\n|$)`));
+    return pieces.flatMap((piece) => parts(piece.replace(/^\r?\n/, ""), depth + 1));
   }
   const kind = /^text\/html\b/i.test(type) ? "html" : /^text\/plain\b/i.test(type) ? "text" : null;
   if (!kind || /^attachment\b/i.test(header(headers, "content-disposition"))) return [];
   return [{ kind, text: decode(untransfer(body, header(headers, "content-transfer-encoding")), parameter(type, "charset")) }];
+}
+
+function escapeRegExp(text) {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
 function header(headers, name) {
