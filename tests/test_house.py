@@ -31,7 +31,7 @@ LAYERS = [
     {"__main__"},
 ]
 ONLY_IN = {
-    "aiohttp": ("linkrouter.router", "linkrouter.central", "linkrouter.checker.app"),
+    "aiohttp": ("linkrouter.router", "linkrouter.central"),
     "httpx": ("linkrouter.sync", "linkrouter.checker", "linkrouter.cli.demo"),
     "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store", "linkrouter.checker"),
     "click": ("linkrouter.cli",),

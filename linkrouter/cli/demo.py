@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +78,9 @@ async def _run(home: Path, seconds: float | None) -> None:
                 f'  curl -H "Authorization: Bearer $(cat {central.api_token_file})" '
                 f"http://{central.listen}/v1/stats/clicks\n"
             )
+            click.echo(
+                f"Check a mail before it is sent at http://{central.listen}/check; the page asks for that token.\n"
+            )
             click.echo("Click links in a browser and watch the count. Ctrl-C stops.\n")
             await _watch(api, seconds)
 
@@ -127,26 +130,29 @@ def _free_port(wanted: int) -> int:
 async def _running(router: RouterSettings, central: CentralSettings) -> AsyncIterator[None]:
     """Run both until the block ends, the router first to stop so that the centre still takes its last clicks."""
     from linkrouter.central.app import create_app, serving
+    from linkrouter.central.routes import ROUTES
     from linkrouter.central.store import open_central_store
     from linkrouter.central.tokens import Tokens
+    from linkrouter.cli.central import with_checks
     from linkrouter.cli.router import serve
 
     store = open_central_store(central.database)
     await store.open()
-    try:
-        app = create_app(store, Tokens.load(central.ingest_token_file, central.api_token_file))
-        async with serving(app, central.listen):
-            stop, main = asyncio.Event(), asyncio.current_task()
-            routing = asyncio.create_task(serve(router, stop=stop))
-            routing.add_done_callback(lambda _: None if stop.is_set() or main is None else main.cancel())
-            try:
-                await _until_ready(router.listen)
-                yield
-            finally:
-                stop.set()
-                await routing
-    finally:
-        await store.close()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        checks = await stack.enter_async_context(with_checks(central))
+        tokens = Tokens.load(central.ingest_token_file, central.api_token_file)
+        app = create_app(store, tokens, (*ROUTES, *checks.routes), checks.files)
+        await stack.enter_async_context(serving(app, central.listen))
+        stop, main = asyncio.Event(), asyncio.current_task()
+        routing = asyncio.create_task(serve(router, stop=stop))
+        routing.add_done_callback(lambda _: None if stop.is_set() or main is None else main.cancel())
+        try:
+            await _until_ready(router.listen)
+            yield
+        finally:
+            stop.set()
+            await routing
 
 
 async def _until_ready(listen: Address) -> None:
