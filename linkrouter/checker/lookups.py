@@ -57,7 +57,7 @@ class Lookups:
 
     async def fetch(self, key: str, before: LinkState | None, asker: Asker) -> tuple[Fetched, bool]:
         """Give how fetching *key* ends, and whether that was known; *before* is its state as *asker* read it."""
-        known = fetched_before(self._kept.get(key), self._clock())
+        known = fetched_before(self._kept.get(key, before), self._clock())
         if known is not None:
             return known, True
         try:

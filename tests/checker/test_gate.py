@@ -321,5 +321,23 @@ class Interleavings(RuleBasedStateMachine):
                 assert (await checker.gate(subjects)).answer == ("block" if hosts & blocked else "send")
 
 
+def test_what_was_fetched_before_a_crash_is_not_fetched_again():
+    class Answers:
+        def draw(self, _):
+            return "answers"
+
+    state = Interleavings()
+    state.begin()
+    state.check(which=MAILS[0], author="")
+    state.answer_a_fetch(index=0, way=(), data=Answers())
+
+    state.crash()
+    state.check(which=MAILS[0], author="")
+
+    assert state.open_fetches == []
+    assert [subject for subject, _ in state.open_asks] == ["a.example"]
+    state.teardown()
+
+
 TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
