@@ -151,10 +151,16 @@ class SqliteStore:
             # What the thread still does with the transaction is not known, and a disk that hangs must not hang the
             # caller: this segment ends here, and is closed when its thread comes to it.
             self._active = None
-            self._closing.append(asyncio.create_task(active.close()))
+            closing = asyncio.create_task(active.close())
+            closing.add_done_callback(self._search_again)
+            self._closing.append(closing)
             raise
         self._room_bytes -= active.bytes - before
         self._is_failing = False
+
+    def _search_again(self, _: object) -> None:
+        """Look for backlog at the next chance: a segment was let go of."""
+        self._search_at = 0.0
 
     def _is_due(self, segment: Segment) -> bool:
         age_s = time.monotonic() - segment.made_at
