@@ -3,15 +3,16 @@
 Promise: a redirect is answered from memory, before its click is durable, and costs little more than
 parsing the request.
 
-aiohttp's parser stays in front of every request. When a connection is idle and the parser yields a plain GET or HEAD,
-the answer is written at once (the direct answer); everything else (bodies, upgrades, closing connections, HTTP/1.0, a
-client that does not read, a draining server) goes through aiohttp's own task, queue and timers. Both write what
-`Desk.answer` gives, so they cannot differ.
+aiohttp's parser stays in front of every request. When a connection owes no answer and the parser yields a plain GET or
+HEAD, the answer is written at once (the direct answer); everything else (bodies, upgrades, closing connections,
+HTTP/1.0, a client that does not read, a draining server) goes through aiohttp's own task, queue and timers. Both write
+what `Desk.answer` gives, so they cannot differ.
 """
 
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -98,18 +99,20 @@ class _Written:
 
     def __init__(self, content: bytes, keep_alive: bool) -> None:
         self._content = content
-        self._protocol: RequestHandler | None = None
+        self._connection: _Connection | None = None
         self.keep_alive = keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        self._protocol = request.protocol
+        self._connection = request.protocol  # type: ignore[assignment]  # every connection of ours is one
 
     async def write_eof(self) -> None:
-        protocol = self._protocol
-        if protocol is None or protocol.transport is None:
+        connection = self._connection
+        if connection is None or connection.transport is None:
             raise ConnectionResetError
-        protocol.transport.write(self._content)
-        await protocol._drain_helper()
+        connection.transport.write(self._content)
+        if self.keep_alive:
+            connection.task_answered()
+        await connection._drain_helper()
 
 
 class _Turn:
@@ -134,24 +137,29 @@ class _Turn:
         connections, self._connections = self._connections, []
         answers = [connection.answer_directly() for connection in connections]
         for connection, content in zip(connections, answers, strict=True):
-            transport = connection.transport
-            if content and transport is not None and not transport.is_closing():
-                transport.write(content)
+            if content and connection.transport is not None:
+                connection.transport.write(content)
 
 
 _parse = RequestHandler.data_received
 
 
 class _Connection(RequestHandler):
-    """One connection: aiohttp's handler with the direct answer in front of its task."""
+    """One connection: aiohttp's handler with the direct answer in front of its task.
 
-    __slots__ = ("_desk", "_in_turn", "_peer", "_turn")
+    Requests wait in `_direct` for this turn's answer while the task owes none, whatever the task is doing: a task that
+    has just answered comes back to its waiting only a turn later, when a fast proxy has sent the next request.
+    """
+
+    __slots__ = ("_desk", "_direct", "_in_turn", "_peer", "_task_owes", "_turn")
 
     def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(manager, loop=loop, **options)
         self._desk = manager.desk
         self._turn = manager.turn if manager.direct_answers else None
         self._in_turn = False
+        self._task_owes = False
+        self._direct: deque[Any] = deque()
         self._peer = Peer(None, False)
 
     @property
@@ -164,36 +172,46 @@ class _Connection(RequestHandler):
         ip = name[0] if isinstance(name, tuple) and name else None
         self._peer = Peer(ip, is_trusted(ip, self._desk.policy.trusted_proxies))
         super().connection_made(transport)
+        # aiohttp starts this clock at its task's first answer, which may never come.
+        self._keepalive = True
+        self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_S
+        self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
         if ip is None:
             # Reset before it was accepted, as by a proxy that asked another router when this one was frozen: nobody
             # would read the answer, and under an id of our own its click would be counted a second time.
             transport.abort()  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        waiter = self._waiter
-        if waiter is None or self._turn is None or waiter.done():
-            _parse(self, data)  # the task is at work: it will find what comes in the queue
+        if self._turn is None or self._task_owes:
+            _parse(self, data)
+            self._task_owes = True
             return
-        self._waiter = None  # so that aiohttp queues what it parses and wakes nobody
+        # aiohttp queues what it parses where we say, and wakes nobody.
+        waiter, messages = self._waiter, self._messages
+        self._waiter, self._messages = None, self._direct
         try:
             _parse(self, data)
         finally:
-            self._waiter = waiter
-        if self._messages and not self._in_turn:
+            self._waiter, self._messages = waiter, messages
+        if self._direct and not self._in_turn:
             self._in_turn = True
             self._turn.add(self)
 
+    def task_answered(self) -> None:
+        """Note that the task has written an answer; when it was the last one owed, the next may be direct."""
+        self._task_owes = bool(self._messages)
+
     def answer_directly(self) -> bytes:
-        """Give the answers to what waits, as far as it can be answered at once; wake the task for the rest."""
+        """Give the answers to what waits, as far as it can be answered at once; leave the rest to the task."""
         self._in_turn = False
-        desk, messages, parser, waiter = self._desk, self._messages, self._parser, self._waiter
+        desk, waiting, parser, transport = self._desk, self._direct, self._parser, self.transport
         content = b""
-        if parser is None or waiter is None:
-            return content  # the connection has gone
+        if parser is None or transport is None or transport.is_closing():
+            return content  # nobody would get it
         if not (desk.draining or self._paused or self._buffer_paused):
             answer, peer = desk.answer, self._peer
-            while messages:
-                message, payload = messages[0]
+            while waiting:
+                message, payload = waiting[0]
                 if (
                     isinstance(message, _ErrInfo)
                     or payload is not EMPTY_PAYLOAD
@@ -206,12 +224,19 @@ class _Connection(RequestHandler):
                     content += answer(message.method, message.path, message.headers, peer, False)
                 except Exception:
                     break  # the task answers it, and says what went wrong
-                messages.popleft()
+                waiting.popleft()
                 parser.message_consumed()
             self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_S
-        if messages and not waiter.done():
-            waiter.set_result(None)
+        if waiting:
+            self._leave_to_task()
         return content
+
+    def _leave_to_task(self) -> None:
+        self._task_owes = True
+        self._messages += self._direct
+        self._direct.clear()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def handle_error(
         self,
