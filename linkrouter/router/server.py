@@ -116,11 +116,12 @@ class _Written:
 
 
 class _Turn:
-    """Answers the requests of one turn of the loop together, when every ready connection has been read.
+    """Answers the requests of two turns of the loop together, when every ready connection has been read.
 
-    Doing each step for all connections before the next step is what makes a redirect cheap: a write wakes the proxy at
-    the other end, and written one by one between the work each would find it asleep again (measured: 42 µs of CPU a
-    request, against 20). Order holds: a connection's ordinary answers come from its task, which is woken after these.
+    A write wakes the proxy at the other end, which costs more than the redirect: done one by one between the work, each
+    would find it asleep again. So each step is done for all connections before the next step, and answers wait for one
+    more look at the sockets, which finds what came while the first requests were parsed. Measured per request, on 64
+    connections and on 4: 43 and 44 µs of CPU one by one, 17.5 and 34 µs in one turn, 17.5 and 26 µs in two.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -128,9 +129,9 @@ class _Turn:
         self._connections: list[_Connection] = []
 
     def add(self, connection: "_Connection") -> None:
-        """Have *connection* answer before anything that is scheduled from now on runs."""
+        """Have *connection* answer after the next look at the sockets."""
         if not self._connections:
-            self._loop.call_soon(self._answer)
+            self._loop.call_soon(self._loop.call_soon, self._answer)
         self._connections.append(connection)
 
     def _answer(self) -> None:
@@ -151,7 +152,7 @@ class _Connection(RequestHandler):
     has just answered comes back to its waiting only a turn later, when a fast proxy has sent the next request.
     """
 
-    __slots__ = ("_desk", "_direct", "_in_turn", "_peer", "_task_owes", "_turn")
+    __slots__ = ("_desk", "_direct", "_in_turn", "_is_last", "_peer", "_task_owes", "_turn")
 
     def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(manager, loop=loop, **options)
@@ -159,6 +160,7 @@ class _Connection(RequestHandler):
         self._turn = manager.turn if manager.direct_answers else None
         self._in_turn = False
         self._task_owes = False
+        self._is_last = False  # the client sends no more
         self._direct: deque[Any] = deque()
         self._peer = Peer(None, False)
 
@@ -197,9 +199,18 @@ class _Connection(RequestHandler):
             self._in_turn = True
             self._turn.add(self)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's protocol takes a bool
+        """Answer a client that only closed its own half, and keep the other open while the task owes an answer."""
+        if self._direct and self.transport is not None:
+            self.transport.write(self.answer_directly())
+        self._is_last = True
+        return self._task_owes
+
     def task_answered(self) -> None:
         """Note that the task has written an answer; when it was the last one owed, the next may be direct."""
         self._task_owes = bool(self._messages)
+        if self._is_last and not self._task_owes:
+            self.close()
 
     def answer_directly(self) -> bytes:
         """Give the answers to what waits, as far as it can be answered at once; leave the rest to the task."""

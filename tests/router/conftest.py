@@ -25,8 +25,11 @@ class Running:
     metrics: Metrics
     clicks: list[Click] = field(default_factory=list)
 
-    async def talk(self, *pieces: bytes) -> bytes:
-        """Send *pieces* one after the other and give everything that comes until the router closes."""
+    async def talk(self, *pieces: bytes, close_half: bool = False) -> bytes:
+        """Send *pieces* one after the other and give everything that comes until the router closes.
+
+        With *close_half*, the client says at once that it will send no more.
+        """
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
         try:
             for piece in pieces:
@@ -34,6 +37,8 @@ class Running:
                 await writer.drain()
                 for _ in range(3):  # let the router read this piece before the next is there
                     await asyncio.sleep(0)
+            if close_half:
+                writer.write_eof()
             async with asyncio.timeout(10):
                 return await reader.read()
         finally:

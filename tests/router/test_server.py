@@ -196,6 +196,68 @@ async def test_a_client_that_does_not_read_stops_being_served(start_router, dire
     assert len(router.clicks) < 40_000  # it stopped reading instead of buffering answers without bound
 
 
+@pytest.mark.parametrize("direct_answers", [True, False], ids=["direct", "ordinary"])
+async def test_a_client_that_closes_its_half_is_answered(start_router, direct_answers):
+    router = await start_router(direct_answers=direct_answers)
+    path = router.ring.sign("https://example.com/a")
+
+    answers = await router.talk(get(path) + get(path, method="POST") + get(path), close_half=True)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"302", b"405", b"302"]
+    assert len(router.clicks) == 2
+
+
+async def test_an_idle_connection_is_closed_in_the_end(start_router, monkeypatch):
+    monkeypatch.setattr("linkrouter.router.server.KEEPALIVE_S", 0.1)
+    router = await start_router()
+    request = get(router.ring.sign("https://example.com/a"))
+
+    silent, answered = await asyncio.gather(router.talk(), router.talk(request))
+
+    assert silent == b""
+    assert answered.startswith(b"HTTP/1.1 302 ")
+    assert b"Connection: close" not in answered
+
+
+class QuickClient(asyncio.Transport):
+    """The quickest client there can be: each answer has the next request right behind it."""
+
+    def __init__(self, connection, requests):
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.connection, self.requests, self.answers = connection, list(requests), []
+
+    def write(self, data):
+        self.answers.append(data)
+        if self.requests:
+            asyncio.get_running_loop().call_soon(self.connection.data_received, self.requests.pop(0))
+
+    def is_closing(self):
+        return False
+
+    def close(self):
+        pass
+
+
+async def test_a_connection_comes_back_to_direct_answers(start_router):
+    """Once its task has answered what only it can, quick as the client may be; aiohttp counts what its task gets."""
+    router = await start_router()
+    plain = get(router.ring.sign("https://example.com/a"))
+    for_the_task = plain.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+    server = router.server._runner.server
+    connection = server()
+    client = QuickClient(connection, [for_the_task, *[plain] * 20])
+
+    connection.connection_made(client)
+    connection.data_received(plain)
+    async with asyncio.timeout(5):
+        while len(client.answers) < 22:
+            await asyncio.sleep(0)
+
+    assert server.requests_count == 1
+    assert all(answer.startswith(b"HTTP/1.1 302 ") for answer in client.answers)
+    connection.connection_lost(None)
+
+
 async def test_an_idle_connection_that_ends_leaves_nothing_behind(start_router):
     router = await start_router()
     readers = [await asyncio.open_connection("127.0.0.1", router.server.port) for _ in range(20)]
