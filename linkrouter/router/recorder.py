@@ -7,12 +7,11 @@ counted, with the times between which clicks are missing.
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 
-from linkrouter.clicks.click import Click
+from linkrouter.clicks.click import KINDS, Click
 from linkrouter.clicks.store import ClickStore, Loss
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.observe import Metrics, log
@@ -34,6 +33,17 @@ class RecorderLimits:
     commit_max_clicks: int = 1000
 
 
+class _Group:
+    """Clicks that become durable together, and what there is to know of them without looking at each again."""
+
+    __slots__ = ("bytes", "clicks", "kinds")
+
+    def __init__(self) -> None:
+        self.clicks: list[Click] = []
+        self.bytes = 0
+        self.kinds = dict.fromkeys(KINDS, 0)
+
+
 class Recorder:
     """A bounded queue before a `ClickStore`. Run `run` as a task; `record` from anywhere on the same loop."""
 
@@ -50,9 +60,8 @@ class Recorder:
         self._metrics = metrics
         self._mint_id = mint_id
         self._clock_us = clock_us
-        self._queue: deque[Click] = deque()
-        self._bytes = 0
-        self._committing: list[Click] = []  # handed to the store, not yet known to be durable
+        self._groups = deque([_Group()])  # the first is committed next or being committed, the last takes what comes
+        self._clicks = self._bytes = 0  # in all of them
         self._wake = asyncio.Event()
         self._full = asyncio.Event()  # a whole commit is waiting: do not wait for the interval
         self._stopping = asyncio.Event()
@@ -60,9 +69,9 @@ class Recorder:
         self._failure: str | None = None  # why the store does not take clicks now
         self._losses: dict[str, Loss] = {}
         self._told_at: dict[str, float] = {}  # when a line was last logged, by reason
-        self._recorded = metrics.counter("linkrouter_recorded", ("click", "head", "prefetch"))
+        self._recorded = metrics.counter("linkrouter_recorded", KINDS)
         metrics.counter("linkrouter_dropped", ("queue_full", "store_full", "store_failed"))
-        metrics.gauge("linkrouter_queue_clicks", self._waiting)
+        metrics.gauge("linkrouter_queue_clicks", lambda: self._clicks)
         metrics.gauge("linkrouter_queue_oldest_seconds", self._oldest_age_s)
 
     @property
@@ -73,17 +82,21 @@ class Recorder:
     def record(self, click: Click) -> None:
         """Queue *click*, or drop and count it when memory's share is used up."""
         size = CLICK_BYTES if click.user_agent is None else CLICK_BYTES + len(click.user_agent)
-        queue = self._queue
         limits = self._limits
-        if self._bytes + size > limits.max_bytes or len(queue) + len(self._committing) >= limits.max_clicks:
+        if self._bytes + size > limits.max_bytes or self._clicks >= limits.max_clicks:
             self._drop(click)
             return
         self._bytes += size
-        queue.append(click)
-        waiting = len(queue)
+        self._clicks += 1
+        group = self._groups[-1]
+        group.clicks.append(click)
+        group.bytes += size
+        group.kinds[click.kind] += 1
+        waiting = len(group.clicks)
         if waiting == 1:
             self._wake.set()
         if waiting == limits.commit_max_clicks:
+            self._groups.append(_Group())
             self._full.set()
 
     def take_losses(self) -> list[Loss]:
@@ -96,7 +109,7 @@ class Recorder:
         """Commit until `stop`, then commit what is left, and return."""
         while True:
             await self._wait_for_a_commit()
-            if not self._queue and not self._committing:
+            if not self._clicks:
                 if self._stopping.is_set():
                     return
                 continue
@@ -110,14 +123,15 @@ class Recorder:
 
     def abandon(self) -> None:
         """Count as lost what is still in memory: the process ends and the store did not take it."""
-        for click in [*self._committing, *self._queue]:
-            self._drop(click)
-        self._committing, self._bytes = [], 0
-        self._queue.clear()
+        for group in self._groups:
+            for click in group.clicks:
+                self._drop(click)
+        self._groups = deque([_Group()])
+        self._clicks = self._bytes = 0
 
     async def _wait_for_a_commit(self) -> None:
         await self._wake.wait()
-        if not self._stopping.is_set() and len(self._queue) < self._limits.commit_max_clicks:
+        if not self._stopping.is_set() and len(self._groups) == 1:
             # A click that comes during a commit waits for that one, for this pause and for its own commit.
             pause_s = max(0.0, self._limits.commit_interval_s - 2 * self._commit_s)
             try:
@@ -128,20 +142,20 @@ class Recorder:
         self._full.clear()
 
     async def _commit(self) -> None:
-        """Make the oldest clicks durable, trying again for as long as it takes."""
-        queue = self._queue
-        count = min(len(queue), self._limits.commit_max_clicks)
-        self._committing = batch = [queue.popleft() for _ in range(count)]
+        """Make the oldest group durable, trying again for as long as it takes."""
+        group = self._groups[0]
+        if len(self._groups) == 1:
+            self._groups.append(_Group())
         delay_s = RETRY_S[0]
-        while not await self._append(batch):
+        while not await self._append(group.clicks):
             await self._pause(delay_s)
             delay_s = min(delay_s * 2, RETRY_S[1])
-        # Without a loop over the clicks: redirects wait while this runs, and a thousand at once would show.
-        for kind, number in Counter(map(attrgetter("kind"), batch)).items():
+        self._groups.popleft()
+        self._clicks -= len(group.clicks)
+        self._bytes -= group.bytes
+        for kind, number in group.kinds.items():
             self._recorded[kind] += number
-        self._bytes -= CLICK_BYTES * len(batch) + sum(map(len, filter(None, map(attrgetter("user_agent"), batch))))
-        self._committing = []
-        if not queue and not self._stopping.is_set():
+        if not self._clicks and not self._stopping.is_set():
             self._wake.clear()
 
     async def _append(self, batch: list[Click]) -> bool:
@@ -165,7 +179,7 @@ class Recorder:
     def _fail(self, reason: str) -> None:
         if self._failure != reason:
             self._failure = reason
-            log("recorder.retry", reason=reason, waiting=self._waiting())
+            log("recorder.retry", reason=reason, waiting=self._clicks)
 
     async def _pause(self, delay_s: float) -> None:
         """Wait before the next try; a process that is being stopped has little time and waits the least."""
@@ -197,9 +211,7 @@ class Recorder:
             self._told_at[reason] = now_s
             log("recorder.dropped", reason=reason)
 
-    def _waiting(self) -> int:
-        return len(self._queue) + len(self._committing)
-
     def _oldest_age_s(self) -> float:
-        oldest = self._committing[0] if self._committing else self._queue[0] if self._queue else None
-        return 0.0 if oldest is None else max(0.0, (self._clock_us() - oldest.clicked_at) / 1e6)
+        if not self._clicks:
+            return 0.0
+        return max(0.0, (self._clock_us() - self._groups[0].clicks[0].clicked_at) / 1e6)
