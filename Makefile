@@ -61,8 +61,9 @@ bench: $(STAMP) ## measure encoder, codec, sync and ingest, start-up and memory,
 	$(PY) tests/bench/bench_ingest.py
 	$(PY) tests/bench/bench_size.py
 
-bench-router: $(STAMP) ## measure redirects beside nginx, HAProxy, Go and bare aiohttp
+bench-router: $(STAMP) ## measure redirects beside nginx, HAProxy, Go and bare aiohttp, and two workers beside one
 	$(PY) tests/bench/bench_router.py
+	$(PY) tests/bench/bench_workers.py
 
 bench-pair: $(STAMP) ## measure what HAProxy with TLS adds to a redirect
 	PYTHONPATH=tests $(PY) tests/bench/bench_pair.py

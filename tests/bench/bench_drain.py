@@ -10,19 +10,17 @@ has. Wanted: h2load.
 import argparse
 import asyncio
 import contextlib
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import bench_ingest as ingest
+import load
 
 from linkrouter.link import Keyring
 
 BASELINE_S = 10
-CONNECTIONS = 32
 
 
 def main() -> None:
@@ -30,8 +28,8 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=1_000_000)
     parser.add_argument("--rps", type=int, default=3000)
     options = parser.parse_args()
-    if shutil.which("h2load") is None:
-        sys.exit("h2load is not installed; run: apt-get install nghttp2-client")
+    if load.find_missing("h2load"):
+        sys.exit(3)
     with tempfile.TemporaryDirectory(prefix="bench-drain-") as scratch, contextlib.ExitStack() as stack:
         home = Path(scratch)
         ring = ingest.make_home(home)
@@ -51,40 +49,21 @@ def main() -> None:
                 if rounds > 300:
                     raise SystemExit("the backlog does not drain")
             took_s = time.monotonic() - began
+    busy.sort()
+    p50_ms, p99_ms = ([load.percentile(took, share) for took in (quiet, busy)] for share in (0.5, 0.99))
     print("| backlog | live clicks/s | drained in | p50 without / with | p99 without / with | ratio of p99 |")
     print("|---:|---:|---:|---:|---:|---:|")
     print(
-        f"| {options.clicks:,} | {options.rps:,} | {took_s:.0f} s | {_at(quiet, 0.5):.2f} / {_at(busy, 0.5):.2f} ms "
-        f"| {_at(quiet, 0.99):.2f} / {_at(busy, 0.99):.2f} ms | {_at(busy, 0.99) / _at(quiet, 0.99):.2f} |"
+        f"| {options.clicks:,} | {options.rps:,} | {took_s:.0f} s | {p50_ms[0]:.2f} / {p50_ms[1]:.2f} ms "
+        f"| {p99_ms[0]:.2f} / {p99_ms[1]:.2f} ms | {p99_ms[1] / p99_ms[0]:.2f} |"
     )
     print(f"({live:,} and {len(busy):,} live clicks, none refused)", file=sys.stderr)
 
 
-def _click(home: Path, ring: Keyring, rps: int, seconds: int) -> list[int]:
-    """Click at a steady rate and give the latencies in microseconds."""
-    uris, log = home / "uris.txt", home / "h2load.log"
-    log.unlink(missing_ok=True)
-    paths = [ring.sign(f"https://example.com/{number}?a=b") for number in range(500)]
-    uris.write_text("\n".join(f"http://127.0.0.1:{ingest.ROUTER_PORT}{path}" for path in paths))
-    per_client = rps // CONNECTIONS
-    load = [
-        "h2load",
-        "--h1",
-        f"-c{CONNECTIONS}",
-        "-t1",
-        f"--rps={per_client}",
-        f"-n{per_client * CONNECTIONS * seconds}",
-    ]
-    subprocess.run([*load, f"--log-file={log}", "-i", str(uris)], check=True, capture_output=True, timeout=120)
-    rows = [line.split() for line in log.read_text().splitlines()]
-    refused = {row[1] for row in rows} - {"302"}
-    if refused:
-        raise SystemExit(f"some live clicks were answered with {refused}")
-    return [int(row[2]) for row in rows]
-
-
-def _at(took_us: list[int], share: float) -> float:
-    return sorted(took_us)[int(len(took_us) * share)] / 1000
+def _click(home: Path, ring: Keyring, rps: int, seconds: int) -> list[float]:
+    """Click at a steady rate and give the latencies in milliseconds."""
+    paths = [ring.sign(url) for url in load.destinations()]
+    return load.open_loop(f"http://127.0.0.1:{ingest.ROUTER_PORT}", home, paths, rps, seconds)
 
 
 def _wait_for_router() -> None:

@@ -9,7 +9,6 @@ both; hold it against a redirect's in bench_router.py to see that clicks leave f
 import argparse
 import asyncio
 import contextlib
-import os
 import secrets
 import subprocess
 import sys
@@ -19,15 +18,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import load
+
 from linkrouter.clicks.click import Click, mint_click_ids
 from linkrouter.clicks.store import open_store
 from linkrouter.link import Keyring
 
-TICKS = os.sysconf("SC_CLK_TCK")
 COMMAND = [sys.executable, "-m", "linkrouter"]
-AGENT = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36"
-)
 ROUTER_PORT, ADMIN_PORT, CENTRAL_PORT = 18201, 18202, 18203
 
 
@@ -40,12 +37,12 @@ def main() -> None:
         make_home(home)
         asyncio.run(fill(home, count))
         centre = stack.enter_context(central(home))
-        began, central_before = time.monotonic(), _cpu_s(centre.pid)
+        began, central_before = time.monotonic(), load.cpu_s(centre.pid)
         redirecting = stack.enter_context(router(home))
         while stored() < count:
             time.sleep(0.1)
         took_s = time.monotonic() - began
-        router_s, central_s = _cpu_s(redirecting.pid), _cpu_s(centre.pid) - central_before
+        router_s, central_s = load.cpu_s(redirecting.pid), load.cpu_s(centre.pid) - central_before
     each_us = 1e6 / count
     print("| drained | clicks/s | CPU per click, router | CPU per click, centre | clicks per CPU second |")
     print("|---:|---:|---:|---:|---:|")
@@ -70,7 +67,7 @@ def central(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the centre on a database in *home*."""
     options = ["--listen", f"127.0.0.1:{CENTRAL_PORT}", "--database", f"sqlite:///{home}/central.db"]
     options += ["--ingest-token-file", str(home / "ingest-token"), "--api-token-file", str(home / "api-token")]
-    with _started("central", *options) as process:
+    with _started(load.behind_load(), "central", *options) as process:
         wait_for(f"http://127.0.0.1:{CENTRAL_PORT}/-/ready")
         yield process
 
@@ -81,7 +78,7 @@ def router(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     options = ["--keys", str(home / "keys.json"), "--click-store", f"sqlite:///{home}/spool"]
     options += ["--listen", f"127.0.0.1:{ROUTER_PORT}", "--admin-listen", f"127.0.0.1:{ADMIN_PORT}"]
     options += ["--ingest-url", f"http://127.0.0.1:{CENTRAL_PORT}", "--ingest-token-file", str(home / "ingest-token")]
-    with _started("router", *options) as process:
+    with _started(load.pinned(0), "router", *options) as process:
         yield process
 
 
@@ -98,12 +95,14 @@ async def fill(home: Path, count: int) -> None:
 
 
 def _click(click_id: str, time_us: int) -> Click:
-    return Click(click_id, secrets.token_urlsafe(8), 0, "html", time_us, "198.51.100.7", AGENT, "click")
+    return Click(
+        click_id, secrets.token_urlsafe(8), 0, "html", time_us, "198.51.100.7", load.HEADERS["User-Agent"], "click"
+    )
 
 
 @contextlib.contextmanager
-def _started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _started(pin: list[str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([*pin, *COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:
@@ -129,11 +128,6 @@ def stored() -> int:
         taken = [float(line.rpartition(" ")[2]) for line in lines if line.startswith("linkrouter_sync_clicks_total")]
         return int(sum(taken))
     return 0
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(value) for value in fields[11:13]) / TICKS
 
 
 if __name__ == "__main__":

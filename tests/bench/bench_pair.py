@@ -8,16 +8,13 @@ connections gets, then p99 at a fixed rate. Everything shares the machine. Wante
 """
 
 import argparse
-import re
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench_router import CONNECTIONS, HEADERS, _cpu_s, _find, _ms, destinations, write_wrk_script
+import load
 from haproxy.machine import Machine, unit_of
 
 from haproxy import starter
@@ -43,9 +40,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rate", type=int, default=500, help="requests a second of the open loop")
     options = parser.parse_args()
-    missing = [tool for tool in ("haproxy", "openssl", "wrk", "h2load") if shutil.which(tool) is None]
-    if missing:
-        print(f"not installed: {', '.join(missing)}; run: apt-get install haproxy openssl wrk nghttp2-client")
+    if load.find_missing("haproxy", "openssl", "wrk", "h2load"):
         sys.exit(3)
     with tempfile.TemporaryDirectory(prefix="bench-pair-") as scratch:
         machine = Machine(Path(scratch))
@@ -65,82 +60,47 @@ def measure(machine: Machine, rounds: int, seconds: int, rate: int) -> list[Way]
         Way("the pair, TLS, HTTP/2", front, ("--npn-list=h2",)),
         Way("the pair, TLS, a connection for each request", front, ()),
     ]
-    paths = [machine.keyring.sign(url) for url in destinations()]
-    script = write_wrk_script(machine.home, paths)
+    paths = [machine.keyring.sign(url) for url in load.destinations()]
     for _ in range(rounds):
         for way in ways:
-            _closed_loop(machine, way, script, paths, seconds)
+            _closed_loop(machine, way, paths, seconds)
             if way.h2load:
                 _open_loop(machine, way, paths, rate, seconds)
     return ways
 
 
-def _closed_loop(machine: Machine, way: Way, script: Path, paths: list[str], seconds: int) -> None:
+def _closed_loop(machine: Machine, way: Way, paths: list[str], seconds: int) -> None:
     proxy, routers = _spent(machine)
     if "h2" in "".join(way.h2load):
-        answered = _h2load(machine, way, paths, f"-D{seconds}", f"-c{CONNECTIONS}")
-        took_ms = _took_ms(machine)
-        way.p50_ms.append(took_ms[len(took_ms) // 2])
-        way.p99_ms.append(took_ms[int(len(took_ms) * 0.99)])
-        way.rate.append(answered / seconds)
+        took_ms = _h2load(machine, way, paths, f"-D{seconds}", f"-c{load.CONNECTIONS}")
+        rate, p50_ms, p99_ms = len(took_ms) / seconds, load.percentile(took_ms, 0.5), load.percentile(took_ms, 0.99)
+        answered = len(took_ms)
     else:
-        closing = [] if way.h2load else ["-HConnection: close"]
-        if closing:
-            text = script.read_text()
-            script = script.with_name("close.lua")
-            script.write_text(text.replace("HTTP/1.1\\r\\n", "HTTP/1.1\\r\\nConnection: close\\r\\n"))
-        printed = subprocess.run(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--latency", "-s", script, way.url],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        if "Non-2xx" in printed:
-            raise SystemExit(f"{way.name}: something else than a redirect")
-        answered = int(_find(r"(\d+) requests in", printed))
-        way.rate.append(float(_find(r"Requests/sec:\s+([\d.]+)", printed)))
-        way.p50_ms.append(_ms(_find(r"50%\s+([\d.]+[mu]?s)", printed)))
-        way.p99_ms.append(_ms(_find(r"99%\s+([\d.]+[mu]?s)", printed)))
+        script = load.write_wrk_script(machine.home, paths, close=not way.h2load)
+        answered, rate, p50_ms, p99_ms = load.closed_loop(way.url, script, seconds)
     after = _spent(machine)
+    way.rate.append(rate)
+    way.p50_ms.append(p50_ms)
+    way.p99_ms.append(p99_ms)
     way.cpu_us.append(((after[0] - proxy) / answered * 1e6, (after[1] - routers) / answered * 1e6))
 
 
 def _open_loop(machine: Machine, way: Way, paths: list[str], rate: int, seconds: int) -> None:
     clients = 50
     each = rate // clients
-    _h2load(machine, way, paths, f"--rps={each}", f"-c{clients}", f"-n{each * clients * seconds}", "-r25")
-    took_ms = _took_ms(machine)
-    way.open_loop_p99_ms.append(took_ms[int(len(took_ms) * 0.99)])
+    took_ms = _h2load(machine, way, paths, f"--rps={each}", f"-c{clients}", f"-n{each * clients * seconds}", "-r25")
+    way.open_loop_p99_ms.append(load.percentile(took_ms, 0.99))
 
 
-def _h2load(machine: Machine, way: Way, paths: list[str], *options: str) -> int:
-    """Run h2load and give how many requests were redirected."""
-    (machine.home / "uris").write_text("".join(f"{way.url}{path}\n" for path in paths))
-    (machine.home / "h2load.log").unlink(missing_ok=True)
-    headers = [f"-H{name}: {value}" for name, value in HEADERS.items() if name != "Host"]
+def _h2load(machine: Machine, way: Way, paths: list[str], *options: str) -> list[float]:
     sni = [f"--connect-to=127.0.0.1:{machine.ports['https']}"] if way.url.startswith("https") else []
-    log = f"--log-file={machine.home / 'h2load.log'}"
-    printed = subprocess.run(
-        ["h2load", "-t1", *way.h2load, *options, *headers, *sni, log, "-i", machine.home / "uris"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    match = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", printed)
-    if match is None or int(match[2]) == 0 or int(match[3]) or int(match[4]):
-        raise SystemExit(f"{way.name}: something else than a redirect")
-    return int(match[2])
-
-
-def _took_ms(machine: Machine) -> list[float]:
-    lines = (machine.home / "h2load.log").read_text().splitlines()
-    return sorted(int(line.split()[2]) / 1000 for line in lines)
+    return load.h2load(way.url, machine.home, paths, *way.h2load, *sni, *options)
 
 
 def _spent(machine: Machine) -> tuple[float, float]:
     """Give the CPU seconds that HAProxy, and the two routers, have used so far."""
     routers = [starter.find_pid(machine.home, unit_of(name)) for name in ("blue-1", "blue-2")]
-    return _cpu_s(machine.haproxy.pid), sum(_cpu_s(pid) for pid in routers if pid)
+    return load.cpu_s(machine.haproxy.pid), sum(load.cpu_s(pid) for pid in routers if pid)
 
 
 def _print_table(ways: list[Way], rate: int) -> None:

@@ -7,15 +7,12 @@ Wanted: wrk.
 
 import argparse
 import contextlib
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import bench_ingest as ingest
-import bench_router
+import load
 
 MILLION = 1_000_000
 
@@ -24,32 +21,23 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--millions", type=int, default=10)
     millions = parser.parse_args().millions
-    if shutil.which("wrk") is None:
-        sys.exit("wrk is not installed; run: apt-get install wrk")
+    if load.find_missing("wrk"):
+        sys.exit(3)
     with tempfile.TemporaryDirectory(prefix="bench-soak-") as scratch, contextlib.ExitStack() as stack:
         home = Path(scratch)
         ring = ingest.make_home(home)
         stack.enter_context(ingest.central(home))
         process = stack.enter_context(ingest.router(home))
         ingest.wait_for(f"http://127.0.0.1:{ingest.ROUTER_PORT}/-/ready")
-        script = bench_router.write_wrk_script(home, [ring.sign(url) for url in bench_router.destinations()])
+        script = load.write_wrk_script(home, [ring.sign(url) for url in load.destinations()])
         print("| redirects | resident | spool |")
         print("|---:|---:|---:|")
         done, shown = 0, 0
         while done < millions * MILLION:
-            done += _click(script)
+            done += load.closed_loop(f"http://127.0.0.1:{ingest.ROUTER_PORT}", script, 5).answered
             if done // MILLION > shown:
                 shown = done // MILLION
                 print(f"| {done:,} | {_rss_mb(process.pid):.0f} MB | {_size_mb(home / 'spool'):.0f} MB |", flush=True)
-
-
-def _click(script: Path) -> int:
-    wrk = ["wrk", "-t1", "-c64", "-d5", "-s", str(script), f"http://127.0.0.1:{ingest.ROUTER_PORT}"]
-    printed = subprocess.run(wrk, check=True, capture_output=True, text=True, timeout=60).stdout
-    match = re.search(r"(\d+) requests in", printed)
-    if match is None or "Non-2xx" in printed:
-        raise SystemExit("the router answered something else than redirects")
-    return int(match[1])
 
 
 def _rss_mb(pid: int) -> float:
