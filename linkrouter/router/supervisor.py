@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from linkrouter.observe import log
@@ -16,7 +17,7 @@ from linkrouter.observe import log
 __all__ = ["run_workers", "watch_supervisor"]
 
 RESTART_S = 0.25  # between a worker's death and its successor
-GIVE_UP_S = 3.0  # a worker that dies this young, before any has lived longer, failed to start: say so and stop
+UNUSABLE, GIVE_UP_S = 3, 3.0  # a worker that ends with this code, and this young, could not start: then all stop
 STOP_S = 10.0
 
 
@@ -25,52 +26,62 @@ async def run_workers(command: Sequence[str], count: int) -> int:
 
     SIGHUP goes on to every worker. A worker whose standard input ends has lost its supervisor, and stops.
     """
+    supervisor = _Supervisor(command)
     loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-    failed: list[int] = []
-    processes: dict[int, asyncio.subprocess.Process] = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.pass_on, signal.SIGHUP)
+    return await supervisor.run(count)
 
-    def pass_on(number: int) -> None:
-        for process in processes.values():
+
+class _Supervisor:
+    """Keeps workers alive until it is told to stop."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+
+    async def run(self, count: int) -> int:
+        """Keep *count* workers until `stop`, let them end, and give the exit code."""
+        keepers = [asyncio.create_task(self._keep(worker)) for worker in range(count)]
+        await self._stopping.wait()
+        _, late = await asyncio.wait(keepers, timeout=STOP_S)
+        self.pass_on(signal.SIGKILL)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+        return self._exit_code
+
+    def stop(self) -> None:
+        """Start no more, and have every worker stop gracefully."""
+        self._stopping.set()
+        self.pass_on(signal.SIGTERM)
+
+    def pass_on(self, number: int) -> None:
+        """Send signal *number* to every worker that lives."""
+        for process in self._processes.values():
             if process.returncode is None:
                 process.send_signal(number)
 
-    def stop() -> None:
-        stopping.set()
-        pass_on(signal.SIGTERM)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, pass_on, signal.SIGHUP)
-
-    async def keep(worker: int) -> None:
-        while not stopping.is_set():
-            began = loop.time()
+    async def _keep(self, worker: int) -> None:
+        while not self._stopping.is_set():
+            began_at = time.monotonic()
             process = await asyncio.create_subprocess_exec(
-                *command, "--worker", str(worker), stdin=asyncio.subprocess.PIPE
+                *self._command, "--worker", str(worker), stdin=asyncio.subprocess.PIPE
             )
-            processes[worker] = process
+            self._processes[worker] = process
             log("worker.started", worker=worker)
             code = await process.wait()
-            if stopping.is_set():
+            if self._stopping.is_set():
                 return
             log("worker.died", worker=worker, code=code)
-            if (
-                code == 3 and loop.time() - began < GIVE_UP_S
-            ):  # it has said what is wrong, and a new one would say the same
-                failed.append(code)
-                stop()
+            if code == UNUSABLE and time.monotonic() - began_at < GIVE_UP_S:
+                self._exit_code = code  # it has said what is wrong, and a new one would say the same
+                self.stop()
                 return
             await asyncio.sleep(RESTART_S)
-
-    keepers = [asyncio.create_task(keep(worker)) for worker in range(count)]
-    await stopping.wait()
-    _, late = await asyncio.wait(keepers, timeout=STOP_S)
-    pass_on(signal.SIGKILL)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*keepers, return_exceptions=True)
-    return failed[0] if failed else 0
 
 
 def watch_supervisor(loop: asyncio.AbstractEventLoop) -> None:

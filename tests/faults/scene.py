@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from faults.load import Load, Request, make_links
@@ -38,6 +39,7 @@ class Scene:
     command: tuple[str, ...] = tuple(COMMAND)
     environment: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    workers: int = 1  # of each router
     port: int = field(default_factory=free_port)  # where the load goes
     centre_port: int = 0  # where routers send; the centre itself by default
     rate: float = 200.0
@@ -77,13 +79,14 @@ class Scene:
 
     def launch_router(self, port: int) -> subprocess.Popen:
         """Start one router and do not wait; it ends with the home."""
-        admin, centre = free_port(), self.centre_port or self.home.central_port
+        admin, centre = free_port(self.workers), self.centre_port or self.home.central_port
         with open(self.home.path / "log", "ab") as log:
             router = subprocess.Popen(
                 [
                     *(*self.command, "router", "--keys", "keys.json"),
                     *("--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"),
                     *("--ingest-url", f"http://127.0.0.1:{centre}", "--ingest-token-file", "ingest-token"),
+                    *("--workers", str(self.workers)),
                     *self.options,
                 ],
                 cwd=self.home.path,
@@ -114,6 +117,22 @@ class Scene:
         self.router.kill()
         self.router.wait()
         self.replace_router(died_at)
+
+    def kill_worker(self, number: int) -> None:
+        """Kill one of the router's workers, and wait until its supervisor has started another."""
+        kill = Kill(time.monotonic())
+        self.kills.append(kill)
+        os.kill(children(self.router)[number], signal.SIGKILL)
+        wait_until(lambda: len(children(self.router)) == self.workers and self.is_measurable())
+        kill.ended_at = time.monotonic()
+        self.wait_for_life(kill.began_at)
+
+    def is_measurable(self) -> bool:
+        """Tell whether every worker of the router gives its metrics."""
+        try:
+            return bool(self.metrics())
+        except OSError:
+            return False
 
     def wait_for_death(self) -> None:
         """Wait until the router has died by itself, and start another."""
@@ -184,9 +203,14 @@ class Scene:
         return spool_status(f"sqlite:///{self.home.path}/spool")
 
     def metrics(self, router: subprocess.Popen | None = None) -> dict[tuple[str, str], float]:
-        """Give a router's metrics by name (without `linkrouter_`) and label."""
-        text = fetch(f"http://127.0.0.1:{(router or self.router).admin_port}/metrics")[2].decode()
-        return {(name.removeprefix("linkrouter_"), label): float(value) for name, label, value in SAMPLE.findall(text)}
+        """Give a router's metrics by name (without `linkrouter_`) and label; of workers, the sums."""
+        first = (router or self.router).admin_port
+        sums = Counter()
+        for port in range(first, first + self.workers):
+            text = fetch(f"http://127.0.0.1:{port}/metrics")[2].decode()
+            for name, label, value in SAMPLE.findall(text):
+                sums[name.removeprefix("linkrouter_"), label] += float(value)
+        return sums
 
     def dropped(self, router: subprocess.Popen | None = None) -> dict[str, int]:
         """Give what a router dropped, by reason."""
@@ -212,6 +236,12 @@ class Scene:
         """End the load and wait until everything that can arrive has arrived."""
         self.load.stop()
         wait_until(self.is_drained, DRAIN_S)
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    """Give the ids of the processes that *process* started and that live."""
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as listed:
+        return [int(child) for child in listed.read().split()]
 
 
 def memory_peak_mb(process: subprocess.Popen) -> float:

@@ -33,6 +33,19 @@ def test_a_kill_costs_no_more_than_one_commit_interval_of_clicks(scene, report, 
     report("the only router is killed", "SIGKILL at random times, started again at once", kills, outages=True)
 
 
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.faults)])
+def test_a_killed_worker_costs_no_more_than_a_killed_router(scene, report, kills):
+    chance = random.Random(kills)
+    scene.workers = 2
+    scene.start()
+
+    for _ in range(kills):
+        scene.pass_s(chance.uniform(0.1, 0.5))
+        scene.kill_worker(chance.randrange(2))
+
+    report("one worker of two is killed", "SIGKILL at random times, its supervisor starts another", kills, outages=True)
+
+
 @pytest.mark.faults
 def test_two_hundred_kills_behind_haproxy_cost_no_redirect(scene, report):
     chance = random.Random(200)
