@@ -22,7 +22,8 @@ from linkrouter.errors import StoreError
 
 __all__ = ["AuthorRecord", "LinkStates"]
 
-HISTORY_S = 90 * 86_400.0
+KEPT_S = 90 * 86_400.0  # how long what is no longer believed is kept, for who asks later what was said
+CLEARED_EVERY_S = 86_400.0
 RECORD_S = 30 * 86_400.0  # how far back an author's record goes
 MAX_PARAMETERS = 900  # SQLite's own limit was 999 for long
 
@@ -69,6 +70,12 @@ _LINKS = "SELECT key, reason, detail, hops, checked_at, reuse_until, holds_until
 _OPINIONS = (
     "SELECT subject, answer, lists, blocks, why, holds_until FROM check_opinions WHERE source = ? AND subject IN ({})"
 )
+_CLEAR = (
+    "DELETE FROM check_links WHERE max(checked_at, reuse_until, holds_until) < :then",
+    "DELETE FROM check_opinions WHERE max(asked_at, holds_until) < :then",
+    "DELETE FROM check_history WHERE at < :then",
+    "DELETE FROM check_hosts WHERE not_before < :now",
+)
 _AUTHOR = "SELECT answer = 'flagged', count(*) FROM check_history WHERE author = ? AND at > ? AND answer IN ('fine', 'flagged') GROUP BY 1"  # noqa: E501
 
 
@@ -89,6 +96,7 @@ class LinkStates:
         self._db: aiosqlite.Connection | None = None
         self._waiting: list[tuple[str, tuple[Any, ...]]] = []
         self._writing = asyncio.Lock()
+        self._clear_at = 0.0
 
     async def open(self) -> None:
         """Open the file, and make it when there is none.
@@ -103,8 +111,6 @@ class LinkStates:
             await self._db.execute("PRAGMA journal_mode = WAL")
             await self._db.execute("PRAGMA synchronous = NORMAL")  # a verdict lost in a power cut is asked for again
             await self._db.executescript(_SCHEMA)
-            await self._db.execute("DELETE FROM check_history WHERE at < ?", (self._clock() - HISTORY_S,))
-            await self._db.execute("DELETE FROM check_hosts WHERE not_before < ?", (self._clock(),))
         except (OSError, sqlite3.Error) as exc:
             await self.close()
             cure = "give another file, or remove it: it is made anew"
@@ -197,11 +203,21 @@ class LinkStates:
         try:
             for sql, values in rows.items():
                 await db.executemany(sql, values)
+            await self._clear(db)
             await db.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
                 await db.execute("ROLLBACK")
             raise
+
+    async def _clear(self, db: aiosqlite.Connection) -> None:
+        """Forget, once a day, what nobody will use or ask for any more."""
+        now = self._clock()
+        if now < self._clear_at:
+            return
+        self._clear_at = now + CLEARED_EVERY_S
+        for sql in _CLEAR:
+            await db.execute(sql, {"then": now - KEPT_S, "now": now})
 
     async def _select(self, sql: str, first: object, names: Collection[str]) -> list[Any]:
         rows: list[Any] = []

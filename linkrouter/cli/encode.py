@@ -132,6 +132,8 @@ def _report(done: "Rewritten[bytes]") -> None:
     """Say what was done, without the URLs: standard error ends up in logs."""
     if done.reason:
         click.echo(f"unchanged: {done.reason}", err=True)
+    for reason in done.unread:
+        click.echo(f"a part could not be read: {reason}", err=True)
     visible = sum(link.visible_url for link in done.links)
     click.echo(f"{len(done.links)} tracked, {len(done.skipped)} left alone", err=True)
     for link in done.skipped:

@@ -61,7 +61,7 @@ async def test_a_listing_weighs_more_than_what_was_fetched(page, opinion, verdic
 
 async def test_every_host_on_the_way_is_asked_about_once():
     lists = Lists(answers={"evil.example": LISTED})
-    way = ["https://b.example/", "https://evil.example/", "https://c.example/", "answers"]
+    way = ["https://b.example/", "https://evil.example/", "https://c.example/3", "answers"]
 
     async with checking(Web({A: way, B: way}), lists) as checker:
         found = await reports(checker, mail(A, B, "https://a.example/other"))
@@ -226,10 +226,10 @@ async def test_an_author_that_has_been_good_is_believed_longer_up_to_a_day():
     async with checking(web, lists, clock=clock) as checker:
         await reports(checker, many, author="proven")
         await reports(checker, mail(B), author="proven")
-        await reports(checker, mail("https://c.example/"), author="new")
+        await reports(checker, mail("https://c.example/3"), author="new")
         clock.now += 3 * 3600
         proven = (await reports(checker, mail(B), author="new"))[B]
-        new = (await reports(checker, mail("https://c.example/"), author="new"))["https://c.example/"]
+        new = (await reports(checker, mail("https://c.example/3"), author="new"))["https://c.example/3"]
 
     assert (proven.cached, new.cached) == (True, False)
 
@@ -257,6 +257,29 @@ async def test_what_was_learnt_and_by_whom_is_kept(tmp_path):
 
     assert history == ([("fetch", "fine", "anna", clock.now)], [("dbl", "flagged", "anna", clock.now)])
     assert (tmp_path / "links.db").stat().st_mode & 0o077 == 0
+
+
+async def test_what_nobody_asked_for_in_three_months_is_forgotten(tmp_path):
+    clock, path = Clock(), tmp_path / "links.db"
+    async with checking(Web(), Lists(), path=path, clock=clock) as checker:
+        await reports(checker, mail(A))
+        clock.now += 60 * 86_400
+        await reports(checker, mail(B))
+        clock.now += 31 * 86_400
+        await reports(checker, mail("https://c.example/3"))
+
+    with closing(sqlite3.connect(path)) as db:
+        links, opinions, history = (
+            {row[0] for row in db.execute(sql)}
+            for sql in (
+                "SELECT key FROM check_links",
+                "SELECT subject FROM check_opinions",
+                "SELECT subject FROM check_history",
+            )
+        )
+    assert links == {B, "https://c.example/3"}
+    assert opinions == {"b.example", "c.example"}
+    assert history == links | opinions
 
 
 async def test_a_listing_is_believed_no_longer_than_its_source_allows():

@@ -34,6 +34,15 @@ def test_encode_and_decode_are_inverse(home):
     assert b"example.com" not in done.stderr
 
 
+def test_encode_says_which_parts_it_could_not_read(home):
+    mail = b"Content-Type: text/html; charset=x-unheard-of\r\n\r\n" + HTML
+
+    done = home.run("encode", "--keys", "keys.json", "--base-url", "https://click.example.com", stdin=mail)
+
+    assert done.stdout == mail
+    assert b"a part could not be read: charset" in done.stderr
+
+
 def test_decode_of_a_forged_link_is_a_finding(home):
     done = home.run(
         "decode", "https://click.example.com/2s/x/AQ/AA/AAAAAAAAAAAAAAA", "--keys", "keys.json", check=False

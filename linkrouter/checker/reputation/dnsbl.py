@@ -54,10 +54,8 @@ def surbl(
     """
     domain = _public_suffixes()
 
-    @lru_cache(8192)
     def names(host: str) -> tuple[str, ...]:
-        address = _ipv4(host)
-        if address is not None:
+        if _is_ipv4(host):
             return (".".join(reversed(host.split("."))),)
         return () if host.startswith("[") else (domain(host),)
 
@@ -75,11 +73,8 @@ def dbl(
     """
     domain = _public_suffixes()
 
-    @lru_cache(8192)
     def names(host: str) -> tuple[str, ...]:
-        if host.startswith("[") or _ipv4(host) is not None:
-            return ()
-        return tuple(dict.fromkeys((host, domain(host))))
+        return () if host.startswith("[") or _is_ipv4(host) else tuple(dict.fromkeys((host, domain(host))))
 
     return BlockList(Zone("dbl", zone, read_dbl, names, ("dbltest.com", "test")), server, timeout_s=timeout_s)
 
@@ -92,6 +87,7 @@ class BlockList:
     ) -> None:
         self.name = zone.name
         self._zone = zone
+        self._names = lru_cache(8192)(zone.names)
         self._server = server
         self._timeout_s = timeout_s
         self._resolver: Any = None
@@ -102,11 +98,11 @@ class BlockList:
     def subject(self, url: str) -> str | None:
         """Give the host of *url*: a link is judged by where it leads, not by its path."""
         host = split_url(url)[1].rstrip(".")
-        return host if self._zone.names(host) else None
+        return host if self._names(host) else None
 
     async def ask(self, subject: str) -> Opinion:
         """Ask for every name of the host *subject*; the worst answer counts."""
-        opinions = await asyncio.gather(*(self._query(name) for name in self._zone.names(subject)))
+        opinions = await asyncio.gather(*(self._query(name) for name in self._names(subject)))
         listed = [opinion for opinion in opinions if opinion.answer == "listed"]
         fault, answers_always = await self._fault()
         if listed and not answers_always:
@@ -196,11 +192,12 @@ def _not_found(code: int) -> Opinion:
     )
 
 
-def _ipv4(host: str) -> ipaddress.IPv4Address | None:
+def _is_ipv4(host: str) -> bool:
     try:
-        return ipaddress.IPv4Address(host)
+        ipaddress.IPv4Address(host)
     except ValueError:
-        return None
+        return False
+    return True
 
 
 def _public_suffixes() -> Callable[[str], str]:
