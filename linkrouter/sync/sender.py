@@ -25,6 +25,7 @@ CONNECT_S = 3.0
 MAX_ANSWER_BYTES = 64 * 1024
 REFUSALS = ("poison", "too_large")  # of what was sent, and not of us
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+LONGEST_KNOCK_S = 8.0  # while nothing listens there: knocking is no burden to it, and it is missed when it is back
 IDLE_S = 0.25  # between looks at an empty store, and after a batch that was not full
 GROWTH_CLICKS = 10  # how fast batches grow again after the centre, or a proxy, found one too large
 
@@ -201,6 +202,8 @@ class Sync:
             answer = read_answer(reply.status_code, reply.headers.get("Retry-After"), said, len(records), self._now())
         except TimeoutError:
             answer = Answer("failed", "timeout")
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            answer = Answer("failed", type(exc).__name__, reached=False)
         except (httpx.HTTPError, httpx.StreamError, OSError) as exc:
             answer = Answer("failed", type(exc).__name__)
         self._metrics.count("linkrouter_sync_batches", answer.outcome)
@@ -217,7 +220,8 @@ class Sync:
             log(event, reason=answer.reason)
         if answer.outcome == "denied":
             return self._uniform(LONGEST_WAIT_S / 2, LONGEST_WAIT_S)
-        longest_s = min(FIRST_WAIT_S * 2 ** min(self._failures - 1, 16), LONGEST_WAIT_S)
+        most_s = LONGEST_WAIT_S if answer.reached else LONGEST_KNOCK_S
+        longest_s = min(FIRST_WAIT_S * 2 ** min(self._failures - 1, 16), most_s)
         wait_s = self._uniform(0.0, longest_s)
         return max(wait_s, answer.retry_after_s + self._uniform(0.0, FIRST_WAIT_S)) if answer.retry_after_s else wait_s
 

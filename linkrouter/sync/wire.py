@@ -42,6 +42,7 @@ class Answer:
     stored: int = 0
     duplicates: int = 0
     retry_after_s: float = 0.0
+    reached: bool = True  # False when nothing took the connection
 
 
 def write_body(router_id: str, records: Sequence[bytes], losses: Sequence[Loss] = ()) -> bytes:

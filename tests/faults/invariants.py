@@ -3,8 +3,8 @@
 I1  every valid link gets its exact Location, or, where the only router was dead, an honest refusal
 I2  what is committed arrives; what is missing is inside the window of a kill, or counted where it was dropped
 I3  nothing is stored twice
-I4  alive again within ten seconds: a new click is redirected and at the centre (where the centre itself was away, the
-    longest back-off comes on top)
+I4  alive again within ten seconds: a new click is redirected and at the centre (where the centre was there and
+    answered amiss, the longest back-off comes on top)
 I5  memory and disk stay under their caps
 I6  no canary anywhere but in the clicks themselves
 """

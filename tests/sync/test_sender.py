@@ -120,6 +120,13 @@ async def test_waits_longer_after_each_failure_up_to_a_minute(bench, make_clicks
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
+async def test_is_back_within_ten_seconds_of_a_centre_that_was_not_there(bench, make_clicks):
+    centre = Centre()
+    centre.always = fail(httpx.ConnectError("no"))
+
+    assert await (await bench(centre, make_clicks(1))).run_for(6) == [1, 2, 4, 8, 8, 8]
+
+
 async def test_waits_from_nothing_to_the_longest_by_chance(bench, make_clicks):
     centre, drawn = Centre(), []
     centre.always = answer(500)
