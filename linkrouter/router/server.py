@@ -13,7 +13,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -21,13 +20,11 @@ from aiohttp.http_writer import HttpVersion11
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from linkrouter.clicks.click import Click
-from linkrouter.link.keyring import OpenedLink
-from linkrouter.observe import Metrics, log
-from linkrouter.router.answers import Answers
-from linkrouter.router.decide import Outcome, Peer, Policy, describe, find_link, is_trusted
+from linkrouter.observe import log
+from linkrouter.router.decide import Outcome, Peer, is_trusted
+from linkrouter.router.desk import Desk
 
-__all__ = ["Desk", "RouterServer"]
+__all__ = ["RouterServer"]
 
 KEEPALIVE_S = 3600.0  # longer than any proxy keeps an idle connection, so that the proxy closes first
 MAX_LINE_BYTES = 8190
@@ -36,62 +33,6 @@ SHUTDOWN_S = 3.0  # for requests in flight; they take microseconds
 
 _SILENT = logging.getLogger("linkrouter.silent")
 _SILENT.disabled = True
-
-
-class Desk:
-    """Turns requests into bytes and clicks: what the two ways through the server share.
-
-    *open_link* is a keyring's `open`; assign another to change keys under load. *record* gets the click of every
-    redirect, once its answer is decided.
-    """
-
-    def __init__(
-        self,
-        *,
-        open_link: Callable[[str], OpenedLink],
-        record: Callable[[Click], None],
-        is_ready: Callable[[], bool],
-        metrics: Metrics,
-        mint_id: Callable[[int], str],
-        policy: Policy,
-    ) -> None:
-        self.open_link = open_link
-        self.is_ready = is_ready
-        self.policy = policy
-        self.draining = False
-        self.answers = Answers()
-        self._record = record
-        self._mint_id = mint_id
-        self._outcomes = metrics.counter(
-            "linkrouter_requests",
-            [value for name, value in vars(Outcome).items() if name.isupper()],
-        )
-
-    def answer(self, method: str, target: str, headers: Mapping[str, str], peer: Peer, close: bool) -> bytes:
-        """Give the answer to one request and record its click."""
-        if method not in ("GET", "HEAD"):
-            return self._page(Outcome.METHOD_NOT_ALLOWED, method, close)
-        link = find_link(target, self.open_link)
-        if link is None:
-            return self._page(self._own_path(target), method, close)
-        now_us = time.time_ns() // 1000
-        click = describe(link, method, headers, peer, self.policy, now_us, self._mint_id)
-        self._outcomes[Outcome.REDIRECT] += 1
-        self._record(click)
-        return self.answers.redirect(link.destination, close)
-
-    def failed(self, outcome: str, method: str) -> bytes:
-        """Give the page for a request that could not be answered; the connection closes after it."""
-        return self._page(outcome, method, True)
-
-    def _own_path(self, target: str) -> str:
-        if target == "/-/ready":
-            return Outcome.READY if self.is_ready() and not self.draining else Outcome.NOT_READY
-        return Outcome.ROBOTS if target == "/robots.txt" else Outcome.NOT_FOUND
-
-    def _page(self, outcome: str, method: str, close: bool) -> bytes:
-        self._outcomes[outcome] += 1
-        return self.answers.page(outcome, close=close, head=method == "HEAD")
 
 
 class _Written:
