@@ -127,7 +127,7 @@ class _Connection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._turn is None or self._task_owes:
             _parse(self, data)
-            self._task_owes = True
+            self._task_owes = self._task_owes or bool(self._messages)
             return
         # aiohttp queues what it parses where we say, and wakes nobody.
         waiter, messages = self._waiter, self._messages

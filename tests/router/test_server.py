@@ -207,6 +207,13 @@ async def test_a_client_that_closes_its_half_is_answered(start_router, direct_an
     assert len(router.clicks) == 2
 
 
+@pytest.mark.parametrize("direct_answers", [True, False], ids=["direct", "ordinary"])
+async def test_a_client_that_closes_its_half_within_a_request_is_let_go(start_router, direct_answers):
+    router = await start_router(direct_answers=direct_answers)
+
+    assert await router.talk(b"GET / HTTP/1.1\r\nHo", close_half=True) == b""
+
+
 async def test_an_idle_connection_is_closed_in_the_end(start_router, monkeypatch):
     monkeypatch.setattr("linkrouter.router.server.KEEPALIVE_S", 0.1)
     router = await start_router()
