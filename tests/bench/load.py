@@ -144,6 +144,16 @@ def cpu_s(pid: int) -> float:
     return total
 
 
+def wait_for_rest(pid: int) -> None:
+    """Return once *pid* has nothing left to do that would slow down what is measured next."""
+    before = cpu_s(pid)
+    while True:
+        time.sleep(0.5)
+        spent, before = cpu_s(pid) - before, cpu_s(pid)
+        if spent <= 2 / TICKS:
+            return
+
+
 def tree(pid: int) -> list[int]:
     """Give *pid* and everything it started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
