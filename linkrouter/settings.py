@@ -149,7 +149,7 @@ class RouterSettings:
     queue_max_clicks: int = _setting("Clicks kept in memory at most.", _number(1, 10_000_000), 50_000)
     queue_max_bytes: int = _setting("Bytes of clicks kept in memory at most.", _size, 32 * 1024**2)
     commit_interval_ms: int = _setting("Longest wait before clicks are made durable.", _number(1, 1000), 50)
-    commit_max_clicks: int = _setting("Clicks made durable in one go.", _number(1, 100_000), 1000)
+    commit_max_clicks: int = _setting("Clicks that are made durable without that wait.", _number(1, 100_000), 1000)
     spool_max_bytes: int = _setting("Size of the click store at most.", _size, 4 * 1024**3)
     spool_reserve_bytes: int = _setting("Bytes of the disk left free for others.", _size, 256 * 1024**2)
     drain_ms: int = _setting("How long a stopping router says 503 on /-/ready first.", _number(0, 8000), 500)

@@ -17,7 +17,6 @@ import aiosqlite
 
 from linkrouter.clicks.claim import Claim, claim, new_name
 from linkrouter.clicks.frame import DamagedFrame, frame, read_frame
-from linkrouter.clicks.pieces import in_pieces
 
 __all__ = ["Segment"]
 
@@ -84,8 +83,9 @@ class Segment:
             sqlite3.Error: none of them is known to be kept, and the segment must be abandoned.
         """
         first = self._owned.note.committed + 1
-        rows = await in_pieces((seq, frame(seq, record)) for seq, record in enumerate(records, first))
-        await self._connection.executemany(INSERT, rows)
+        await self._connection.executemany(
+            INSERT, [(seq, frame(seq, record)) for seq, record in enumerate(records, first)]
+        )
         await self._connection.commit()
         self.bytes += sum(map(len, records)) + ROW_OVERHEAD_BYTES * len(records)
         oldest_at = self._owned.note.oldest_at if self.pending else clicked_at

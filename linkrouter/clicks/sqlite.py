@@ -21,7 +21,6 @@ from linkrouter.clicks.click import Click, click_json
 from linkrouter.clicks.directory import directory_status
 from linkrouter.clicks.disk import is_disk_full, reason_of, room_bytes
 from linkrouter.clicks.frame import DamagedFrame, clicked_at
-from linkrouter.clicks.pieces import in_pieces
 from linkrouter.clicks.segment import Segment, create_segment
 from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
 from linkrouter.errors import SettingsError, StoreError, StoreFull
@@ -121,7 +120,7 @@ class SqliteStore:
         """
         if not clicks:
             return
-        records = await in_pieces(click_json(click).encode("ascii") for click in clicks)
+        records = [click_json(click).encode("ascii") for click in clicks]
         async with self._lock:
             await self._measure()
             if self._room_bytes <= 0:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from linkrouter.clicks.click import KINDS, Click
 from linkrouter.clicks.store import ClickStore, Loss
@@ -19,6 +20,7 @@ from linkrouter.observe import Metrics, log
 __all__ = ["Recorder", "RecorderLimits"]
 
 CLICK_BYTES = 600  # what a click without its agent takes in memory, roughly
+MAX_GROUPS = 10  # in one commit
 RETRY_S = (0.05, 1.0)  # first and longest wait after the store failed
 TELL_AGAIN_S = 60.0  # between two log lines about dropping; the counters tell the rest
 
@@ -30,7 +32,7 @@ class RecorderLimits:
     max_clicks: int = 50_000
     max_bytes: int = 32 * 1024**2
     commit_interval_s: float = 0.05
-    commit_max_clicks: int = 1000
+    commit_max_clicks: int = 1000  # that start a commit before the interval is over
 
 
 class _Group:
@@ -142,21 +144,29 @@ class Recorder:
         self._full.clear()
 
     async def _commit(self) -> None:
-        """Make the oldest group durable, trying again for as long as it takes."""
-        group = self._groups[0]
+        """Make the oldest clicks durable, trying again for as long as it takes.
+
+        All full groups go together: a commit takes several turns of the loop, and the more requests a turn serves, the
+        more clicks have to go at once. After a failure the first goes alone; what is smaller may still fit.
+        """
         if len(self._groups) == 1:
             self._groups.append(_Group())
+        count = min(len(self._groups) - 1, MAX_GROUPS)
         delay_s = RETRY_S[0]
-        while not await self._append(group.clicks):
+        while not await self._append([click for group in islice(self._groups, count) for click in group.clicks]):
+            count = 1
             await self._pause(delay_s)
             delay_s = min(delay_s * 2, RETRY_S[1])
-        self._groups.popleft()
+        for _ in range(count):
+            self._forget(self._groups.popleft())
+        if not self._clicks and not self._stopping.is_set():
+            self._wake.clear()
+
+    def _forget(self, group: _Group) -> None:
         self._clicks -= len(group.clicks)
         self._bytes -= group.bytes
         for kind, number in group.kinds.items():
             self._recorded[kind] += number
-        if not self._clicks and not self._stopping.is_set():
-            self._wake.clear()
 
     async def _append(self, batch: list[Click]) -> bool:
         began_at = time.monotonic()

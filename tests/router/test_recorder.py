@@ -61,16 +61,30 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-async def test_commits_clicks_in_groups_and_in_order(start_recorder):
-    recorder, store, metrics = start_recorder(commit_max_clicks=100)
+async def test_commits_all_that_is_full_and_in_order(start_recorder):
+    recorder, store, metrics = start_recorder(commit_max_clicks=10)
 
-    for number in range(250):
+    for number in range(255):
         recorder.record(click(number))
-    await until(lambda: len(store.kept) == 250)
+    await until(lambda: len(store.kept) == 255)
 
-    assert store.kept == [click(number) for number in range(250)]
-    assert max(len(batch) for batch in store.batches) == 100
-    assert metrics.counter("linkrouter_recorded")["click"] == 250
+    assert store.kept == [click(number) for number in range(255)]
+    assert [len(batch) for batch in store.batches] == [100, 100, 50, 5]  # ten groups at most
+    assert metrics.counter("linkrouter_recorded")["click"] == 255
+
+
+async def test_commits_less_at_once_after_a_failure(start_recorder):
+    recorder, store, _ = start_recorder(commit_max_clicks=10)
+    store.failing = StoreFull("there is room for ten")
+
+    for number in range(55):
+        recorder.record(click(number))
+    await until(lambda: store.tries == 2)
+    store.failing = None
+    await until(lambda: len(store.kept) == 55)
+
+    assert len(store.batches[0]) == 10
+    assert store.kept == [click(number) for number in range(55)]
 
 
 async def test_keeps_clicks_while_the_store_is_broken_and_commits_them_after(start_recorder):
