@@ -2,14 +2,13 @@
 
     python tests/bench/bench_soak.py [--millions 10]
 
-Every ten seconds of redirects as fast as they go, the load waits until the centre has every click. Wanted: wrk.
+After every ten seconds of redirects as fast as they go, the load waits until the router is at rest. Wanted: wrk.
 """
 
 import argparse
 import contextlib
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import bench_ingest as ingest
@@ -36,8 +35,7 @@ def main() -> None:
         done, shown = 0, 0
         while done < millions * MILLION:
             done += load.closed_loop(f"http://127.0.0.1:{ingest.ROUTER_PORT}", script, 10).answered
-            while ingest.stored() < done:
-                time.sleep(0.2)
+            load.wait_for_rest(process.pid)
             if done // MILLION > shown:
                 shown = done // MILLION
                 print(f"| {done:,} | {_rss_mb(process.pid):.0f} MB | {_size_mb(home / 'spool'):.0f} MB |", flush=True)
