@@ -30,6 +30,11 @@ def free_port(count: int = 1) -> int:
             return first
 
 
+def children(pid: int) -> list[int]:
+    """Give the ids of the processes that *pid* started and that live."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def wait_until(condition, timeout_s=15.0):
     """Look until *condition* gives something true, and give that; a refused connection is not yet."""
     ends = time.monotonic() + timeout_s

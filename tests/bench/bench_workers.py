@@ -74,11 +74,10 @@ def _router(home: Path, port: int, workers: int, store: str) -> Iterator[subproc
 @contextlib.contextmanager
 def _given(pid: int, core: int, name: str) -> Iterator[None]:
     """Keep *pid* to one core, or to a share of one where there is none to spare for the load."""
+    subprocess.run(["taskset", "-a", "-p", "-c", str(core), str(pid)], check=True, stdout=subprocess.DEVNULL)
     if (os.cpu_count() or 1) >= 3:
-        subprocess.run(["taskset", "-a", "-p", "-c", str(core), str(pid)], check=True, stdout=subprocess.DEVNULL)
         yield
         return
-    subprocess.run(["taskset", "-a", "-p", "-c", str(core % 2), str(pid)], check=True, stdout=subprocess.DEVNULL)
     try:
         group = _make_group(name)
         (group / "cgroup.procs").write_text(str(pid))

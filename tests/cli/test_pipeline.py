@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from processes import fetch, free_port, wait_until
+from processes import children, fetch, free_port, wait_until
 
 MAIL = b"""From: a@example.com\r
 To: b@example.net\r
@@ -149,10 +149,6 @@ def test_a_worker_that_dies_is_replaced_and_all_stop_together(home):
     supervisor.wait()
 
     wait_until(lambda: not any(alive(worker) for worker in workers))
-
-
-def children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alive(pid):

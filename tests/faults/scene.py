@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from faults.load import Load, Request, make_links
-from processes import COMMAND, Home, fetch, free_port, wait_until
+from processes import COMMAND, Home, children, fetch, free_port, wait_until
 
 from linkrouter.clicks.sqlite import spool_status
 from linkrouter.clicks.store import StoreStatus
@@ -122,8 +122,8 @@ class Scene:
         """Kill one of the router's workers, and wait until its supervisor has started another."""
         kill = Kill(time.monotonic())
         self.kills.append(kill)
-        os.kill(children(self.router)[number], signal.SIGKILL)
-        wait_until(lambda: len(children(self.router)) == self.workers and self.is_measurable())
+        os.kill(children(self.router.pid)[number], signal.SIGKILL)
+        wait_until(lambda: len(children(self.router.pid)) == self.workers and self.is_measurable())
         kill.ended_at = time.monotonic()
         self.wait_for_life(kill.began_at)
 
@@ -236,12 +236,6 @@ class Scene:
         """End the load and wait until everything that can arrive has arrived."""
         self.load.stop()
         wait_until(self.is_drained, DRAIN_S)
-
-
-def children(process: subprocess.Popen) -> list[int]:
-    """Give the ids of the processes that *process* started and that live."""
-    with open(f"/proc/{process.pid}/task/{process.pid}/children") as listed:
-        return [int(child) for child in listed.read().split()]
 
 
 def memory_peak_mb(process: subprocess.Popen) -> float:
