@@ -6,10 +6,11 @@ to the centre. It holds no destination and nothing that tells one.
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from json.encoder import encode_basestring_ascii
 from typing import NamedTuple
 
-__all__ = ["KINDS", "MAX_USER_AGENT_BYTES", "Click", "click_json", "iso_utc", "mint_click_ids"]
+__all__ = ["KINDS", "MAX_USER_AGENT_BYTES", "Click", "clicked_at", "iso_utc", "mint_click_ids", "write_click"]
 
 KINDS = ("click", "head", "prefetch")
 MAX_USER_AGENT_BYTES = 512
@@ -34,8 +35,8 @@ class Click(NamedTuple):
         return f"<Click {self.kind} {self.part} tenant={self.tenant}>"
 
 
-def click_json(click: Click) -> str:
-    """Write *click* as the ingest API takes it; pure ASCII, no spaces.
+def write_click(click: Click) -> bytes:
+    """Write *click* as the ingest API takes it: a record, one JSON object in pure ASCII without spaces.
 
     Written by hand because the standard encoder takes three times as long and every click pays for it.
     """
@@ -45,7 +46,14 @@ def click_json(click: Click) -> str:
     return (
         f'{{"id":{encode_basestring_ascii(click_id)},"link_id":"{link_id}","tenant":{tenant},"part":"{part}","clicked_at":"{iso_utc(clicked_at)}",'
         f'"ip":{ip_json},"user_agent":{agent_json},"kind":"{kind}"}}'
-    )
+    ).encode("ascii")
+
+
+def clicked_at(record: bytes) -> int:
+    """Read the time of a record: microseconds since the epoch."""
+    text = record.partition(b'"clicked_at":"')[2][:27].decode("ascii")
+    time_s = datetime.fromisoformat(text)
+    return int(time_s.timestamp()) * 1_000_000 + time_s.microsecond
 
 
 _second = (0, "1970-01-01T00:00:00")

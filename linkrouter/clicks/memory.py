@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
-from linkrouter.clicks.click import Click, click_json
+from linkrouter.clicks.click import clicked_at
 from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
 from linkrouter.errors import SettingsError, StoreFull
 
 __all__ = ["MemoryStore", "open_memory"]
 
 MAX_BYTES = 1024**3  # whatever the limits say: they are meant for a disk
-CLICK_BYTES = 600  # what a click takes in memory, the longest agents aside
+OVERHEAD_BYTES = 48  # of a record in memory, besides its characters
 
 
 def open_memory(url: str, limits: StoreLimits) -> "MemoryStore":
@@ -25,37 +25,40 @@ def open_memory(url: str, limits: StoreLimits) -> "MemoryStore":
 
 
 class MemoryStore:
-    """A `ClickStore` in memory; clicks are written down only when they are taken."""
+    """A `ClickStore` in memory."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_clicks = max_bytes // CLICK_BYTES
-        self._pending: deque[Click] = deque()
+        self._max_bytes = max_bytes
+        self._pending: deque[bytes] = deque()
+        self._bytes = 0  # of all that is pending
         self._acked = 0  # how many were acknowledged, so that a batch acknowledged twice is harmless
         self._set_aside = 0
 
     async def open(self) -> None:
         """There is nothing to make ready."""
 
-    async def append(self, clicks: Sequence[Click]) -> None:
-        """Keep *clicks*, all or none.
+    async def append(self, records: Sequence[bytes]) -> None:
+        """Keep *records*, all or none.
 
         Raises:
             StoreFull: they would take more than the store may.
         """
-        if len(self._pending) + len(clicks) > self._max_clicks:
+        size = sum(map(len, records)) + OVERHEAD_BYTES * len(records)
+        if self._bytes + size > self._max_bytes:
             raise StoreFull("click store memory: is at its limit")
-        self._pending.extend(clicks)
+        self._pending.extend(records)
+        self._bytes += size
 
     async def take(self, max_clicks: int) -> Batch | None:
         """Hand out the oldest clicks: what waits in memory is all fresh."""
-        records = tuple([click_json(click).encode("ascii") for click in islice(self._pending, max_clicks)])
+        records = tuple(islice(self._pending, max_clicks))
         return Batch(records, self._acked + len(records)) if records else None
 
     async def ack(self, batch: Batch) -> None:
         """Forget the clicks of *batch*."""
         assert isinstance(batch.token, int)
         while self._acked < batch.token:
-            self._pending.popleft()
+            self._bytes -= OVERHEAD_BYTES + len(self._pending.popleft())
             self._acked += 1
 
     async def set_aside(self, records: Sequence[bytes], reason: str) -> None:
@@ -64,9 +67,8 @@ class MemoryStore:
 
     async def status(self) -> StoreStatus:
         """Tell what waits."""
-        waiting = len(self._pending)
-        oldest_at = self._pending[0].clicked_at if waiting else None
-        return StoreStatus(waiting, oldest_at, waiting * CLICK_BYTES, self._set_aside, quarantined=0)
+        oldest_at = clicked_at(self._pending[0]) if self._pending else None
+        return StoreStatus(len(self._pending), oldest_at, self._bytes, self._set_aside, quarantined=0)
 
     async def close(self) -> None:
         """Let go; what waits is gone with the process."""

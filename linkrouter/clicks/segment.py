@@ -16,6 +16,7 @@ from pathlib import Path
 import aiosqlite
 
 from linkrouter.clicks.claim import Claim, claim, new_name
+from linkrouter.clicks.click import clicked_at
 from linkrouter.clicks.frame import DamagedFrame, frame, read_frame
 
 __all__ = ["Segment"]
@@ -76,8 +77,8 @@ class Segment:
         """Tell whether the files are still in their directory."""
         return await asyncio.to_thread(self._owned.is_in_place)
 
-    async def append(self, records: Sequence[bytes], clicked_at: int) -> None:
-        """Make *records* durable in one transaction; *clicked_at* is the time of the first, in microseconds.
+    async def append(self, records: Sequence[bytes]) -> None:
+        """Make *records*, of which there must be some, durable in one transaction.
 
         Raises:
             sqlite3.Error: none of them is known to be kept, and the segment must be abandoned.
@@ -88,7 +89,7 @@ class Segment:
         )
         await self._connection.commit()
         self.bytes += sum(map(len, records)) + ROW_OVERHEAD_BYTES * len(records)
-        oldest_at = self._owned.note.oldest_at if self.pending else clicked_at
+        oldest_at = self._owned.note.oldest_at if self.pending else clicked_at(records[0])
         await self._write_note(committed=first + len(records) - 1, oldest_at=oldest_at)
 
     async def read(self, max_clicks: int) -> tuple[int, tuple[bytes, ...]]:

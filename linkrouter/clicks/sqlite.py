@@ -17,10 +17,10 @@ from typing import NamedTuple
 from linkrouter.clicks.aside import write_set_aside
 from linkrouter.clicks.backlog import Backlog, next_backlog
 from linkrouter.clicks.claim import claim
-from linkrouter.clicks.click import Click, click_json
+from linkrouter.clicks.click import clicked_at
 from linkrouter.clicks.directory import directory_status
 from linkrouter.clicks.disk import is_disk_full, reason_of, room_bytes
-from linkrouter.clicks.frame import DamagedFrame, clicked_at
+from linkrouter.clicks.frame import DamagedFrame
 from linkrouter.clicks.segment import Segment, create_segment
 from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
 from linkrouter.errors import SettingsError, StoreError, StoreFull
@@ -111,42 +111,41 @@ class SqliteStore:
 
     # Writing
 
-    async def append(self, clicks: Sequence[Click]) -> None:
-        """Keep *clicks*: in the active segment, and if that fails in a fresh one.
+    async def append(self, records: Sequence[bytes]) -> None:
+        """Keep *records*: in the active segment, and if that fails in a fresh one.
 
         Raises:
             StoreFull: the directory is at its limit or the disk is full.
             StoreError: neither segment could be written.
         """
-        if not clicks:
+        if not records:
             return
-        records = [click_json(click).encode("ascii") for click in clicks]
         async with self._lock:
             await self._measure()
             if self._room_bytes <= 0:
                 raise StoreFull(f"click store {str(self._directory)!r} is at its limit")
-            await self._append(records, clicks[0].clicked_at)
+            await self._append(records)
 
-    async def _append(self, records: Sequence[bytes], first_at: int) -> None:
+    async def _append(self, records: Sequence[bytes]) -> None:
         try:
-            await self._write(records, first_at)
+            await self._write(records)
         except (OSError, sqlite3.Error) as first:
             await self._abandon(first)
             try:
-                await self._write(records, first_at)
+                await self._write(records)
             except (OSError, sqlite3.Error) as exc:
                 await self._abandon(exc)
                 full = await asyncio.to_thread(is_disk_full, self._directory, exc)
                 error = StoreFull if full else StoreError
                 raise error(f"click store {str(self._directory)!r} cannot be written ({reason_of(exc)})") from exc
 
-    async def _write(self, records: Sequence[bytes], first_at: int) -> None:
+    async def _write(self, records: Sequence[bytes]) -> None:
         active = self._active
         if active is None or self._is_due(active):
             active = await self._roll()
         before = active.bytes
         try:
-            await active.append(records, first_at)
+            await active.append(records)
         except asyncio.CancelledError:
             # What the thread still does with the transaction is not known, and a disk that hangs must not hang the
             # caller: this segment ends here, and is closed when its thread comes to it.
@@ -209,7 +208,7 @@ class SqliteStore:
             fresh = await create_segment(self._directory)
             if lost.pending:
                 seq, records = await lost.read(lost.pending)
-                await fresh.append(records, clicked_at(records[0]))
+                await fresh.append(records)
                 await lost.ack(seq, clicked_at(records[-1]))
         except (OSError, sqlite3.Error, DamagedFrame) as exc:
             if fresh is not None:

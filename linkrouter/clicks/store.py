@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Protocol
 
-from linkrouter.clicks.click import Click, iso_utc
+from linkrouter.clicks.click import iso_utc
 from linkrouter.errors import SettingsError
 
 __all__ = ["Batch", "ClickStore", "Loss", "StoreLimits", "StoreStatus", "open_store"]
@@ -91,12 +91,12 @@ class ClickStore(Protocol):
             StoreError: the store cannot be opened; the message names the setting and the cure.
         """
 
-    async def append(self, clicks: Sequence[Click]) -> None:
-        """Keep *clicks*; they are durable once this returns.
+    async def append(self, records: Sequence[bytes]) -> None:
+        """Keep *records*, each a click as `write_click` gives it; they are durable once this returns.
 
         Raises:
-            StoreFull: the store is at its limit or the disk is full; none of *clicks* is kept.
-            StoreError: the store cannot write now; none of *clicks* is known to be kept.
+            StoreFull: the store is at its limit or the disk is full; none of *records* is kept.
+            StoreError: the store cannot write now; none of *records* is known to be kept.
         """
 
     async def take(self, max_clicks: int) -> Batch | None:

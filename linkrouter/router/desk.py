@@ -1,9 +1,11 @@
 """The desk: from one request to its answer and its click, whichever way it came through the server.
 
 Promise: the direct answer and aiohttp's own way both get their bytes here, so they cannot differ; nothing here waits.
+The recipient comes first: `answer` does only what the bytes need; `record`, called once they are sent, makes clicks.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from linkrouter.clicks.click import Click
@@ -19,7 +21,7 @@ class Desk:
     """Turns requests into bytes and clicks.
 
     *open_link* is a keyring's `open`; assign another to change keys under load. *record* gets the click of every
-    redirect, once its answer is decided.
+    redirect.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Desk:
         self.policy = policy
         self.draining = False
         self.answers = Answers()
+        self._redirected: deque[tuple[OpenedLink, str, Mapping[str, str], Peer]] = deque()
         self._record = record
         self._mint_id = mint_id
         self._outcomes = metrics.counter(
@@ -45,17 +48,22 @@ class Desk:
         )
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], peer: Peer, close: bool) -> bytes:
-        """Give the answer to one request and record its click."""
+        """Give the answer to one request; the next `record` makes its click."""
         if method not in ("GET", "HEAD"):
             return self._page(Outcome.METHOD_NOT_ALLOWED, method, close)
         link = find_link(target, self.open_link)
         if link is None:
             return self._page(self._own_path(target), method, close)
-        now_us = time.time_ns() // 1000
-        click = describe(link, method, headers, peer, self.policy, now_us, self._mint_id)
         self._outcomes[Outcome.REDIRECT] += 1
-        self._record(click)
+        self._redirected.append((link, method, headers, peer))
         return self.answers.redirect(link.destination, close)
+
+    def record(self) -> None:
+        """Make a click of every redirect since the last call."""
+        redirected, now_us = self._redirected, time.time_ns() // 1000
+        while redirected:
+            link, method, headers, peer = redirected.popleft()
+            self._record(describe(link, method, headers, peer, self.policy, now_us, self._mint_id))
 
     def failed(self, outcome: str, method: str) -> bytes:
         """Give the page for a request that could not be answered; the connection closes after it."""

@@ -3,6 +3,9 @@
 Promise: `record` never waits and never fails. Clicks are made durable in groups, at most one commit interval after they
 came; while the store cannot take them they stay in memory, and only what does not fit there is dropped: the newest, and
 counted, with the times between which clicks are missing.
+
+A click is written down when it comes, not when it is committed: a thousand at a time would hold up redirects for
+milliseconds, and what lies in memory as bytes is nothing for the garbage collector to look through.
 """
 
 import asyncio
@@ -12,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from linkrouter.clicks.click import KINDS, Click
+from linkrouter.clicks.click import KINDS, Click, clicked_at, write_click
 from linkrouter.clicks.store import ClickStore, Loss
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.observe import Metrics, log
 
 __all__ = ["Recorder", "RecorderLimits"]
 
-CLICK_BYTES = 600  # what a click without its agent takes in memory, roughly
+OVERHEAD_BYTES = 48  # of a record in memory, besides its characters
 MAX_GROUPS = 10  # in one commit
 RETRY_S = (0.05, 1.0)  # first and longest wait after the store failed
 TELL_AGAIN_S = 60.0  # between two log lines about dropping; the counters tell the rest
@@ -38,10 +41,10 @@ class RecorderLimits:
 class _Group:
     """Clicks that become durable together, and what there is to know of them without looking at each again."""
 
-    __slots__ = ("bytes", "clicks", "kinds")
+    __slots__ = ("bytes", "kinds", "records")
 
     def __init__(self) -> None:
-        self.clicks: list[Click] = []
+        self.records: list[bytes] = []
         self.bytes = 0
         self.kinds = dict.fromkeys(KINDS, 0)
 
@@ -83,18 +86,19 @@ class Recorder:
 
     def record(self, click: Click) -> None:
         """Queue *click*, or drop and count it when memory's share is used up."""
-        size = CLICK_BYTES if click.user_agent is None else CLICK_BYTES + len(click.user_agent)
+        record = write_click(click)
+        size = OVERHEAD_BYTES + len(record)
         limits = self._limits
         if self._bytes + size > limits.max_bytes or self._clicks >= limits.max_clicks:
-            self._drop(click)
+            self._drop(click.clicked_at)
             return
         self._bytes += size
         self._clicks += 1
         group = self._groups[-1]
-        group.clicks.append(click)
+        group.records.append(record)
         group.bytes += size
         group.kinds[click.kind] += 1
-        waiting = len(group.clicks)
+        waiting = len(group.records)
         if waiting == 1:
             self._wake.set()
         if waiting == limits.commit_max_clicks:
@@ -126,8 +130,8 @@ class Recorder:
     def abandon(self) -> None:
         """Count as lost what is still in memory: the process ends and the store did not take it."""
         for group in self._groups:
-            for click in group.clicks:
-                self._drop(click)
+            for record in group.records:
+                self._drop(clicked_at(record))
         self._groups = deque([_Group()])
         self._clicks = self._bytes = 0
 
@@ -153,7 +157,7 @@ class Recorder:
             self._groups.append(_Group())
         count = min(len(self._groups) - 1, MAX_GROUPS)
         delay_s = RETRY_S[0]
-        while not await self._append([click for group in islice(self._groups, count) for click in group.clicks]):
+        while not await self._append([record for group in islice(self._groups, count) for record in group.records]):
             count = 1
             await self._pause(delay_s)
             delay_s = min(delay_s * 2, RETRY_S[1])
@@ -163,12 +167,12 @@ class Recorder:
             self._wake.clear()
 
     def _forget(self, group: _Group) -> None:
-        self._clicks -= len(group.clicks)
+        self._clicks -= len(group.records)
         self._bytes -= group.bytes
         for kind, number in group.kinds.items():
             self._recorded[kind] += number
 
-    async def _append(self, batch: list[Click]) -> bool:
+    async def _append(self, batch: list[bytes]) -> bool:
         began_at = time.monotonic()
         try:
             await self._store.append(batch)
@@ -202,10 +206,9 @@ class Recorder:
         except TimeoutError:
             pass
 
-    def _drop(self, click: Click) -> None:
+    def _drop(self, now_us: int) -> None:
         reason = self._failure or "queue_full"
         self._metrics.count("linkrouter_dropped", reason)
-        now_us = click.clicked_at
         loss = self._losses.get(reason)
         if loss is None:
             self._losses[reason] = Loss(self._mint_id(self._clock_us()), reason, 1, now_us, now_us)
@@ -224,4 +227,4 @@ class Recorder:
     def _oldest_age_s(self) -> float:
         if not self._clicks:
             return 0.0
-        return max(0.0, (self._clock_us() - self._groups[0].clicks[0].clicked_at) / 1e6)
+        return max(0.0, (self._clock_us() - clicked_at(self._groups[0].records[0])) / 1e6)

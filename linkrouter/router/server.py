@@ -61,12 +61,14 @@ class _Turn:
 
     A write wakes the proxy at the other end, which costs more than the redirect: done one by one between the work, each
     would find it asleep again. So each step is done for all connections before the next step, and answers wait for one
-    more look at the sockets, which finds what came while the first requests were parsed. Measured per request, on 64
+    more look at the sockets, which finds what came while the first requests were parsed, and clicks are made when all
+    answers are on their way. Measured per request, on 64
     connections and on 4: 43 and 44 µs of CPU one by one, 17.5 and 34 µs in one turn, 17.5 and 26 µs in two.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, desk: Desk) -> None:
         self._loop = loop
+        self._desk = desk
         self._connections: list[_Connection] = []
 
     def add(self, connection: "_Connection") -> None:
@@ -81,6 +83,7 @@ class _Turn:
         for connection, content in zip(connections, answers, strict=True):
             if content and connection.transport is not None:
                 connection.transport.write(content)
+        self._desk.record()
 
 
 _parse = RequestHandler.data_received
@@ -144,6 +147,7 @@ class _Connection(RequestHandler):
         """Answer a client that only closed its own half, and keep the other open while the task owes an answer."""
         if self._direct and self.transport is not None:
             self.transport.write(self.answer_directly())
+            self._desk.record()
         self._is_last = True
         return self._task_owes
 
@@ -213,7 +217,7 @@ class _Server(web.Server):
         super().__init__(self._handle)
         self.desk = desk
         self.direct_answers = direct_answers
-        self.turn = _Turn(self._loop)
+        self.turn = _Turn(self._loop, desk)
 
     def __call__(self) -> _Connection:
         return _Connection(
@@ -236,6 +240,7 @@ class _Server(web.Server):
         close = message.should_close or message.version != HttpVersion11 or has_body or self.desk.draining
         peer = request.protocol.peer  # type: ignore[attr-defined]
         content = self.desk.answer(message.method, message.path, message.headers, peer, close)
+        self.desk.record()
         return _Written(content, keep_alive=not close)
 
 

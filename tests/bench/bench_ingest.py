@@ -20,7 +20,7 @@ from pathlib import Path
 
 import load
 
-from linkrouter.clicks.click import Click, mint_click_ids
+from linkrouter.clicks.click import Click, mint_click_ids, write_click
 from linkrouter.clicks.store import open_store
 from linkrouter.link import Keyring
 
@@ -90,13 +90,15 @@ async def fill(home: Path, count: int) -> None:
     now_us = time.time_ns() // 1000 - count * 300
     for first in range(0, count, 1000):
         times = [now_us + number * 300 for number in range(first, min(count, first + 1000))]
-        await store.append([_click(mint(time_us), time_us) for time_us in times])
+        await store.append([_record(mint(time_us), time_us) for time_us in times])
     await store.close()
 
 
-def _click(click_id: str, time_us: int) -> Click:
-    return Click(
-        click_id, secrets.token_urlsafe(8), 0, "html", time_us, "198.51.100.7", load.HEADERS["User-Agent"], "click"
+def _record(click_id: str, time_us: int) -> bytes:
+    return write_click(
+        Click(
+            click_id, secrets.token_urlsafe(8), 0, "html", time_us, "198.51.100.7", load.HEADERS["User-Agent"], "click"
+        )
     )
 
 

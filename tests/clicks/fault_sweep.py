@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from linkrouter.clicks import Click, StoreLimits
+from linkrouter.clicks.click import write_click
 from linkrouter.clicks.sqlite import Pace, SqliteStore
 from linkrouter.errors import StoreError
 
@@ -32,6 +33,10 @@ shim.shim_arm.argtypes = (ctypes.c_char_p, ctypes.c_long, ctypes.c_long, ctypes.
 
 def arm(fault: str, nth: int, times: int = FOR_EVER) -> None:
     shim.shim_arm(fault.encode(), nth, times, SLOW_US)
+
+
+def record(name: str) -> bytes:
+    return write_click(Click(name, "-----w", 0, "html", 0, None, None, "click"))
 
 
 def new_store(directory: Path) -> SqliteStore:
@@ -53,7 +58,7 @@ async def work(store: SqliteStore, tell) -> None:
     for commit in range(COMMITS):
         ids = [f"id-{commit:03d}-{number:03d}" for number in range(CLICKS)]
         try:
-            await store.append([Click(name, "-----w", 0, "html", 0, None, None, "click") for name in ids])
+            await store.append([record(name) for name in ids])
             tell("kept", ids)
         except StoreError:
             tell("refused", ids)
@@ -105,7 +110,7 @@ async def leave_eighty(directory: Path) -> None:
     """Leave a spool with eighty clicks, as a process does that dies."""
     store = SqliteStore(directory, StoreLimits(reserve_bytes=0))
     await store.open()
-    await store.append([Click(f"id-{n:03d}", "-----w", 0, "html", 0, None, None, "click") for n in range(80)])
+    await store.append([record(f"id-{n:03d}") for n in range(80)])
     os._exit(0)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkrouter.clicks.click import Click, click_json, iso_utc, mint_click_ids
+from linkrouter.clicks.click import Click, iso_utc, mint_click_ids, write_click
 
 
 @given(
@@ -19,10 +19,10 @@ from linkrouter.clicks.click import Click, click_json, iso_utc, mint_click_ids
 def test_is_written_as_the_json_the_ingest_api_takes(agent, ip, clicked_at, kind):
     click = Click("0193a5c4-1", "-----w", 7, "text", clicked_at, ip, agent, kind)
 
-    written = click_json(click)
+    written = write_click(click)
 
     assert written.isascii()
-    assert "\n" not in written
+    assert b"\n" not in written
     read = json.loads(written)
     moment = datetime.datetime.fromisoformat(read.pop("clicked_at"))
     assert moment == datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=clicked_at)

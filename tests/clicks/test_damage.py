@@ -14,7 +14,7 @@ import pytest
 
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.claim import NOTE_BYTES, claim, segment_names
-from linkrouter.clicks.click import click_json
+from linkrouter.clicks.click import write_click
 from linkrouter.clicks.frame import RECORD_START
 from linkrouter.clicks.sqlite import Pace, SqliteStore, spool_status
 
@@ -32,7 +32,9 @@ def left_behind(tmp_path_factory):
         for first in range(0, CLICKS, 100):
             await store.append(
                 [
-                    Click(f"id-{n:06d}", "-----w", 0, "html", n, "203.0.113.7", "Mozilla/5.0 (X11)", "click")
+                    write_click(
+                        Click(f"id-{n:06d}", "-----w", 0, "html", n, "203.0.113.7", "Mozilla/5.0 (X11)", "click")
+                    )
                     for n in range(first, first + 100)
                 ]
             )
@@ -111,14 +113,14 @@ async def drain(store, max_clicks=1000):
 
 
 @pytest.mark.parametrize(("damage", "is_missing", "is_kept"), DAMAGES.values(), ids=DAMAGES)
-async def test_serves_what_is_left_and_counts_what_is_not(segment, make_clicks, damage, is_missing, is_kept):
-    fresh = [click_json(click).encode() for click in make_clicks(10)]
+async def test_serves_what_is_left_and_counts_what_is_not(segment, make_records, damage, is_missing, is_kept):
+    fresh = make_records(10)
     damage(segment)
 
     store = start(segment.parent)
     await store.open()
     try:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         taken = await drain(store)
         status = await store.status()
     finally:
@@ -222,7 +224,7 @@ async def test_rows_that_a_kill_cut_off_are_no_loss(segment):
     [b"", b"hello", b"SQLite format 3\0" + bytes(4080), bytes(4096)],
     ids=["empty", "text", "header", "zeros"],
 )
-async def test_foreign_files_under_our_names_harm_nothing_and_are_not_deleted(tmp_path, make_clicks, content):
+async def test_foreign_files_under_our_names_harm_nothing_and_are_not_deleted(tmp_path, make_records, content):
     name = f"{1:016x}-{1:08x}"
     (tmp_path / f"{name}.db").write_bytes(content)
     (tmp_path / "notes.txt").write_text("mine")
@@ -230,7 +232,7 @@ async def test_foreign_files_under_our_names_harm_nothing_and_are_not_deleted(tm
     store = start(tmp_path)
     await store.open()
     try:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         assert len(await drain(store)) == 10
     finally:
         await store.close()
@@ -241,14 +243,14 @@ async def test_foreign_files_under_our_names_harm_nothing_and_are_not_deleted(tm
 
 
 @pytest.mark.parametrize("suffix", [".db", ".db-wal", ".lock"])
-async def test_a_file_that_may_not_be_read_is_left_alone_and_served_when_it_may(segment, make_clicks, suffix):
+async def test_a_file_that_may_not_be_read_is_left_alone_and_served_when_it_may(segment, make_records, suffix):
     path, hidden = segment.with_suffix(suffix), segment.with_name("hidden")
     path.rename(hidden)
     path.symlink_to(path)  # not even root can open it
     store = start(segment.parent)
     await store.open()
     try:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         before = len(await drain(store))
         path.unlink()
         hidden.rename(path)
@@ -262,7 +264,7 @@ async def test_a_file_that_may_not_be_read_is_left_alone_and_served_when_it_may(
     assert (status.quarantined, status.lost) == (0, {})
 
 
-async def test_a_start_waits_for_nothing_that_lies_there(left_behind, tmp_path, make_clicks):
+async def test_a_start_waits_for_nothing_that_lies_there(left_behind, tmp_path, make_records):
     directory = tmp_path / "spool"
     for number in range(40):
         shutil.copytree(left_behind, tmp_path / "copy")
@@ -273,23 +275,23 @@ async def test_a_start_waits_for_nothing_that_lies_there(left_behind, tmp_path, 
     store = start(directory)
 
     await store.open()
-    await store.append(make_clicks(10))
+    await store.append(make_records(10))
     batch = await store.take(10)
     await store.close()
 
-    assert batch.records == tuple(click_json(click).encode() for click in make_clicks(10))
+    assert batch.records == tuple(make_records(10))
     assert len(segment_names(directory)) == 41
 
 
-async def test_a_segment_damaged_while_it_is_in_use_is_abandoned_and_read_back(tmp_path, make_clicks):
+async def test_a_segment_damaged_while_it_is_in_use_is_abandoned_and_read_back(tmp_path, make_records):
     store = start(tmp_path)
     await store.open()
     try:
-        await store.append(make_clicks(30_000))  # more than SQLite keeps in memory
+        await store.append(make_records(30_000))  # more than SQLite keeps in memory
         overwrite_rows(next(tmp_path.glob("*.db")), 0.5)
 
         taken = await drain(store)
-        await store.append(make_clicks(10, first=40_000))
+        await store.append(make_records(10, first=40_000))
         taken += await drain(store)
         status = await store.status()
     finally:

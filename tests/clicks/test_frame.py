@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click, click_json
+from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click, write_click
 from linkrouter.clicks.frame import MAX_RECORD_BYTES, SCAN_BYTES, DamagedFrame, frame, read_frame, scan_file
 
 clicks = st.builds(
@@ -23,18 +23,14 @@ clicks = st.builds(
 seqs = st.integers(1, 2**40 - 1)
 
 
-def record_of(click: Click) -> bytes:
-    return click_json(click).encode("ascii")
-
-
 @given(seqs, clicks)
 def test_reads_back_what_was_framed(seq, click):
-    assert read_frame(seq, frame(seq, record_of(click))) == record_of(click)
+    assert read_frame(seq, frame(seq, write_click(click))) == write_click(click)
 
 
 @given(seqs, clicks, st.data())
 def test_refuses_a_frame_with_any_byte_changed(seq, click, data):
-    framed = bytearray(frame(seq, record_of(click)))
+    framed = bytearray(frame(seq, write_click(click)))
     at = data.draw(st.integers(0, len(framed) - 1))
     framed[at] ^= data.draw(st.integers(1, 255))
 
@@ -46,20 +42,20 @@ def test_refuses_a_frame_with_any_byte_changed(seq, click, data):
 def test_refuses_a_frame_under_another_number(seq, other, click):
     if seq != other:
         with pytest.raises(DamagedFrame):
-            read_frame(other, frame(seq, record_of(click)))
+            read_frame(other, frame(seq, write_click(click)))
 
 
 @given(st.lists(clicks, max_size=20), st.binary(max_size=200), st.integers(0, 5000))
 def test_finds_every_frame_between_any_other_bytes(tmp_path_factory, found, noise, lead):
     path = tmp_path_factory.mktemp("scan") / "file"
-    records = dict(enumerate(map(record_of, found), 1))
+    records = dict(enumerate(map(write_click, found), 1))
     path.write_bytes(bytes(lead) + noise + b"".join(frame(seq, record) + noise for seq, record in records.items()))
 
     assert dict(scan_file(path)) == records
 
 
 def test_finds_a_frame_across_every_piece_it_reads(tmp_path):
-    record = record_of(Click("id", "-----w", 0, "html", 0, None, "x" * 400, "click"))
+    record = write_click(Click("id", "-----w", 0, "html", 0, None, "x" * 400, "click"))
     count = 3 * SCAN_BYTES // len(record)
     path = tmp_path / "file"
     path.write_bytes(b"".join(frame(seq, record) for seq in range(1, count + 1)))
@@ -69,9 +65,9 @@ def test_finds_a_frame_across_every_piece_it_reads(tmp_path):
 
 @given(seqs, clicks, seqs)
 def test_takes_no_user_agent_for_a_frame(tmp_path_factory, seq, click, forged_seq):
-    forged = frame(forged_seq, record_of(click)).decode("ascii")
+    forged = frame(forged_seq, write_click(click)).decode("ascii")
     path = tmp_path_factory.mktemp("scan") / "file"
-    record = record_of(click._replace(user_agent=forged))
+    record = write_click(click._replace(user_agent=forged))
     path.write_bytes(frame(seq, record) if len(record) <= MAX_RECORD_BYTES else b"")
 
     assert [found for found, _ in scan_file(path)] in ([seq], [])
@@ -83,7 +79,7 @@ def test_the_longest_click_fits_into_a_page():
         "f" * 128, "A" * 22, 2**32 - 1, "html", 2**52, "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", agent, "prefetch"
     )
 
-    assert len(record_of(click)) <= MAX_RECORD_BYTES
+    assert len(write_click(click)) <= MAX_RECORD_BYTES
 
 
 def test_a_missing_file_has_no_frames(tmp_path):

@@ -7,7 +7,6 @@ import subprocess
 import pytest
 
 from linkrouter.clicks import StoreLimits
-from linkrouter.clicks.click import click_json
 from linkrouter.clicks.sqlite import Pace, SqliteStore
 from linkrouter.errors import StoreFull
 
@@ -47,14 +46,14 @@ def fill_up(path):
     os.close(descriptor)
 
 
-async def fill(store, make_clicks, step=200):
+async def fill(store, make_records, step=200):
     kept = []
     for first in range(0, 1_000_000, step):
         try:
-            await store.append(make_clicks(step, first))
+            await store.append(make_records(step, first))
         except StoreFull:
-            return [click_json(click).encode() for click in kept]
-        kept += make_clicks(step, first)
+            return kept
+        kept += make_records(step, first)
     raise AssertionError("the disk does not fill")
 
 
@@ -66,32 +65,32 @@ async def drain(store):
     return taken
 
 
-async def test_a_disk_filled_by_clicks_gives_them_back_and_takes_more(small_disk, make_clicks):
+async def test_a_disk_filled_by_clicks_gives_them_back_and_takes_more(small_disk, make_records):
     async with opened(small_disk / "spool") as store:
         for _ in range(2):
-            kept = await fill(store, make_clicks)
+            kept = await fill(store, make_records)
             assert len(kept) > 10_000
             assert set(kept) <= set(await drain(store))
             assert os.statvfs(small_disk).f_bavail * 4096 > 5_000_000
 
 
-async def test_a_disk_filled_by_others_is_no_reason_not_to_start_or_not_to_send(small_disk, make_clicks):
+async def test_a_disk_filled_by_others_is_no_reason_not_to_start_or_not_to_send(small_disk, make_records):
     async with opened(small_disk / "spool") as store:
-        await store.append(make_clicks(1000))
+        await store.append(make_records(1000))
     fill_up(small_disk / "filler")
 
     async with opened(small_disk / "spool") as store:
         with pytest.raises(StoreFull):
-            await store.append(make_clicks(1000, first=1000))
+            await store.append(make_records(1000, first=1000))
         sent = await drain(store)
         (small_disk / "filler").unlink()
-        await store.append(make_clicks(1000, first=1000))
+        await store.append(make_records(1000, first=1000))
         sent += await drain(store)
 
-    assert sorted(set(sent)) == [click_json(click).encode() for click in make_clicks(2000)]
+    assert sorted(set(sent)) == make_records(2000)
 
 
-async def test_a_disk_without_room_for_another_file_is_a_full_disk(small_disk, make_clicks):
+async def test_a_disk_without_room_for_another_file_is_a_full_disk(small_disk, make_records):
     (small_disk / "spool").mkdir()
     with contextlib.suppress(OSError):
         for number in range(1000):
@@ -99,26 +98,26 @@ async def test_a_disk_without_room_for_another_file_is_a_full_disk(small_disk, m
 
     async with opened(small_disk / "spool") as store:
         with pytest.raises(StoreFull):
-            await store.append(make_clicks(10))
+            await store.append(make_records(10))
         for number in range(20):
             (small_disk / f"file-{number}").unlink()
 
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
 
         assert len(await drain(store)) == 10
 
 
-async def test_the_reserve_is_left_to_others(small_disk, make_clicks):
+async def test_the_reserve_is_left_to_others(small_disk, make_records):
     async with opened(small_disk / "spool", reserve_bytes=3 * 1024**2) as store:
-        await fill(store, make_clicks)
+        await fill(store, make_records)
 
         assert os.statvfs(small_disk).f_bavail * 4096 > 2_500_000
 
 
-async def test_the_directory_stays_within_its_limit(tmp_path, make_clicks):
+async def test_the_directory_stays_within_its_limit(tmp_path, make_records):
     async with opened(tmp_path, max_bytes=3 * 1024**2) as store:
         for _ in range(3):
-            kept = await fill(store, make_clicks)
+            kept = await fill(store, make_records)
             size = (await store.status()).bytes
 
             assert set(kept) <= set(await drain(store))

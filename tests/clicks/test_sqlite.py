@@ -11,7 +11,6 @@ import pytest
 
 from linkrouter.clicks import StoreLimits
 from linkrouter.clicks.claim import claim, segment_names
-from linkrouter.clicks.click import click_json
 from linkrouter.clicks.sqlite import Pace, SqliteStore, spool_status
 from linkrouter.errors import StoreError
 
@@ -21,6 +20,7 @@ LIMITS = StoreLimits(reserve_bytes=0)
 WRITER = """
 import asyncio, os, sys
 from linkrouter.clicks import Click, open_store
+from linkrouter.clicks.click import write_click
 async def main():
     store = open_store(sys.argv[1])
     await store.open()
@@ -28,15 +28,11 @@ async def main():
     while True:
         ids = [f"{os.getpid()}-{number:06d}" for number in range(done, done + 10)]
         clicks = [Click(name, "-----w", 0, "html", 0, None, None, "click") for name in ids]
-        await store.append(clicks)
+        await store.append([write_click(click) for click in clicks])
         done += 10
         print(done, flush=True)
 asyncio.run(main())
 """
-
-
-def records_of(clicks) -> list[bytes]:
-    return [click_json(click).encode("ascii") for click in clicks]
 
 
 @contextlib.asynccontextmanager
@@ -71,26 +67,26 @@ def kill(writer, commits) -> int:
     return int(lines[-1])
 
 
-async def test_what_was_appended_is_there_after_closing_and_opening(tmp_path, make_clicks):
+async def test_what_was_appended_is_there_after_closing_and_opening(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
 
     async with opened(tmp_path) as store:
-        assert await drain(store) == records_of(make_clicks(10))
+        assert await drain(store) == make_records(10)
 
 
-async def test_acknowledgements_outlive_the_process(tmp_path, make_clicks):
+async def test_acknowledgements_outlive_the_process(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         await store.ack(await store.take(4))
 
     async with opened(tmp_path) as store:
-        assert await drain(store) == records_of(make_clicks(10))[4:]
+        assert await drain(store) == make_records(10)[4:]
 
 
-async def test_a_closed_store_leaves_nothing_of_what_was_acknowledged(tmp_path, make_clicks):
+async def test_a_closed_store_leaves_nothing_of_what_was_acknowledged(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         await drain(store)
 
     assert list(tmp_path.iterdir()) == []
@@ -123,9 +119,9 @@ async def test_what_several_killed_processes_left_is_drained_while_others_still_
     assert (status.pending, status.quarantined, status.lost) == (0, 0, {})
 
 
-async def test_a_search_outlives_the_caller_that_gave_up(tmp_path, make_clicks):
+async def test_a_search_outlives_the_caller_that_gave_up(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
     async with opened(tmp_path) as store:
         taking = asyncio.create_task(store.take(10))
         while store._search is None:
@@ -134,31 +130,31 @@ async def test_a_search_outlives_the_caller_that_gave_up(tmp_path, make_clicks):
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
 
-        assert await drain(store) == records_of(make_clicks(10))
+        assert await drain(store) == make_records(10)
 
 
-async def test_two_stores_in_one_directory_keep_out_of_each_others_way(tmp_path, make_clicks):
+async def test_two_stores_in_one_directory_keep_out_of_each_others_way(tmp_path, make_records):
     async with opened(tmp_path) as blue, opened(tmp_path) as green:
-        await blue.append(make_clicks(10))
-        await green.append(make_clicks(10, first=10))
+        await blue.append(make_records(10))
+        await green.append(make_records(10, first=10))
 
-        assert await drain(blue) == records_of(make_clicks(10))
-        assert await drain(green) == records_of(make_clicks(10, first=10))
+        assert await drain(blue) == make_records(10)
+        assert await drain(green) == make_records(10, first=10)
 
 
-async def test_a_living_process_takes_over_what_another_left(tmp_path, make_clicks):
+async def test_a_living_process_takes_over_what_another_left(tmp_path, make_records):
     async with opened(tmp_path, search_interval_s=0.0) as green:
         assert await drain(green) == []
         async with opened(tmp_path) as blue:
-            await blue.append(make_clicks(10))
+            await blue.append(make_records(10))
 
-        assert await drain(green) == records_of(make_clicks(10))
+        assert await drain(green) == make_records(10)
 
 
-async def test_several_processes_share_a_backlog_without_handing_a_click_out_twice(tmp_path, make_clicks):
+async def test_several_processes_share_a_backlog_without_handing_a_click_out_twice(tmp_path, make_records):
     for part in range(6):
         async with opened(tmp_path) as store:
-            await store.append(make_clicks(50, first=part * 50))
+            await store.append(make_records(50, first=part * 50))
     async with opened(tmp_path) as blue, opened(tmp_path) as green:
         taken = []
         for _ in range(30):
@@ -167,94 +163,94 @@ async def test_several_processes_share_a_backlog_without_handing_a_click_out_twi
                     taken += batch.records
                     await store.ack(batch)
 
-    assert sorted(taken) == records_of(make_clicks(300))
+    assert sorted(taken) == make_records(300)
 
 
-async def test_a_full_segment_is_left_to_the_backlog_and_unlinked_when_acknowledged(tmp_path, make_clicks):
+async def test_a_full_segment_is_left_to_the_backlog_and_unlinked_when_acknowledged(tmp_path, make_records):
     async with opened(tmp_path, segment_bytes=20_000) as store:
         for part in range(10):
-            await store.append(make_clicks(100, first=part * 100))
+            await store.append(make_records(100, first=part * 100))
         segments = len(segment_names(tmp_path))
 
         taken = await drain(store)
 
         assert segments >= 5
-        assert sorted(taken) == records_of(make_clicks(1000))
+        assert sorted(taken) == make_records(1000)
         assert len(segment_names(tmp_path)) == 1
 
 
-async def test_an_old_segment_is_left_to_the_backlog(tmp_path, make_clicks):
+async def test_an_old_segment_is_left_to_the_backlog(tmp_path, make_records):
     async with opened(tmp_path, segment_age_s=0.0) as store:
-        await store.append(make_clicks(10))
-        await store.append(make_clicks(10, first=10))
+        await store.append(make_records(10))
+        await store.append(make_records(10, first=10))
 
-        assert sorted(await drain(store)) == records_of(make_clicks(20))
+        assert sorted(await drain(store)) == make_records(20)
 
 
-async def test_the_freshest_clicks_go_before_the_backlog_and_the_newest_segment_first(tmp_path, make_clicks):
+async def test_the_freshest_clicks_go_before_the_backlog_and_the_newest_segment_first(tmp_path, make_records):
     for part in (1, 2):
         async with opened(tmp_path) as store:
-            await store.append(make_clicks(10, first=part * 100))
+            await store.append(make_records(10, first=part * 100))
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(10, first=300))
+        await store.append(make_records(10, first=300))
 
         taken = await drain(store)
 
-    assert taken == records_of(make_clicks(10, 300) + make_clicks(10, 200) + make_clicks(10, 100))
+    assert taken == make_records(10, 300) + make_records(10, 200) + make_records(10, 100)
 
 
-async def test_a_trickle_of_live_clicks_does_not_hold_up_the_backlog(tmp_path, make_clicks):
+async def test_a_trickle_of_live_clicks_does_not_hold_up_the_backlog(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(100))
+        await store.append(make_records(100))
     async with opened(tmp_path) as store:
         taken = []
         for number in range(12):
-            await store.append(make_clicks(1, first=1000 + number))
+            await store.append(make_records(1, first=1000 + number))
             batch = await store.take(10)
             taken += batch.records
             await store.ack(batch)
 
-    assert taken[:1] == records_of(make_clicks(1, first=1000))
-    assert set(records_of(make_clicks(100))) <= set(taken)
+    assert taken[:1] == make_records(1, first=1000)
+    assert set(make_records(100)) <= set(taken)
 
 
-async def test_full_batches_of_live_clicks_do_hold_up_the_backlog(tmp_path, make_clicks):
+async def test_full_batches_of_live_clicks_do_hold_up_the_backlog(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(100))
+        await store.append(make_records(100))
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(30, first=1000))
+        await store.append(make_records(30, first=1000))
         taken = []
         for _ in range(3):
             batch = await store.take(10)
             taken += batch.records
             await store.ack(batch)
 
-    assert taken == records_of(make_clicks(30, first=1000))
+    assert taken == make_records(30, first=1000)
 
 
-async def test_an_acknowledgement_is_kept_when_the_segment_rolled_in_between(tmp_path, make_clicks):
+async def test_an_acknowledgement_is_kept_when_the_segment_rolled_in_between(tmp_path, make_records):
     async with opened(tmp_path, segment_bytes=1) as store:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         batch = await store.take(4)
-        await store.append(make_clicks(1, first=10))
+        await store.append(make_records(1, first=10))
 
         await store.ack(batch)
 
-        assert sorted(await drain(store)) == records_of(make_clicks(7, first=4))
+        assert sorted(await drain(store)) == make_records(7, first=4)
 
 
-async def test_a_cancelled_append_leaves_a_store_that_goes_on(tmp_path, make_clicks):
+async def test_a_cancelled_append_leaves_a_store_that_goes_on(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(10))
-        appending = asyncio.create_task(store.append(make_clicks(500, first=100)))
+        await store.append(make_records(10))
+        appending = asyncio.create_task(store.append(make_records(500, first=100)))
         while not store._lock.locked():
             await asyncio.sleep(0)
         appending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await appending
 
-        await store.append(make_clicks(10, first=10))
-        wanted, taken = set(records_of(make_clicks(20))), set()
+        await store.append(make_records(10, first=10))
+        wanted, taken = set(make_records(20)), set()
         async with asyncio.timeout(10):
             while not wanted <= taken:  # the segment is closed, and found again, when its thread has come to it
                 taken |= set(await drain(store))
@@ -263,10 +259,10 @@ async def test_a_cancelled_append_leaves_a_store_that_goes_on(tmp_path, make_cli
     assert wanted <= taken
 
 
-async def test_files_are_for_their_owner_alone(tmp_path, make_clicks):
+async def test_files_are_for_their_owner_alone(tmp_path, make_records):
     async with opened(tmp_path / "spool") as store:
-        await store.append(make_clicks(10))
-        await store.set_aside(records_of(make_clicks(1)), "refused")
+        await store.append(make_records(10))
+        await store.set_aside(make_records(1), "refused")
 
         modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "spool").iterdir()}
 
@@ -274,35 +270,35 @@ async def test_files_are_for_their_owner_alone(tmp_path, make_clicks):
         assert modes == {0o600}
 
 
-async def test_a_removed_directory_is_made_again_with_what_was_in_it(tmp_path, make_clicks):
+async def test_a_removed_directory_is_made_again_with_what_was_in_it(tmp_path, make_records):
     directory = tmp_path / "spool"
     async with opened(directory, measure_interval_s=0.0) as store:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         for path in directory.iterdir():
             path.unlink()
         directory.rmdir()
 
-        await store.append(make_clicks(10, first=10))
+        await store.append(make_records(10, first=10))
 
     async with opened(directory) as store:
-        assert sorted(await drain(store)) == records_of(make_clicks(20))
+        assert sorted(await drain(store)) == make_records(20)
 
 
-async def test_a_directory_that_cannot_be_made_again_is_an_error_until_it_can(tmp_path, make_clicks):
+async def test_a_directory_that_cannot_be_made_again_is_an_error_until_it_can(tmp_path, make_records):
     directory = tmp_path / "spool"
     async with opened(directory, measure_interval_s=0.0) as store:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         for path in directory.iterdir():
             path.unlink()
         directory.rmdir()
         directory.write_text("in the way")
         with pytest.raises(StoreError, match="not where it was"):
-            await store.append(make_clicks(10, first=10))
+            await store.append(make_records(10, first=10))
         directory.unlink()
 
-        await store.append(make_clicks(10, first=10))
+        await store.append(make_records(10, first=10))
 
-        assert sorted(await drain(store)) == records_of(make_clicks(20))
+        assert sorted(await drain(store)) == make_records(20)
 
 
 async def test_a_place_that_cannot_be_a_directory_is_named_with_the_cure(tmp_path):
@@ -313,18 +309,18 @@ async def test_a_place_that_cannot_be_a_directory_is_named_with_the_cure(tmp_pat
             pass
 
 
-async def test_set_aside_clicks_stay_readable_for_a_person(tmp_path, make_clicks):
+async def test_set_aside_clicks_stay_readable_for_a_person(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.set_aside(records_of(make_clicks(1)), "refused")
-        await store.set_aside(records_of(make_clicks(1, first=1)), "refused")
+        await store.set_aside(make_records(1), "refused")
+        await store.set_aside(make_records(1, first=1), "refused")
 
     lines = (tmp_path / "set-aside.jsonl").read_bytes().splitlines()
-    assert lines == [b'{"reason":"refused","click":%b}' % record for record in records_of(make_clicks(2))]
+    assert lines == [b'{"reason":"refused","click":%b}' % record for record in make_records(2)]
 
 
-async def test_status_from_outside_sees_a_running_router_and_changes_nothing(tmp_path, make_clicks):
+async def test_status_from_outside_sees_a_running_router_and_changes_nothing(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.append(make_clicks(10))
+        await store.append(make_records(10))
         await store.ack(await store.take(4))
         before = sorted(path.name for path in tmp_path.iterdir())
 

@@ -52,12 +52,12 @@ async def start_router():
     """A function that starts a router; all are stopped in the end."""
     running = []
 
-    async def start(*, ready=True, trusted_proxies=LOOPBACK, **options) -> Running:
+    async def start(*, ready=True, trusted_proxies=LOOPBACK, record=None, **options) -> Running:
         ring, metrics = Keyring.create(), Metrics()
         clicks: list[Click] = []
         desk = Desk(
             open_link=ring.open,
-            record=clicks.append,
+            record=record or clicks.append,
             is_ready=lambda: ready,
             metrics=metrics,
             mint_id=mint_click_ids(b"12345678"),

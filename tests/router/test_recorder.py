@@ -4,14 +4,18 @@ import asyncio
 
 import pytest
 
-from linkrouter.clicks.click import Click, mint_click_ids
+from linkrouter.clicks.click import Click, mint_click_ids, write_click
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.observe import Metrics
-from linkrouter.router.recorder import Recorder, RecorderLimits
+from linkrouter.router.recorder import OVERHEAD_BYTES, Recorder, RecorderLimits
 
 
 def click(number, agent="Agent/1"):
     return Click(f"id-{number:08}", "-----w", 0, "html", number, "192.0.2.1", agent, "click")
+
+
+def record_of(number):
+    return write_click(click(number))
 
 
 class ToldStore:
@@ -24,16 +28,16 @@ class ToldStore:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def append(self, clicks):
+    async def append(self, records):
         self.tries += 1
         await self.gate.wait()
         if self.failing is not None:
             raise self.failing
-        self.batches.append(list(clicks))
+        self.batches.append(list(records))
 
     @property
     def kept(self):
-        return [click for batch in self.batches for click in batch]
+        return [record for batch in self.batches for record in batch]
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ async def test_commits_all_that_is_full_and_in_order(start_recorder):
         recorder.record(click(number))
     await until(lambda: len(store.kept) == 255)
 
-    assert store.kept == [click(number) for number in range(255)]
+    assert store.kept == [record_of(number) for number in range(255)]
     assert [len(batch) for batch in store.batches] == [100, 100, 50, 5]  # ten groups at most
     assert metrics.counter("linkrouter_recorded")["click"] == 255
 
@@ -84,7 +88,7 @@ async def test_commits_less_at_once_after_a_failure(start_recorder):
     await until(lambda: len(store.kept) == 55)
 
     assert len(store.batches[0]) == 10
-    assert store.kept == [click(number) for number in range(55)]
+    assert store.kept == [record_of(number) for number in range(55)]
 
 
 async def test_keeps_clicks_while_the_store_is_broken_and_commits_them_after(start_recorder):
@@ -100,7 +104,7 @@ async def test_keeps_clicks_while_the_store_is_broken_and_commits_them_after(sta
 
     assert not ready_while_broken
     assert recorder.accepting
-    assert store.kept == [click(1), click(2)]
+    assert store.kept == [record_of(1), record_of(2)]
     assert metrics.counter("linkrouter_dropped") == {"queue_full": 0, "store_full": 0, "store_failed": 0}
 
 
@@ -120,7 +124,7 @@ async def test_drops_the_newest_by_reason_when_memory_is_used_up(start_recorder,
     store.failing = None
     await until(lambda: len(store.kept) == 10)
 
-    assert store.kept == [click(number) for number in range(10)]
+    assert store.kept == [record_of(number) for number in range(10)]
     assert metrics.counter("linkrouter_dropped")[reason] == 6
     (loss,) = recorder.take_losses()
     assert (loss.reason, loss.count, loss.since, loss.until) == (reason, 6, 10, 15)
@@ -128,7 +132,8 @@ async def test_drops_the_newest_by_reason_when_memory_is_used_up(start_recorder,
 
 
 async def test_bounds_memory_by_bytes_too(start_recorder):
-    recorder, store, metrics = start_recorder(max_bytes=10_000)
+    each_bytes = OVERHEAD_BYTES + len(write_click(click(0, agent="x" * 400)))
+    recorder, store, metrics = start_recorder(max_bytes=10 * each_bytes)
     store.gate.clear()
 
     for number in range(100):
@@ -153,7 +158,7 @@ async def test_a_slow_store_delays_clicks_and_nothing_else(start_recorder):
     store.gate.set()
     await until(lambda: len(store.kept) == 999)
 
-    assert store.kept[-1] == click(999)
+    assert store.kept[-1] == record_of(999)
 
 
 async def test_tells_each_loss_once_with_the_times_it_lies_between(start_recorder):
@@ -187,7 +192,7 @@ async def test_stopping_commits_what_waits():
     async with asyncio.timeout(5):
         await running
 
-    assert store.kept == [click(1)]
+    assert store.kept == [record_of(1)]
 
 
 async def test_what_a_stopping_process_cannot_commit_is_counted():

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 
 import pytest
 
@@ -303,3 +304,20 @@ async def test_a_fault_of_ours_is_a_constant_500_and_the_router_lives_on(start_r
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"CANARY" not in answer
     assert after.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_recipient_has_the_answers_before_the_clicks_are_made(start_router):
+    received = []
+    router = await start_router(
+        record=lambda click: received.append(client.recv(65536, socket.MSG_PEEK).count(b" 302 "))
+    )
+    path = router.ring.sign("https://example.com/")
+
+    with socket.create_connection(("127.0.0.1", router.server.port)) as client:
+        client.setblocking(False)
+        client.send(get(path) * 3)
+        async with asyncio.timeout(5):
+            while len(received) < 3:
+                await asyncio.sleep(0.005)
+
+    assert received == [3, 3, 3]

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from linkrouter.clicks import Click, StoreLimits
+from linkrouter.clicks.click import write_click
 from linkrouter.clicks.memory import open_memory
 from linkrouter.observe import Metrics
 from linkrouter.sync import Sync
@@ -82,7 +83,7 @@ async def bench():
 
     async def make(centre, clicks=(), **options):
         store = open_memory("memory:", StoreLimits())
-        await store.append(list(clicks))
+        await store.append([write_click(click) for click in clicks])
         made.append(Bench(centre, store, **options))
         return made[-1]
 

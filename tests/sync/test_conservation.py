@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sync.centre import Centre, answer, fail, lose_the_reply
 
 from linkrouter.clicks import Click, StoreLimits
+from linkrouter.clicks.click import write_click
 from linkrouter.clicks.sqlite import Pace, SqliteStore
 from linkrouter.observe import Metrics
 from linkrouter.sync import Sync
@@ -60,7 +61,7 @@ class Pipeline(RuleBasedStateMachine):
         clicks = self.fresh(count)
         if is_poisoned:
             self.centre.poison.add(clicks[0].id)
-        self.runner.run(self.store.append(clicks))
+        self.runner.run(self.store.append([write_click(click) for click in clicks]))
         self.spooled |= {click.id for click in clicks}
 
     @rule(misdeeds=st.lists(st.sampled_from(sorted(MISDEEDS)), max_size=3), waits=st.integers(1, 5))
@@ -119,7 +120,7 @@ class Pipeline(RuleBasedStateMachine):
         sending = asyncio.create_task(self.run_sync(50)) if is_syncing else None
         for first in range(0, len(clicks), 7):
             part = clicks[first : first + 7]
-            await self.store.append(part)
+            await self.store.append([write_click(click) for click in part])
             tell("spooled", [click.id for click in part])
         if sending:
             await sending

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from linkrouter.clicks import StoreLimits
+from linkrouter.clicks.click import write_click
 from linkrouter.clicks.memory import open_memory
 from linkrouter.observe import Metrics
 from linkrouter.sync import Sync, open_client
@@ -82,7 +83,7 @@ async def serving(handle):
 async def send(url, clicks, *, attempts=2, timeout_s=0.3):
     """Let sync try *attempts* times, and give what still waits and what it counted."""
     store, metrics = open_memory("memory:", StoreLimits()), Metrics()
-    await store.append(clicks)
+    await store.append([write_click(click) for click in clicks])
     waits = []
 
     async def sleep(seconds):

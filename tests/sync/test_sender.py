@@ -7,6 +7,8 @@ import httpx
 import pytest
 from sync.centre import Centre, answer, fail, lose_the_reply
 
+from linkrouter.clicks.click import write_click
+
 LOSS = {"id": "loss-1", "reason": "queue_full", "count": 3, "since": "x", "until": "y"}
 
 
@@ -163,7 +165,7 @@ async def test_starts_over_with_short_waits_after_a_success(bench, make_clicks):
     centre.misdeeds.extend([answer(500), answer(500)])
     line = await bench(centre, make_clicks(1))
     await line.run_for(3)
-    await line.store.append(make_clicks(1, first=1))
+    await line.store.append([write_click(click) for click in make_clicks(1, first=1)])
     centre.misdeeds.append(answer(500))
 
     assert (await line.run_for(1)) == [1]
@@ -261,7 +263,7 @@ async def test_losses_the_centre_does_not_understand_hold_up_no_click(bench, mak
     centre.work = lambda request: httpx.Response(422) if "losses" in centre.read(request) else work(request)
     line = await bench(centre, make_clicks(3), losses=[LOSS])
     await line.run_for(2)
-    await line.store.append(make_clicks(3, first=3))
+    await line.store.append([write_click(click) for click in make_clicks(3, first=3)])
 
     waits = await line.run_for(2)
 

@@ -13,7 +13,7 @@ NOW = 1_795_262_400.0  # 2026-11-21T12:00:00Z
 
 
 def test_writes_records_as_they_are_and_names_the_router():
-    body = gzip.decompress(write_body("ams-1", [b'{"id":"a"}', b'{"id":"b"}']))
+    body = gzip.decompress(b"".join(write_body("ams-1", [b'{"id":"a"}', b'{"id":"b"}'])))
 
     assert body == b'{"router":"ams-1","clicks":[{"id":"a"},{"id":"b"}]}'
 
@@ -21,7 +21,7 @@ def test_writes_records_as_they_are_and_names_the_router():
 def test_writes_losses_beside_the_clicks():
     loss = {"id": "x", "reason": "queue_full", "count": 3, "since": "2026", "until": "2026"}
 
-    assert json.loads(gzip.decompress(write_body("ams-1", [], [loss]))) == {
+    assert json.loads(gzip.decompress(b"".join(write_body("ams-1", [], [loss])))) == {
         "router": "ams-1",
         "clicks": [],
         "losses": [loss],
