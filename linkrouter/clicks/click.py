@@ -10,9 +10,19 @@ from datetime import datetime
 from json.encoder import encode_basestring_ascii
 from typing import NamedTuple
 
-__all__ = ["KINDS", "MAX_USER_AGENT_BYTES", "Click", "clicked_at", "iso_utc", "mint_click_ids", "write_click"]
+__all__ = [
+    "KINDS",
+    "MAX_USER_AGENT_BYTES",
+    "OVERHEAD_BYTES",
+    "Click",
+    "clicked_at",
+    "iso_utc",
+    "mint_click_ids",
+    "write_click",
+]
 
 KINDS = ("click", "head", "prefetch")
+OVERHEAD_BYTES = 48  # of a record in memory, besides its characters
 MAX_USER_AGENT_BYTES = 512
 
 

@@ -7,14 +7,13 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
-from linkrouter.clicks.click import clicked_at
+from linkrouter.clicks.click import OVERHEAD_BYTES, clicked_at
 from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
 from linkrouter.errors import SettingsError, StoreFull
 
 __all__ = ["MemoryStore", "open_memory"]
 
 MAX_BYTES = 1024**3  # whatever the limits say: they are meant for a disk
-OVERHEAD_BYTES = 48  # of a record in memory, besides its characters
 
 
 def open_memory(url: str, limits: StoreLimits) -> "MemoryStore":

@@ -15,14 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from linkrouter.clicks.click import KINDS, Click, clicked_at, write_click
+from linkrouter.clicks.click import KINDS, OVERHEAD_BYTES, Click, clicked_at, write_click
 from linkrouter.clicks.store import ClickStore, Loss
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.observe import Metrics, log
 
 __all__ = ["Recorder", "RecorderLimits"]
 
-OVERHEAD_BYTES = 48  # of a record in memory, besides its characters
 MAX_GROUPS = 10  # in one commit
 RETRY_S = (0.05, 1.0)  # first and longest wait after the store failed
 TELL_AGAIN_S = 60.0  # between two log lines about dropping; the counters tell the rest

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from linkrouter.clicks.click import Click, mint_click_ids, write_click
+from linkrouter.clicks.click import OVERHEAD_BYTES, Click, mint_click_ids, write_click
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.observe import Metrics
-from linkrouter.router.recorder import OVERHEAD_BYTES, Recorder, RecorderLimits
+from linkrouter.router.recorder import Recorder, RecorderLimits
 
 
 def click(number, agent="Agent/1"):
