@@ -25,7 +25,7 @@ CONNECT_S = 3.0
 MAX_ANSWER_BYTES = 64 * 1024
 REFUSALS = ("poison", "too_large")  # of what was sent, and not of us
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
-LONGEST_KNOCK_S = 8.0  # while nothing listens there: knocking is no burden to it, and it is missed when it is back
+SOON_S = 8.0  # the longest wait until trouble has lasted ten times as long, and always while nothing listens there
 PIECE_PAUSE_S = 0.00002  # long enough for whoever else wants the core
 IDLE_S = 0.25  # between looks at an empty store, and after a batch that was not full
 GROWTH_CLICKS = 10  # how fast batches grow again after the centre, or a proxy, found one too large
@@ -218,11 +218,11 @@ class Sync:
         if event != self._trouble:
             self._trouble = event
             log(event, reason=answer.reason)
+        # A centre that is back is found soon, measured by how long it was away; at a closed door a knock is no burden.
+        most_s = min(max(SOON_S, self._failing_s() / 10), LONGEST_WAIT_S) if answer.reached else SOON_S
         if answer.outcome == "denied":
-            return self._uniform(LONGEST_WAIT_S / 2, LONGEST_WAIT_S)
-        most_s = LONGEST_WAIT_S if answer.reached else LONGEST_KNOCK_S
-        longest_s = min(FIRST_WAIT_S * 2 ** min(self._failures - 1, 16), most_s)
-        wait_s = self._uniform(0.0, longest_s)
+            return self._uniform(most_s / 2, most_s)
+        wait_s = self._uniform(0.0, min(FIRST_WAIT_S * 2 ** min(self._failures - 1, 16), most_s))
         return max(wait_s, answer.retry_after_s + self._uniform(0.0, FIRST_WAIT_S)) if answer.retry_after_s else wait_s
 
     def _failing_s(self) -> float:

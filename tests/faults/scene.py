@@ -18,9 +18,8 @@ from linkrouter.link import Keyring
 
 SAMPLE = re.compile(r'^(linkrouter_\w+?)(?:_total)?(?:\{\w+="([^"]*)"\})? ([-0-9.e+]+)$', re.M)
 ALIVE_S = 10.0  # from the end of a fault to a new click at the centre
-BACK_OFF_S = 60.0  # the longest a router waits before it tries a centre again that was away
 DYING_S = 0.05  # from the end of a process's sockets to when its parent sees that it is dead
-DRAIN_S = ALIVE_S + BACK_OFF_S
+DRAIN_S = 60.0  # for everything that waits to arrive
 
 
 @dataclass

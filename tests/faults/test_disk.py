@@ -6,10 +6,7 @@ import time
 
 import pytest
 from faults.disk import FailingDisk, fill, small_disk
-from faults.scene import ALIVE_S, BACK_OFF_S
 from processes import wait_until
-
-AWAY_S = ALIVE_S + BACK_OFF_S  # where the centre was away too
 
 
 @pytest.fixture
@@ -26,10 +23,10 @@ def test_a_full_disk_drops_and_counts_clicks_and_draining_frees_it(scene, report
         assert not scene.home.answers(scene.port, "/-/ready")
 
         scene.start_central()
-        scene.wait_for_life(time.monotonic(), AWAY_S)  # the filler is still there
+        scene.wait_for_life(time.monotonic())  # the filler is still there
         filler.unlink()
 
-        report("the disk is full, then the centre drains it", "4 MB tmpfs, filled", disk_bytes=4 << 20, alive_s=AWAY_S)
+        report("the disk is full, then the centre drains it", "4 MB tmpfs, filled", disk_bytes=4 << 20)
         assert set(scene.dropped()) == {"store_full"}
 
 
@@ -53,13 +50,12 @@ def test_a_spool_at_its_own_limit_drops_and_counts_clicks_and_drains(scene, repo
     wait_until(lambda: scene.dropped().get("store_full", 0) > 100 and scene.look(), 60)
 
     scene.start_central()
-    scene.wait_for_life(time.monotonic(), AWAY_S)
+    scene.wait_for_life(time.monotonic())
 
     report(
         "the centre is down for longer than the spool is large",
         "spool limit of 1.5 MB",
         disk_bytes=2 << 20,
-        alive_s=AWAY_S,
     )
 
 

@@ -8,12 +8,11 @@ import time
 
 import pytest
 from faults.disk import FailingDisk, small_disk
-from faults.scene import ALIVE_S, BACK_OFF_S, cpu_s
+from faults.scene import cpu_s
 from processes import wait_until
 
 from linkrouter.clicks.frame import RECORD_START
 
-AWAY_S = ALIVE_S + BACK_OFF_S
 PAGE_BYTES = 4096
 START_S = 2.0  # of CPU, which a busy machine does not stretch: what a damaged spool may add to a start
 
@@ -79,14 +78,14 @@ def test_a_damaged_spool_gives_back_the_rest_and_delays_no_start(scene, report, 
             starts_s.append(cpu_s(scene.router))
         scene.pass_s(0.5)
     scene.start_central()
-    scene.wait_for_life(time.monotonic(), AWAY_S)
+    scene.wait_for_life(time.monotonic())
     scene.drain()
 
     lost = scene.spool().lost.get("damaged", 0)
     assert lost > 0
     assert max(starts_s) <= starts_s[0] + START_S
     how = f"{len(ways) - 1} ways, between SIGKILL and start"
-    report("the spool is damaged", how, len(ways) - 1, damaged=lost, alive_s=AWAY_S)
+    report("the spool is damaged", how, len(ways) - 1, damaged=lost)
     assert scene.spool().quarantined >= len(ways) // 3
 
 
@@ -111,9 +110,9 @@ def test_a_spool_removed_while_the_centre_is_away_loses_nothing(scene, report):
     shutil.rmtree(scene.home.path / "spool")
     scene.pass_s(3)
     scene.start_central()
-    scene.wait_for_life(time.monotonic(), AWAY_S)
+    scene.wait_for_life(time.monotonic())
 
-    report("the spool is removed, the centre is away", "rm -r under load", alive_s=AWAY_S)
+    report("the spool is removed, the centre is away", "rm -r under load")
 
 
 @contextlib.contextmanager
