@@ -54,9 +54,10 @@ class Desk:
         link = find_link(target, self.open_link)
         if link is None:
             return self._page(self._own_path(target), method, close)
+        content = self.answers.redirect(link.destination, close)
         self._outcomes[Outcome.REDIRECT] += 1
         self._redirected.append((link, method, headers, peer))
-        return self.answers.redirect(link.destination, close)
+        return content
 
     def record(self) -> None:
         """Make a click of every redirect since the last call."""
