@@ -8,11 +8,12 @@ by their id, stores each once.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import httpx
 
+from linkrouter.clicks.gently import gently
 from linkrouter.clicks.store import Batch, ClickStore
 from linkrouter.observe import Metrics, log
 from linkrouter.sync.wire import Answer, Loss, read_answer, write_body
@@ -26,7 +27,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 REFUSALS = ("poison", "too_large")  # of what was sent, and not of us
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 SOON_S = 8.0  # the longest wait until trouble has lasted ten times as long, and always while nothing listens there
-PIECE_PAUSE_S = 0.00002  # long enough for whoever else wants the core
+PIECE_PAUSE_S = 0.00002  # while a batch is packed
 IDLE_S = 0.25  # between looks at an empty store, and after a batch that was not full
 GROWTH_CLICKS = 10  # how fast batches grow again after the centre, or a proxy, found one too large
 
@@ -190,7 +191,8 @@ class Sync:
         return None
 
     async def _post(self, records: Sequence[bytes], losses: Sequence[Loss] = ()) -> Answer:
-        body = await asyncio.to_thread(_join_gently, write_body(self._router_id, records, losses))
+        pieces = gently(write_body(self._router_id, records, losses), PIECE_PAUSE_S)
+        body = await asyncio.to_thread(b"".join, pieces)
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
@@ -227,19 +229,6 @@ class Sync:
 
     def _failing_s(self) -> float:
         return 0.0 if self._failing_since is None else self._clock() - self._failing_since
-
-
-def _join_gently(pieces: Iterable[bytes]) -> bytes:
-    """Join what takes its time to make, in a thread that sleeps after each piece.
-
-    On a core of its own that costs nothing. Where the loop has only this one, the kernel would let the thread run on
-    for its whole slice of milliseconds while redirects wait.
-    """
-    joined = []
-    for piece in pieces:
-        joined.append(piece)
-        time.sleep(PIECE_PAUSE_S)
-    return b"".join(joined)
 
 
 async def _read_bounded(reply: httpx.Response) -> bytes:
