@@ -205,16 +205,17 @@ class Recorder:
         except TimeoutError:
             pass
 
-    def _drop(self, now_us: int) -> None:
+    def _drop(self, at_us: int) -> None:
+        """Count the loss of a click that came at *at_us*, microseconds since the epoch."""
         reason = self._failure or "queue_full"
         self._metrics.count("linkrouter_dropped", reason)
         loss = self._losses.get(reason)
         if loss is None:
-            self._losses[reason] = Loss(self._mint_id(self._clock_us()), reason, 1, now_us, now_us)
+            self._losses[reason] = Loss(self._mint_id(self._clock_us()), reason, 1, at_us, at_us)
             self._tell(reason)
         else:
             loss.count += 1
-            loss.since, loss.until = min(loss.since, now_us), max(loss.until, now_us)
+            loss.since, loss.until = min(loss.since, at_us), max(loss.until, at_us)
 
     def _tell(self, reason: str) -> None:
         """Log that clicks are dropped, but not at every loss: a broken disk would fill the next one with lines."""
