@@ -32,7 +32,7 @@ class Click(NamedTuple):
     A tuple and not a dataclass: one is made on every redirect, and a frozen dataclass takes four times as long.
     """
 
-    id: str  # one identity for life: HAProxy's X-Request-Id, else minted here
+    id: str  # one identity for life: HAProxy's X-Request-Id (letters, digits, . _ -), else minted here
     link_id: str  # base64url, as it stands in the link
     tenant: int
     part: str  # "html" or "text": the part of the mail the link stood in
@@ -48,13 +48,14 @@ class Click(NamedTuple):
 def write_click(click: Click) -> bytes:
     """Write *click* as the ingest API takes it: a record, one JSON object in pure ASCII without spaces.
 
-    Written by hand because the standard encoder takes three times as long and every click pays for it.
+    Only the agent may hold anything; the other texts are of characters that JSON takes as they are. Written by hand
+    because the standard encoder takes three times as long and every click pays for it.
     """
     click_id, link_id, tenant, part, clicked_at, ip, agent, kind = click
-    ip_json = "null" if ip is None else encode_basestring_ascii(ip)
+    ip_json = "null" if ip is None else f'"{ip}"'
     agent_json = "null" if agent is None else encode_basestring_ascii(agent)
     return (
-        f'{{"id":{encode_basestring_ascii(click_id)},"link_id":"{link_id}","tenant":{tenant},"part":"{part}","clicked_at":"{iso_utc(clicked_at)}",'
+        f'{{"id":"{click_id}","link_id":"{link_id}","tenant":{tenant},"part":"{part}","clicked_at":"{iso_utc(clicked_at)}",'
         f'"ip":{ip_json},"user_agent":{agent_json},"kind":"{kind}"}}'
     ).encode("ascii")
 
@@ -66,7 +67,7 @@ def clicked_at(record: bytes) -> int:
     return int(time_s.timestamp()) * 1_000_000 + time_s.microsecond
 
 
-_second = (0, "1970-01-01T00:00:00")
+_second_at, _second = 0, "1970-01-01T00:00:00"  # microseconds since the epoch, and its text
 
 
 def iso_utc(time_us: int) -> str:
@@ -74,29 +75,33 @@ def iso_utc(time_us: int) -> str:
 
     The text of the last second is kept: clicks come many to a second.
     """
-    global _second
-    seconds, micros = divmod(time_us, 1_000_000)
-    known, text = _second
-    if seconds != known:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        _second = (seconds, text)
-    return f"{text}.{micros:06d}Z"
+    global _second_at, _second
+    micros = time_us - _second_at
+    if not 0 <= micros < 1_000_000:
+        seconds, micros = divmod(time_us, 1_000_000)
+        _second_at, _second = time_us - micros, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{_second}.{micros:06d}Z"
 
 
 def mint_click_ids(random_bytes: bytes) -> Callable[[int], str]:
     """Give a function from a time in microseconds to a fresh UUID of version 7 (RFC 9562 §5.7).
 
-    The 62 random bits are drawn once a process (*random_bytes*, 8 of them) and a counter runs beneath the
-    millisecond: unique is all that a click id must be, and a system call a click is not free. Ids never repeat when
-    the clock steps back, since the time part only grows.
+    The time is that of the second's first id, the 58 random bits are drawn once a process (*random_bytes*, 8 of them)
+    and a counter stands at the end: unique is all that a click id must be, and a system call a click is not free. Ids
+    never repeat when the clock steps back, since the time part only grows.
     """
-    tail = f"{0x8000 | int.from_bytes(random_bytes[:2]) & 0x3FFF:04x}-{random_bytes[2:8].hex()}"
-    last = 0  # milliseconds since the epoch, and 12 bits of counter below them
+    drawn = int.from_bytes(random_bytes)
+    drawn_text = f"7{drawn & 0xFFF:03x}-{0x8000 | drawn >> 12 & 0x3FFF:04x}-{drawn >> 26 & 0xFFFFFFFF:08x}"
+    prefix, last_ms, renew_at, count = "", 0, 0, 0  # what stands before the counter, and until when
 
     def mint(time_us: int) -> str:
-        nonlocal last
-        last = max(last + 1, time_us // 1000 << 12)
-        digits = f"{last:015x}"
-        return f"{digits[:8]}-{digits[8:12]}-7{digits[12:]}-{tail}"
+        nonlocal prefix, last_ms, renew_at, count
+        count += 1
+        if time_us >= renew_at or count > 0x1FFFF:
+            last_ms = max(last_ms + 1, time_us // 1000)
+            digits = f"{last_ms:012x}"
+            prefix = f"{digits[:8]}-{digits[8:]}-{drawn_text}"
+            renew_at, count = max(renew_at, time_us + 1_000_000), 0x10000
+        return prefix + hex(count)[3:]  # four digits, behind 0x1
 
     return mint

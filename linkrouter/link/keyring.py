@@ -81,7 +81,7 @@ class _Mac:
         inner.update(signed)
         outer = self._outer()
         outer.update(inner.digest())
-        return b2a_base64(outer.digest()[:11], newline=False)[:TAG_CHARS].translate(_TAG_ALPHABET)
+        return b2a_base64(outer.digest()[:11])[:TAG_CHARS].translate(_TAG_ALPHABET)
 
 
 class Keyring:

@@ -82,18 +82,22 @@ def describe(
     underscores, so that a request which the proxy sends twice is one click. A count-only link, or a recipient who
     opted out (`Sec-GPC: 1`, `DNT: 1`), leaves no address and no agent.
     """
+    _, link_id, (part, count_only, tenant, _) = link
     click_id = headers.get(_X_REQUEST_ID) if peer.trusted else None
     if click_id is None or _REQUEST_ID.fullmatch(click_id) is None:
         click_id = mint_id(now_us)
-    meta = link.meta
     ip = agent = None
-    if not (meta.count_only or (policy.respect_opt_out and _opted_out(headers))):
+    opted_out = policy.respect_opt_out and (headers.get(_SEC_GPC) == "1" or headers.get(_DNT) == "1")
+    if not (count_only or opted_out):
         ip = _client_ip(headers, peer, policy)
         agent = headers.get(_USER_AGENT)
         if agent is not None and (len(agent) > MAX_USER_AGENT_BYTES or not agent.isascii()):
             agent = _cut(agent)
-    kind = "head" if method == "HEAD" else "prefetch" if _is_prefetch(headers) else "click"
-    return _new_click((click_id, link.link_id, meta.tenant, meta.part, now_us, ip, agent, kind))
+    # Of a browser or proxy that fetches ahead of its user (Nav Speculation: `Sec-Purpose`; older: `Purpose`).
+    purpose = headers.get(_SEC_PURPOSE) or headers.get(_PURPOSE)
+    is_ahead = purpose is not None and purpose.lower().startswith(("prefetch", "prerender"))
+    kind = "head" if method == "HEAD" else "prefetch" if is_ahead else "click"
+    return _new_click((click_id, link_id, tenant, part, now_us, ip, agent, kind))
 
 
 def is_trusted(ip: str | None, trusted_proxies: tuple[IPv4Network | IPv6Network, ...]) -> bool:
@@ -103,16 +107,6 @@ def is_trusted(ip: str | None, trusted_proxies: tuple[IPv4Network | IPv6Network,
     except ValueError:
         return False
     return any(address in network for network in trusted_proxies)
-
-
-def _opted_out(headers: Mapping[str, str]) -> bool:
-    return headers.get(_SEC_GPC) == "1" or headers.get(_DNT) == "1"
-
-
-def _is_prefetch(headers: Mapping[str, str]) -> bool:
-    """Whether a browser or proxy fetches ahead of its user (Nav Speculation: `Sec-Purpose`; older: `Purpose`)."""
-    purpose = headers.get(_SEC_PURPOSE) or headers.get(_PURPOSE)
-    return purpose is not None and purpose.lower().startswith(("prefetch", "prerender"))
 
 
 def _client_ip(headers: Mapping[str, str], peer: Peer, policy: Policy) -> str | None:

@@ -87,17 +87,17 @@ class Recorder:
         """Queue *click*, or drop and count it when memory's share is used up."""
         record = write_click(click)
         size = OVERHEAD_BYTES + len(record)
-        limits = self._limits
+        limits, group = self._limits, self._groups[-1]
         if self._bytes + size > limits.max_bytes or self._clicks >= limits.max_clicks:
             self._drop(click.clicked_at)
             return
         self._bytes += size
         self._clicks += 1
-        group = self._groups[-1]
-        group.records.append(record)
+        records = group.records
+        records.append(record)
         group.bytes += size
         group.kinds[click.kind] += 1
-        waiting = len(group.records)
+        waiting = len(records)
         if waiting == 1:
             self._wake.set()
         if waiting == limits.commit_max_clicks:

@@ -75,5 +75,15 @@ def test_ids_are_uuids_of_version_7():
     assert minted.int >> 80 == 1_795_541_618_123
 
 
+def test_ids_are_fresh_when_the_clock_stands_still():
+    mint = mint_click_ids(b"12345678")
+
+    ids = [mint(1_795_541_618_123_456) for _ in range(200_000)]
+
+    assert len(set(ids)) == len(ids)
+    assert ids == sorted(ids)
+    assert {len(minted) for minted in ids} == {36}
+
+
 def test_two_processes_mint_different_ids():
     assert mint_click_ids(b"12345678")(5) != mint_click_ids(b"12345679")(5)
