@@ -11,6 +11,7 @@ import pytest
 
 from linkrouter.clicks import StoreLimits
 from linkrouter.clicks.claim import claim, segment_names
+from linkrouter.clicks.segment import RECENT_CLICKS
 from linkrouter.clicks.sqlite import Pace, SqliteStore, spool_status
 from linkrouter.errors import StoreError
 
@@ -226,6 +227,28 @@ async def test_full_batches_of_live_clicks_do_hold_up_the_backlog(tmp_path, make
             await store.ack(batch)
 
     assert taken == make_records(30, first=1000)
+
+
+async def test_a_reader_that_keeps_up_needs_no_file(tmp_path, make_records):
+    async with opened(tmp_path) as store:
+        await store.append(make_records(100))
+        for path in tmp_path.glob("*.db*"):
+            os.truncate(path, 0)
+
+        batch = await store.take(1000)
+
+        assert list(batch.records) == make_records(100)
+
+
+@pytest.mark.parametrize("behind", [0, RECENT_CLICKS - 1, RECENT_CLICKS, RECENT_CLICKS + 1, 2 * RECENT_CLICKS])
+async def test_a_reader_gets_every_click_in_order_however_far_behind(tmp_path, make_records, behind):
+    async with opened(tmp_path) as store:
+        await store.append(make_records(500))
+        await store.ack(await store.take(300))
+        if behind:
+            await store.append(make_records(behind, first=500))
+
+        assert await drain(store, max_clicks=700) == make_records(behind + 200, first=300)
 
 
 async def test_an_acknowledgement_is_kept_when_the_segment_rolled_in_between(tmp_path, make_records):
