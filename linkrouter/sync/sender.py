@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import httpx
 
-from linkrouter.clicks.gently import gently
 from linkrouter.clicks.store import Batch, ClickStore
 from linkrouter.observe import Metrics, log
 from linkrouter.sync.wire import Answer, Loss, read_answer, write_body
@@ -27,7 +26,6 @@ MAX_ANSWER_BYTES = 64 * 1024
 REFUSALS = ("poison", "too_large")  # of what was sent, and not of us
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 SOON_S = 8.0  # the longest wait until trouble has lasted ten times as long, and always while nothing listens there
-PIECE_PAUSE_S = 0.00002  # while a batch is packed
 IDLE_S = 0.25  # between looks at an empty store, and after a batch that was not full
 GROWTH_CLICKS = 10  # how fast batches grow again after the centre, or a proxy, found one too large
 
@@ -191,8 +189,10 @@ class Sync:
         return None
 
     async def _post(self, records: Sequence[bytes], losses: Sequence[Loss] = ()) -> Answer:
-        pieces = gently(write_body(self._router_id, records, losses), PIECE_PAUSE_S)
-        body = await asyncio.to_thread(b"".join, pieces)
+        body = b""
+        for piece in write_body(self._router_id, records, losses):
+            body += piece
+            await asyncio.sleep(0)  # redirects come first; in a thread this costs them more, and costs more
         try:
             async with (
                 asyncio.timeout(self._timeout_s),

@@ -16,7 +16,7 @@ __all__ = ["Answer", "Loss", "read_answer", "read_retry_after", "write_body"]
 
 GZIP_LEVEL = 1  # records are much alike: higher levels take thrice the time for a tenth of the bytes
 GZIP_WBITS = 31  # zlib's way to say gzip
-PIECE_BYTES = 16 * 1024  # before packing
+PIECE_CLICKS = 125  # packed at a time
 MAX_RETRY_AFTER_S = 900.0  # longer waits are asked for again then; a wrong clock must not silence a router for days
 
 Loss = Mapping[str, str | int]  # id, reason, count, since, until: clicks that a router had to drop
@@ -51,12 +51,12 @@ def write_body(router_id: str, records: Sequence[bytes], losses: Sequence[Loss] 
 
     Each record is the JSON of a click already and is not looked into.
     """
-    tail = b',"losses":' + json.dumps([dict(loss) for loss in losses]).encode("ascii") if losses else b""
-    body = b'{"router":%b,"clicks":[%b]%b}' % (json.dumps(router_id).encode("ascii"), b",".join(records), tail)
     packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WBITS)
-    for at in range(0, len(body), PIECE_BYTES):
-        yield packer.compress(body[at : at + PIECE_BYTES])
-    yield packer.flush()
+    yield packer.compress(b'{"router":%b,"clicks":[' % json.dumps(router_id).encode("ascii"))
+    for at in range(0, len(records), PIECE_CLICKS):
+        yield packer.compress((b"," if at else b"") + b",".join(records[at : at + PIECE_CLICKS]))
+    told = b',"losses":' + json.dumps([dict(loss) for loss in losses]).encode("ascii") if losses else b""
+    yield packer.compress(b"]%b}" % told) + packer.flush()
 
 
 def read_answer(status: int, retry_after: str | None, body: bytes, sent: int, now: float) -> Answer:
