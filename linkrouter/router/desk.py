@@ -55,13 +55,13 @@ class Desk:
         if link is None:
             return self._page(self._own_path(target), method, close)
         content = self.answers.redirect(link.destination, close)
-        self._outcomes[Outcome.REDIRECT] += 1
         self._redirected.append((link, method, headers, peer))
         return content
 
     def record(self) -> None:
         """Make a click of every redirect since the last call."""
         redirected, now_us = self._redirected, time.time_ns() // 1000
+        self._outcomes[Outcome.REDIRECT] += len(redirected)
         while redirected:
             link, method, headers, peer = redirected.popleft()
             self._record(describe(link, method, headers, peer, self.policy, now_us, self._mint_id))

@@ -10,8 +10,8 @@ milliseconds, and what lies in memory as bytes is nothing for the garbage collec
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -38,14 +38,21 @@ class RecorderLimits:
 
 
 class _Group:
-    """Clicks that become durable together, and what there is to know of them without looking at each again."""
+    """Clicks that become durable together."""
 
-    __slots__ = ("bytes", "kinds", "records")
+    __slots__ = ("others", "records")
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
-        self.bytes = 0
-        self.kinds = dict.fromkeys(KINDS, 0)
+        self.others: Counter[str] = Counter()  # how many are of a kind that is not "click"
+
+    def count_kinds(self) -> Counter[str]:
+        """Tell how many clicks there are of each kind."""
+        return self.others + Counter(click=len(self.records) - self.others.total())
+
+    def count_bytes(self) -> int:
+        """Tell how much of the queue's memory the clicks take."""
+        return sum(map(len, self.records)) + OVERHEAD_BYTES * len(self.records)
 
 
 class Recorder:
@@ -64,8 +71,10 @@ class Recorder:
         self._metrics = metrics
         self._mint_id = mint_id
         self._clock_us = clock_us
-        self._groups = deque([_Group()])  # the first is committed next or being committed, the last takes what comes
-        self._clicks = self._bytes = 0  # in all of them
+        self._open = _Group()  # takes what comes
+        self._groups = deque([self._open])  # the first is committed next or being committed, the last is open
+        self._bytes = 0  # in all of them
+        self._room = limits.max_clicks  # less what is in groups that are not open any more
         self._wake = asyncio.Event()
         self._full = asyncio.Event()  # a whole commit is waiting: do not wait for the interval
         self._stopping = asyncio.Event()
@@ -85,23 +94,20 @@ class Recorder:
 
     def record(self, click: Click) -> None:
         """Queue *click*, or drop and count it when memory's share is used up."""
-        record = write_click(click)
-        size = OVERHEAD_BYTES + len(record)
-        limits, group = self._limits, self._groups[-1]
-        if self._bytes + size > limits.max_bytes or self._clicks >= limits.max_clicks:
+        record, group, limits = write_click(click), self._open, self._limits
+        records = group.records
+        total_bytes = self._bytes + OVERHEAD_BYTES + len(record)
+        if total_bytes > limits.max_bytes or len(records) >= self._room:
             self._drop(click.clicked_at)
             return
-        self._bytes += size
-        self._clicks += 1
-        records = group.records
-        records.append(record)
-        group.bytes += size
-        group.kinds[click.kind] += 1
-        waiting = len(records)
-        if waiting == 1:
+        self._bytes = total_bytes
+        if not records:
             self._wake.set()
-        if waiting == limits.commit_max_clicks:
-            self._groups.append(_Group())
+        records.append(record)
+        if click.kind != "click":
+            group.others[click.kind] += 1
+        if len(records) == limits.commit_max_clicks:
+            self._open_group()
             self._full.set()
 
     def take_losses(self) -> list[Loss]:
@@ -131,8 +137,9 @@ class Recorder:
         for group in self._groups:
             for record in group.records:
                 self._drop(clicked_at(record))
-        self._groups = deque([_Group()])
-        self._clicks = self._bytes = 0
+        self._groups.clear()
+        self._open_group()
+        self._bytes, self._room = 0, self._limits.max_clicks
 
     async def _wait_for_a_commit(self) -> None:
         await self._wake.wait()
@@ -153,10 +160,10 @@ class Recorder:
         more clicks have to go at once. After a failure the first goes alone; what is smaller may still fit.
         """
         if len(self._groups) == 1:
-            self._groups.append(_Group())
+            self._open_group()
         count = min(len(self._groups) - 1, MAX_GROUPS)
         delay_s = RETRY_S[0]
-        while not await self._append([record for group in islice(self._groups, count) for record in group.records]):
+        while not await self._append(self._oldest(count)):
             count = 1
             await self._pause(delay_s)
             delay_s = min(delay_s * 2, RETRY_S[1])
@@ -165,13 +172,30 @@ class Recorder:
         if not self._clicks and not self._stopping.is_set():
             self._wake.clear()
 
+    def _oldest(self, count: int) -> Sequence[bytes]:
+        """Give the clicks of the first *count* groups."""
+        if count == 1:
+            return self._groups[0].records
+        return [record for group in islice(self._groups, count) for record in group.records]
+
+    def _open_group(self) -> None:
+        """Let a fresh group take what comes."""
+        self._room -= len(self._open.records)
+        self._open = _Group()
+        self._groups.append(self._open)
+
     def _forget(self, group: _Group) -> None:
-        self._clicks -= len(group.records)
-        self._bytes -= group.bytes
-        for kind, number in group.kinds.items():
+        self._room += len(group.records)
+        self._bytes -= group.count_bytes()
+        for kind, number in group.count_kinds().items():
             self._recorded[kind] += number
 
-    async def _append(self, batch: list[bytes]) -> bool:
+    @property
+    def _clicks(self) -> int:
+        """How many clicks wait."""
+        return self._limits.max_clicks - self._room + len(self._open.records)
+
+    async def _append(self, batch: Sequence[bytes]) -> bool:
         began_at = time.monotonic()
         try:
             await self._store.append(batch)

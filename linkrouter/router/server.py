@@ -79,10 +79,10 @@ class _Turn:
 
     def _answer(self) -> None:
         connections, self._connections = self._connections, []
-        answers = [connection.answer_directly() for connection in connections]
-        for connection, content in zip(connections, answers, strict=True):
-            if content and connection.transport is not None:
-                connection.transport.write(content)
+        answers = [(connection.transport, connection.answer_directly()) for connection in connections]
+        for transport, content in answers:
+            if transport is not None and content:
+                transport.write(content)
         self._desk.record()
 
 
@@ -96,7 +96,7 @@ class _Connection(RequestHandler):
     has just answered comes back to its waiting only a turn later, when a fast proxy has sent the next request.
     """
 
-    __slots__ = ("_desk", "_direct", "_in_turn", "_is_last", "_peer", "_task_owes", "_turn")
+    __slots__ = ("_desk", "_direct", "_in_turn", "_is_last", "_peer", "_task_owes", "_turn", "_was_idle")
 
     def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(manager, loop=loop, **options)
@@ -105,6 +105,7 @@ class _Connection(RequestHandler):
         self._in_turn = False
         self._task_owes = False
         self._is_last = False  # the client sends no more
+        self._was_idle = True  # since its clock was set
         self._direct: deque[Any] = deque()
         self._peer = Peer(None, False)
 
@@ -126,6 +127,13 @@ class _Connection(RequestHandler):
             # Reset before it was accepted, as by a proxy that asked another router when this one was frozen: nobody
             # would read the answer, and under an id of our own its click would be counted a second time.
             transport.abort()  # type: ignore[attr-defined]
+
+    def _process_keepalive(self) -> None:
+        """Close the connection when it was idle since its clock was set, else set it again."""
+        if not self._was_idle:
+            self._was_idle = True
+            self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_S
+        super()._process_keepalive()
 
     def data_received(self, data: bytes) -> None:
         if self._turn is None or self._task_owes:
@@ -182,7 +190,7 @@ class _Connection(RequestHandler):
                     break  # the task answers it, and says what went wrong
                 waiting.popleft()
                 parser.message_consumed()
-            self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_S
+            self._was_idle = False
         if waiting:
             self._leave_to_task()
         return content

@@ -227,6 +227,23 @@ async def test_an_idle_connection_is_closed_in_the_end(start_router, monkeypatch
     assert b"Connection: close" not in answered
 
 
+async def test_a_connection_in_use_is_not_closed(start_router, monkeypatch):
+    monkeypatch.setattr("linkrouter.router.server.KEEPALIVE_S", 0.02)
+    router = await start_router()
+    request = get(router.ring.sign("https://example.com/a"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", router.server.port)
+    loop, answered = asyncio.get_running_loop(), 0
+
+    until = loop.time() + 0.2
+    while loop.time() < until:
+        writer.write(request)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        answered += answer.startswith(b"HTTP/1.1 302 ")
+    writer.close()
+
+    assert answered > 10  # whatever was asked was answered, or the read would have failed
+
+
 class QuickClient(asyncio.Transport):
     """The quickest client there can be: each answer has the next request right behind it."""
 
