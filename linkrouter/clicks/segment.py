@@ -96,15 +96,14 @@ class Segment:
             sqlite3.Error: none of them is known to be kept, and the segment must be abandoned.
         """
         first = self._owned.note.committed + 1
-        rows, places, size = [], [], 0
+        rows, places = bytearray(), []
         for seq, record in enumerate(records, first):
-            row = frame(seq, record)
-            rows.append(row)
-            places.append(size * PLACE + len(row))
-            size += len(row)
-            if not len(rows) % PIECE_CLICKS and len(records) < HURRY_CLICKS:
+            start = len(rows)
+            rows += frame(seq, record)
+            places.append(start * PLACE + len(rows) - start)
+            if not len(places) % PIECE_CLICKS and len(records) < HURRY_CLICKS:
                 await asyncio.sleep(0)
-        await self._connection.execute_fetchall(INSERT, (first, b"".join(rows), str(places), PLACE))
+        await self._connection.execute_fetchall(INSERT, (first, rows, str(places), PLACE))
         self.bytes += sum(map(len, records)) + ROW_OVERHEAD_BYTES * len(records)
         oldest_at = self._owned.note.oldest_at if self.pending else clicked_at(records[0])
         await self._write_note(committed=first + len(records) - 1, oldest_at=oldest_at)
