@@ -1,11 +1,8 @@
-"""The centre's server: the application, and the process around it.
+"""The application of central, and how it is served.
 
-Promise: SIGTERM ends it within ten seconds with every accepted request answered; SIGHUP reads the tokens again, and a
-bad file keeps the old ones. What keeps it from starting is one line with the setting and the cure.
+Promise: every accepted request is answered before the server ends.
 """
 
-import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,18 +10,17 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from linkrouter import __version__
-from linkrouter.central.files import StaticFile, serve_file
-from linkrouter.central.openapi import with_document
-from linkrouter.central.problems import MAX_BODY_BYTES
 from linkrouter.central.routes import ROUTES, Route
-from linkrouter.central.serving import BODY_DEADLINE_S, STORE, TOKENS, QuietRunner, TokenBox, refuse_plainly, serve
-from linkrouter.central.store import CentralStore, open_central_store
-from linkrouter.central.tokens import Tokens
+from linkrouter.central.store.interface import CentralStore
 from linkrouter.errors import SettingsError
-from linkrouter.observe import log, quiet_exception_handler
-from linkrouter.settings import Address, CentralSettings
+from linkrouter.settings import Address
+from linkrouter.web.files import StaticFile, serve_file
+from linkrouter.web.openapi import with_document
+from linkrouter.web.problems import MAX_BODY_BYTES
+from linkrouter.web.serving import BODY_DEADLINE_S, STORE, TOKENS, QuietRunner, TokenBox, refuse_plainly, serve
+from linkrouter.web.tokens import Tokens
 
-__all__ = ["Addition", "create_app", "run_central", "serving"]
+__all__ = ["Addition", "create_app", "serving"]
 
 SHUTDOWN_S = 8  # for requests in flight; systemd and HAProxy are told ten
 BODY_S = 30.0  # for a body to arrive
@@ -58,35 +54,6 @@ def create_app(
     return app
 
 
-async def run_central(settings: CentralSettings, addition: Addition | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, with what *addition* holds.
-
-    Raises:
-        SettingsError: the tokens, the database or the port cannot be used.
-    """
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(quiet_exception_handler)
-    addition = addition or Addition()
-    tokens = Tokens.load(settings.ingest_token_file, settings.api_token_file)
-    store = open_central_store(settings.database)
-    try:
-        await store.open()
-        app = create_app(store, tokens, (*ROUTES, *addition.routes), addition.files)
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, _reload_tokens, app[TOKENS], settings)
-        async with serving(app, settings.listen) as port:
-            log("central.started", host=settings.listen.host, port=port)
-            await stop.wait()
-            addition.stop()
-        log("central.stopped")
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)
-        await store.close()
-
-
 @asynccontextmanager
 async def serving(app: web.Application, listen: Address) -> AsyncIterator[int]:
     """Serve *app* at *listen* while the block runs, and give the port; requests in flight are answered at its end.
@@ -109,12 +76,3 @@ async def serving(app: web.Application, listen: Address) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-
-
-def _reload_tokens(box: TokenBox, settings: CentralSettings) -> None:
-    try:
-        box.tokens = Tokens.load(settings.ingest_token_file, settings.api_token_file)
-    except SettingsError:
-        log("tokens.kept")
-    else:
-        log("tokens.loaded")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from linkrouter.central.store import Position
+from linkrouter.central.store.interface import Position
 from linkrouter.clicks.click import MAX_USER_AGENT_BYTES
 from linkrouter.errors import BadLink
 from linkrouter.link.codec import MAX_TENANT, decode_base64url, encode_base64url

@@ -8,9 +8,9 @@ import json
 from operator import itemgetter
 
 from linkrouter.central.models import ClickBatch, MessageRecord, Receipt
-from linkrouter.central.problems import Refusal
-from linkrouter.central.store import CentralStore, Loss, Message, MessageLink
+from linkrouter.central.store.interface import CentralStore, Loss, Message, MessageLink
 from linkrouter.clicks.click import Click
+from linkrouter.web.problems import Refusal
 
 __all__ = ["take_clicks", "take_message"]
 

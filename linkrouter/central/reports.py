@@ -5,7 +5,7 @@ Promise: only kind `click` is counted; what mail programs fetched ahead or asked
 
 from linkrouter.central.fields import write_cursor
 from linkrouter.central.models import ClickQuery, ClicksPage, ClickStats, FoundClickRecord, StatsQuery
-from linkrouter.central.store import CentralStore, ClickFilter, FoundClick, Position
+from linkrouter.central.store.interface import CentralStore, ClickFilter, FoundClick, Position
 from linkrouter.clicks.click import KINDS, iso_utc
 
 __all__ = ["count_clicks", "list_clicks"]

@@ -20,10 +20,10 @@ from linkrouter.central.models import (
     Receipt,
     StatsQuery,
 )
-from linkrouter.central.problems import MAX_BODY_BYTES
 from linkrouter.central.reports import count_clicks, list_clicks
-from linkrouter.central.store import CentralStore
-from linkrouter.central.tokens import May
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.web.problems import MAX_BODY_BYTES
+from linkrouter.web.tokens import May
 
 __all__ = ["ROUTES", "Route"]
 

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from linkrouter.checker.extract import Subject
+from linkrouter.checker.fetch.limits import Clock, Pace
 from linkrouter.checker.gate import Decision, asked_about, decide
 from linkrouter.checker.lookups import Asked, Asker, Fetch, Lookups, fetched_before
-from linkrouter.checker.pace import Clock, Pace
-from linkrouter.checker.parts import split_url
+from linkrouter.checker.mail.extract import Subject
 from linkrouter.checker.reputation.interface import Source
 from linkrouter.checker.states import LinkStates
+from linkrouter.checker.urls import split_url
 from linkrouter.checker.verdict import Fetched, LinkReport, LinkState, Opinion
 from linkrouter.errors import StoreError
 

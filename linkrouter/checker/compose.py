@@ -11,16 +11,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from linkrouter.checker.check import Checker
-from linkrouter.checker.fetch import Fetcher
-from linkrouter.checker.lying_hosts import load_lying_hosts
-from linkrouter.checker.own_links import OwnLinks, no_own_links, own_links_of
-from linkrouter.checker.pace import Pace
+from linkrouter.checker.fetch.client import Wire
+from linkrouter.checker.fetch.fetcher import Fetcher
+from linkrouter.checker.fetch.limits import Pace
+from linkrouter.checker.fetch.lying_hosts import load_lying_hosts
+from linkrouter.checker.fetch.own_links import OwnLinks, no_own_links, own_links_of
+from linkrouter.checker.mail.rules import rules_version
 from linkrouter.checker.reputation import Source
 from linkrouter.checker.reputation.dnsbl import dbl, surbl
 from linkrouter.checker.reputation.webrisk import WebRisk
-from linkrouter.checker.rules import rules_version
 from linkrouter.checker.states import LinkStates
-from linkrouter.checker.wire import Wire
 from linkrouter.errors import SettingsError
 from linkrouter.link import Keyring
 from linkrouter.settings import CheckSettings, read_secret

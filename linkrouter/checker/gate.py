@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from linkrouter.checker.extract import Subject
-from linkrouter.checker.pace import Clock
+from linkrouter.checker.fetch.limits import Clock
+from linkrouter.checker.mail.extract import Subject
 from linkrouter.checker.reputation.interface import Source
 from linkrouter.checker.verdict import LinkState, OpinionState
 from linkrouter.errors import BadDestination, HeldMail

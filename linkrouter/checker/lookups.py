@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from linkrouter.checker.flights import Flights
+from linkrouter.checker.fetch.limits import Clock
+from linkrouter.checker.fetch.single_flight import Flights
 from linkrouter.checker.lifetimes import fetch_lifetime, opinion_holds_s, trust
-from linkrouter.checker.pace import Clock
 from linkrouter.checker.reputation.interface import Source
 from linkrouter.checker.states import AuthorRecord, LinkStates
 from linkrouter.checker.verdict import Fetched, LinkState, Opinion, OpinionState

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import aiosqlite
 
-from linkrouter.checker.pace import Clock
+from linkrouter.checker.fetch.limits import Clock
 from linkrouter.checker.verdict import REASONS, Fetched, Hop, LinkState, Opinion, OpinionState
 from linkrouter.errors import StoreError
 

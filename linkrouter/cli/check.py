@@ -12,8 +12,8 @@ import click
 from linkrouter.settings import PREFIX, CheckSettings, read_settings
 
 if TYPE_CHECKING:
-    from linkrouter.checker.extract import Subject
     from linkrouter.checker.gate import Decision
+    from linkrouter.checker.mail.extract import Subject
     from linkrouter.checker.verdict import LinkReport
 
 __all__ = ["check"]
@@ -51,8 +51,8 @@ def check(
 
     Exit 0 when all are fine, 1 when one is broken, flagged or malformed, 3 when something could not be told.
     """
-    from linkrouter.checker.extract import extract
     from linkrouter.checker.formats import exit_code, result_json, result_junit, result_lines
+    from linkrouter.checker.mail.extract import extract
     from linkrouter.cli.encode import guess_type
 
     if as_json and as_junit:
@@ -78,7 +78,7 @@ def _run(settings: CheckSettings, subjects: "Sequence[Subject]") -> "tuple[list[
     import uvloop
 
     from linkrouter.checker.compose import open_checker
-    from linkrouter.observe import quiet_exception_handler, start_logging
+    from linkrouter.log import quiet_exception_handler, start_logging
 
     start_logging()  # libraries quote links in what they log
     within_s = max(settings.total_timeout, settings.timeout)

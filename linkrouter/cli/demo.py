@@ -4,10 +4,7 @@ import asyncio
 import json
 import secrets
 import signal
-import socket
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from linkrouter.link.keyring import Keyring
-from linkrouter.settings import Address, CentralSettings, RouterSettings
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["demo"]
 
-LOOPBACK = "127.0.0.1"
 POLL_S = 1.0
 
 
@@ -33,7 +28,7 @@ def demo(directory: Path | None, seconds: float | None) -> None:
     """Run router, sync and centre on SQLite, rewrite a sample mail, and click one of its links."""
     import uvloop
 
-    from linkrouter.observe import start_logging
+    from linkrouter.log import start_logging
 
     start_logging(level=40)  # errors only: the story is told below
     with tempfile.TemporaryDirectory(prefix="linkrouter-demo-") as scratch:
@@ -62,8 +57,10 @@ async def _run_until_told(home: Path, seconds: float | None) -> None:
 async def _run(home: Path, seconds: float | None) -> None:
     import httpx
 
-    router, central = _settings(home)
-    async with _running(router, central), httpx.AsyncClient(timeout=5) as client:
+    from linkrouter.processes.demo import demo_settings, running_demo
+
+    router, central = demo_settings(home)
+    async with running_demo(router, central), httpx.AsyncClient(timeout=5) as client:
         paths = _rewrite_sample(home, f"http://{router.listen}")
         api = httpx.AsyncClient(
             base_url=f"http://{central.listen}",
@@ -83,88 +80,6 @@ async def _run(home: Path, seconds: float | None) -> None:
             )
             click.echo("Click links in a browser and watch the count. Ctrl-C stops.\n")
             await _watch(api, seconds)
-
-
-def _settings(home: Path) -> tuple[RouterSettings, CentralSettings]:
-    """Make keys and tokens in *home* where there are none, and find free ports."""
-    keys, ingest, api = home / "keys.json", home / "ingest-token", home / "api-token"
-    if not keys.exists():
-        Keyring.create().save(keys)
-    for file in (ingest, api):
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(secrets.token_urlsafe(32) + "\n")
-    listen, admin, centre = (Address(LOOPBACK, _free_port(port)) for port in (8080, 9080, 8090))
-    return (
-        RouterSettings(
-            keys=keys,
-            listen=listen,
-            admin_listen=admin,
-            click_store=f"sqlite:///{home.resolve() / 'spool'}",
-            ingest_url=f"http://{centre}",
-            ingest_token_file=ingest,
-            router_id="demo",
-            drain_ms=0,
-        ),
-        CentralSettings(
-            listen=centre,
-            database=f"sqlite:///{home.resolve() / 'central.db'}",
-            ingest_token_file=ingest,
-            api_token_file=api,
-        ),
-    )
-
-
-def _free_port(wanted: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, wanted))
-        except OSError:
-            probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@asynccontextmanager
-async def _running(router: RouterSettings, central: CentralSettings) -> AsyncIterator[None]:
-    """Run both until the block ends, the router first to stop so that the centre still takes its last clicks."""
-    from linkrouter.central.app import create_app, serving
-    from linkrouter.central.routes import ROUTES
-    from linkrouter.central.store import open_central_store
-    from linkrouter.central.tokens import Tokens
-    from linkrouter.cli.central import with_checks
-    from linkrouter.cli.router import serve
-
-    store = open_central_store(central.database)
-    await store.open()
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(store.close)
-        checks = await stack.enter_async_context(with_checks(central))
-        tokens = Tokens.load(central.ingest_token_file, central.api_token_file)
-        app = create_app(store, tokens, (*ROUTES, *checks.routes), checks.files)
-        await stack.enter_async_context(serving(app, central.listen))
-        stop, main = asyncio.Event(), asyncio.current_task()
-        routing = asyncio.create_task(serve(router, stop=stop))
-        routing.add_done_callback(lambda _: None if stop.is_set() or main is None else main.cancel())
-        try:
-            await _until_ready(router.listen)
-            yield
-        finally:
-            stop.set()
-            await routing
-
-
-async def _until_ready(listen: Address) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection(listen.host, listen.port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
 
 
 def _rewrite_sample(home: Path, base_url: str) -> list[str]:

@@ -1,29 +1,14 @@
 """`linkrouter router`: the redirect service, with its recorder, its store and its sync."""
 
-import asyncio
-import gc
-import os
-import signal
 import sys
-import time
 from typing import Any
 
 import click
 
 from linkrouter.cli.options import settings_from, with_settings
-from linkrouter.clicks.click import mint_click_ids
-from linkrouter.clicks.store import ClickStore, Loss, StoreLimits, StoreStatus, open_store
-from linkrouter.errors import KeyringError, SettingsError
-from linkrouter.link.keyring import Keyring
-from linkrouter.observe import Metrics, log, quiet_exception_handler
-from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_secret
+from linkrouter.settings import RouterSettings
 
-__all__ = ["router", "serve"]
-
-STATUS_INTERVAL_S = 5.0  # how old the store's gauges may be
-MAX_LOSSES = 500  # of the store's, told in one request
-LAST_COMMIT_S = 3.0  # for the queue to become durable when stopping
-LAST_SYNC_S = 2.0  # for the centre to take what waits when stopping; the rest waits on disk
+__all__ = ["router"]
 
 
 @click.command()
@@ -36,7 +21,8 @@ def router(worker: int | None, **options: Any) -> None:
     """
     import uvloop
 
-    from linkrouter.observe import start_logging
+    from linkrouter.log import start_logging
+    from linkrouter.processes.router import load_keyring, run_router
 
     settings = settings_from(RouterSettings, options)
     load_keyring(settings)  # before anything is started, and before there are workers to say it many times
@@ -45,221 +31,4 @@ def router(worker: int | None, **options: Any) -> None:
         from linkrouter.router.supervisor import run_workers
 
         sys.exit(uvloop.run(run_workers([sys.executable, "-m", "linkrouter", *sys.argv[1:]], settings.workers)))
-    uvloop.run(_serve_and_end(settings, worker))
-
-
-def load_keyring(settings: RouterSettings) -> Keyring:
-    """Read the keyring of *settings*.
-
-    Raises:
-        KeyringError: it cannot be used, or holds no key that verifies.
-    """
-    directory = credentials_directory()
-    is_credential = directory is not None and settings.keys.resolve().is_relative_to(directory.resolve())
-    ring = Keyring.load(settings.keys, check_mode=not is_credential)
-    if all(key.state == "revoked" for key in ring.keys):
-        raise KeyringError(f"keyring {str(settings.keys)!r} holds no key that verifies; run 'linkrouter keys rotate'")
-    return ring
-
-
-async def serve(settings: RouterSettings, worker: int | None = None, stop: asyncio.Event | None = None) -> None:
-    """Run one router until SIGTERM or SIGINT; with *stop*, until that is set, and signals are the caller's.
-
-    Raises:
-        SettingsError, StoreError, KeyringError: it could not start.
-    """
-    from linkrouter.router.supervisor import watch_supervisor
-
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_end_without_memory)
-    if stop is None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-    if worker is not None:
-        watch_supervisor(loop)
-    store = open_store(settings.click_store, StoreLimits(settings.spool_max_bytes, settings.spool_reserve_bytes))
-    await store.open()
-    try:
-        await _Process(settings, store, worker).run(stop)
-    finally:
-        await store.close()
-    log("router.stopped")
-
-
-def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what nothing else caught; when memory is short, end as by a kill, to be started again.
-
-    A process that went on could be deaf: uvloop accepts no more connections once it failed to allocate one.
-    """
-    quiet_exception_handler(loop, context)
-    if isinstance(context.get("exception"), MemoryError):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-async def _serve_and_end(settings: RouterSettings, worker: int | None) -> None:
-    """Serve, and end the process from inside the loop.
-
-    A disk that hangs holds SQLite's thread; the loop would wait for what waits for it. What can be kept is kept by now.
-    """
-    await serve(settings, worker)
-    os._exit(0)
-
-
-class _Process:
-    """The parts of one router process, from start to stop."""
-
-    def __init__(self, settings: RouterSettings, store: ClickStore, worker: int | None) -> None:
-        from linkrouter.router import Desk, Policy, Recorder, RecorderLimits, RouterServer
-
-        self._settings = settings
-        self._store = store
-        self._worker = worker
-        self._token = _read_token(settings)
-        self._metrics = Metrics()
-        self._store_losses: tuple[Loss, ...] = ()
-        self._told: set[str] = set()  # losses of the store; after a start they are told again, and counted once
-        mint_id = mint_click_ids(os.urandom(8))
-        limits = RecorderLimits(
-            settings.queue_max_clicks,
-            settings.queue_max_bytes,
-            settings.commit_interval_ms / 1000,
-            settings.commit_max_clicks,
-        )
-        self._recorder = Recorder(store, limits, self._metrics, mint_id)
-        self._desk = Desk(
-            open_link=load_keyring(settings).open,
-            record=self._recorder.record,
-            is_ready=lambda: self._recorder.accepting,
-            metrics=self._metrics,
-            mint_id=mint_id,
-            policy=Policy(settings.trusted_proxies, settings.respect_opt_out),
-        )
-        self._server = RouterServer(self._desk, direct_answers=settings.direct_answers)
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until *stop*, then let go in an order that loses nothing."""
-        admin = await self._listen()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                recording = tasks.create_task(self._recorder.run())
-                others = [tasks.create_task(self._sync()), tasks.create_task(self._watch_store())]
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_keys)
-                _settle_memory()
-                log("router.started", port=self._server.port, worker=self._worker)
-                await stop.wait()
-                await self._stop_answering()
-                await self._stop_recording(recording)
-                for task in others:
-                    task.cancel()
-        finally:
-            await admin.cleanup()
-
-    async def _stop_answering(self) -> None:
-        log("router.draining")
-        self._server.drain()
-        await asyncio.sleep(self._settings.drain_ms / 1000)
-        await self._server.stop()
-
-    async def _stop_recording(self, recording: asyncio.Task[None]) -> None:
-        self._recorder.stop()
-        await asyncio.wait([recording], timeout=LAST_COMMIT_S)
-        if not recording.done():
-            recording.cancel()
-            self._recorder.abandon()
-
-    async def _listen(self) -> Any:
-        from linkrouter.router.admin import start_admin
-
-        settings = self._settings
-        listen, admin = settings.listen, settings.admin_listen
-        try:
-            setting = "LISTEN"
-            await self._server.start(listen.host, listen.port, reuse_port=self._worker is not None)
-            setting = "ADMIN_LISTEN"
-            admin_port = admin.port + (self._worker or 0) if admin.port else 0
-            return await start_admin(self._metrics, admin.host, admin_port)
-        except OSError as exc:
-            await self._server.stop()
-            address = listen if setting == "LISTEN" else admin
-            raise SettingsError(
-                f"{setting}: cannot listen on {address} ({os.strerror(exc.errno or 0)}); choose another address"
-            ) from exc
-
-    def _reload_keys(self) -> None:
-        try:
-            self._desk.open_link = load_keyring(self._settings).open
-        except KeyringError:
-            log("keyring.kept")
-        else:
-            log("keyring.loaded")
-
-    async def _sync(self) -> None:
-        """Send clicks to the centre until cancelled, and then once more for a moment; without a centre keep them."""
-        settings = self._settings
-        if not settings.ingest_url:
-            return
-        from linkrouter.sync import Sync, open_client
-
-        async with open_client() as client:
-            sync = Sync(
-                self._store,
-                client,
-                url=ingest_endpoint(settings.ingest_url),
-                token=self._token,
-                router_id=settings.router_id or default_router_id(),
-                metrics=self._metrics,
-                take_losses=self._take_losses,
-            )
-            try:
-                await sync.run()
-            finally:
-                await sync.drain(LAST_SYNC_S)
-
-    def _take_losses(self) -> list[dict[str, str | int]]:
-        """Hand over what was dropped, and what the store lost, as far as this process has not told it yet."""
-        lost = [loss for loss in self._store_losses if loss.id not in self._told][:MAX_LOSSES]
-        self._told.update(loss.id for loss in lost)
-        return [loss.to_wire() for loss in [*self._recorder.take_losses(), *lost]]
-
-    async def _watch_store(self) -> None:
-        """Keep the store's gauges fresh."""
-        status = await self._store.status()
-
-        def gauge(name: str, read: Any) -> None:
-            self._metrics.gauge(name, lambda: read(status))
-
-        gauge("linkrouter_spool_pending_clicks", lambda seen: seen.pending)
-        gauge("linkrouter_spool_oldest_seconds", _age_s)
-        gauge("linkrouter_spool_bytes", lambda seen: seen.bytes)
-        gauge("linkrouter_spool_set_aside_clicks", lambda seen: seen.set_aside)
-        gauge("linkrouter_spool_quarantined_segments", lambda seen: seen.quarantined)
-        while True:
-            self._metrics.counter("linkrouter_spool_lost").update(status.lost)
-            self._store_losses = status.losses
-            await asyncio.sleep(STATUS_INTERVAL_S)
-            status = await self._store.status()
-
-
-def ingest_endpoint(url: str) -> str:
-    """Give where clicks are posted: *url* itself when it names the endpoint, else the endpoint below it."""
-    return url if url.rstrip("/").endswith("/v1/clicks") else url.rstrip("/") + "/v1/clicks"
-
-
-def _read_token(settings: RouterSettings) -> str:
-    if not settings.ingest_url:
-        return ""
-    if settings.ingest_token_file is None:
-        raise SettingsError("INGEST_TOKEN_FILE is not set, but INGEST_URL is; give the file with the centre's token")
-    return read_secret(settings.ingest_token_file, "INGEST_TOKEN_FILE")[0]
-
-
-def _age_s(status: StoreStatus) -> float:
-    return 0.0 if status.oldest_at is None else max(0.0, time.time() - status.oldest_at / 1e6)
-
-
-def _settle_memory() -> None:
-    """Take what start-up made out of the collector's sight, and let it look less often: clicks hold no cycles."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    uvloop.run(run_router(settings, worker))

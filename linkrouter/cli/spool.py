@@ -18,7 +18,7 @@ def spool() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(url: str, as_json: bool) -> None:
     """Show what waits in the store at URL, how old it is, and what is set aside. Changes nothing."""
-    from linkrouter.clicks.sqlite import spool_status
+    from linkrouter.clicks.spool.store import spool_status
 
     seen = spool_status(url)
     age_s = None if seen.oldest_at is None else round(time.time() - seen.oldest_at / 1e6, 3)

@@ -4,7 +4,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from linkrouter.observe import Metrics
+from linkrouter.metrics import Metrics
 
 __all__ = ["start_admin"]
 

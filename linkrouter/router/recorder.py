@@ -18,7 +18,8 @@ from itertools import islice
 from linkrouter.clicks.click import KINDS, OVERHEAD_BYTES, Click, clicked_at, write_click
 from linkrouter.clicks.store import ClickStore, Loss
 from linkrouter.errors import StoreError, StoreFull
-from linkrouter.observe import Metrics, log
+from linkrouter.log import log
+from linkrouter.metrics import Metrics
 
 __all__ = ["Recorder", "RecorderLimits"]
 

@@ -20,9 +20,9 @@ from aiohttp.http_writer import HttpVersion11
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from linkrouter.observe import log
+from linkrouter.log import log
 from linkrouter.router.decide import Outcome, Peer, is_trusted
-from linkrouter.router.desk import Desk
+from linkrouter.router.responder import Desk
 
 __all__ = ["RouterServer"]
 

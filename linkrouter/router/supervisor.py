@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from linkrouter.observe import log
+from linkrouter.log import log
 
 __all__ = ["run_workers", "watch_supervisor"]
 

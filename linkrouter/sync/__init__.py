@@ -1,5 +1,5 @@
 """Sync: carries clicks from a store to the centre, for ever."""
 
-from linkrouter.sync.sender import Sync, open_client
+from linkrouter.sync.delivery import Sync, open_client
 
 __all__ = ["Sync", "open_client"]

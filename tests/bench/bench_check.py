@@ -239,7 +239,7 @@ def ten_thousand() -> None:
 def second_check() -> None:
     """Print what the second check of one mail takes, from the mail to the gate's answer, with a cache on disk."""
     from linkrouter.checker.compose import open_checker
-    from linkrouter.checker.extract import extract
+    from linkrouter.checker.mail.extract import extract
     from linkrouter.settings import CheckSettings
 
     async def measure(mail: bytes, folder: Path) -> list[float]:

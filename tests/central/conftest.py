@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from linkrouter.central.app import create_app, serving
-from linkrouter.central.store.sqlite import SqliteStore
-from linkrouter.central.tokens import Tokens
+from linkrouter.central.store.sqlite.store import SqliteStore
 from linkrouter.clicks.click import Click
 from linkrouter.settings import Address
+from linkrouter.web.tokens import Tokens
 
 ROUTER_TOKEN = "router-token-0123456789"
 SENDER_TOKEN = "sender-token-0123456789"

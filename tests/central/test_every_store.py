@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from linkrouter.central.store import ClickFilter, Loss, Message, MessageLink, Position, open_central_store
+from linkrouter.central.store.interface import ClickFilter, Loss, Message, MessageLink, Position, open_central_store
 from linkrouter.errors import SettingsError, StoreError
 
 STORES = {

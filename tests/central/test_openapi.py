@@ -9,10 +9,10 @@ from linkrouter import __version__
 from linkrouter.central import models
 from linkrouter.central.app import create_app
 from linkrouter.central.fields import RULES
-from linkrouter.central.openapi import api_document, statuses, with_document
 from linkrouter.central.routes import ROUTES
-from linkrouter.central.store import open_central_store
-from linkrouter.central.tokens import Tokens
+from linkrouter.central.store.interface import open_central_store
+from linkrouter.web.openapi import api_document, statuses, with_document
+from linkrouter.web.tokens import Tokens
 
 INPUTS = ["ClickBatch", "ClickRecord", "ClickQuery", "LossRecord", "MessageLinkRecord", "MessageRecord", "StatsQuery"]
 

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from linkrouter.central.app import run_central
 from linkrouter.errors import SettingsError
+from linkrouter.processes.central import run_central
 from linkrouter.settings import Address, CentralSettings
 
 ROUTER, SENDER, CANARY = "router-token-0123456789", "sender-token-0123456789", "canary7f3a"
@@ -23,8 +23,8 @@ PROGRAM = """
 import sys
 import uvloop
 from pathlib import Path
-from linkrouter.central.app import run_central
-from linkrouter.observe import start_logging
+from linkrouter.processes.central import run_central
+from linkrouter.log import start_logging
 from linkrouter.settings import Address, CentralSettings
 start_logging(sys.stdout)
 folder = Path(sys.argv[1])

@@ -6,8 +6,8 @@ import stat
 
 import pytest
 
-from linkrouter.central.store import ClickFilter
-from linkrouter.central.store.sqlite import SqliteStore
+from linkrouter.central.store.interface import ClickFilter
+from linkrouter.central.store.sqlite.store import SqliteStore
 from linkrouter.errors import SettingsError, StoreError, StoreFull
 
 

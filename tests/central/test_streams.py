@@ -10,9 +10,9 @@ from typing_extensions import TypedDict
 
 from linkrouter.central.app import create_app, serving
 from linkrouter.central.routes import Route
-from linkrouter.central.store.sqlite import SqliteStore
-from linkrouter.central.tokens import Tokens
+from linkrouter.central.store.sqlite.store import SqliteStore
 from linkrouter.settings import Address
+from linkrouter.web.tokens import Tokens
 
 CANARY = "canary7f3a"
 

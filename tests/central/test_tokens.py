@@ -2,8 +2,8 @@
 
 import pytest
 
-from linkrouter.central.tokens import Tokens
 from linkrouter.errors import SettingsError
+from linkrouter.web.tokens import Tokens
 
 ROUTER, SENDER = "router-token-0123456789", "sender-token-0123456789"
 

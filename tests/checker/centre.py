@@ -8,10 +8,10 @@ from checker.servers import LOOPBACK
 
 from linkrouter.central.app import create_app, serving
 from linkrouter.central.routes import ROUTES
-from linkrouter.central.store.sqlite import SqliteStore
-from linkrouter.central.tokens import Tokens
-from linkrouter.cli.central import with_checks
+from linkrouter.central.store.sqlite.store import SqliteStore
+from linkrouter.processes.central import with_checks
 from linkrouter.settings import Address, CentralSettings
+from linkrouter.web.tokens import Tokens
 
 ROUTER, SENDER = "router-token-0123456789", "sender-token-0123456789"
 

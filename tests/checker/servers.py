@@ -13,9 +13,9 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
 
-from linkrouter.checker.fetch import Fetcher
-from linkrouter.checker.pace import Pace
-from linkrouter.checker.wire import Wire
+from linkrouter.checker.fetch.client import Wire
+from linkrouter.checker.fetch.fetcher import Fetcher
+from linkrouter.checker.fetch.limits import Pace
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 

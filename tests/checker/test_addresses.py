@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from linkrouter.checker.addresses import may_connect
+from linkrouter.dial.addresses import may_connect
 
 REFUSED = [
     "127.0.0.1",

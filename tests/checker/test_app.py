@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from linkrouter.checker.app import read_subjects
-from linkrouter.checker.models import MAX_LINKS, MAX_MAIL_BYTES
+from linkrouter.checker.api.checks import read_subjects
+from linkrouter.checker.api.models import MAX_LINKS, MAX_MAIL_BYTES
 from linkrouter.settings import Address
 
 CANARY = "canary7f3a"

@@ -11,7 +11,7 @@ from checker.servers import LOOPBACK, site
 from checker.world import CLEAN, LISTED, REVIEW, UNKNOWN, Clock, Lists, Web, checking, mail, reports
 
 from linkrouter.checker.compose import open_checker
-from linkrouter.checker.extract import extract
+from linkrouter.checker.mail.extract import extract
 from linkrouter.checker.states import LinkStates
 from linkrouter.checker.verdict import Fetched
 from linkrouter.settings import CheckSettings

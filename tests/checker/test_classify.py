@@ -2,7 +2,7 @@
 
 import pytest
 
-from linkrouter.checker.classify import Answer, find_wall, judge, retry_after_s
+from linkrouter.checker.fetch.classify import Answer, find_wall, judge, retry_after_s
 from linkrouter.checker.verdict import REASONS, VERDICTS
 
 

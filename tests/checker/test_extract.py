@@ -2,7 +2,7 @@
 
 import pytest
 
-from linkrouter.checker.extract import extract
+from linkrouter.checker.mail.extract import extract
 
 
 def only(content, kind="html", **options):

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 from checker.servers import answering, fetching, raw, site, status
 
-from linkrouter.checker.pace import Pace
+from linkrouter.checker.fetch.limits import Pace
 from linkrouter.errors import BadLink
 
 

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from linkrouter import Encoder, Keyring
 from linkrouter.checker.check import Checker
-from linkrouter.checker.extract import extract
 from linkrouter.checker.gate import gate_for_encoder
 from linkrouter.checker.lifetimes import CLEAN_S
+from linkrouter.checker.mail.extract import extract
 from linkrouter.checker.states import LinkStates
 from linkrouter.checker.verdict import Fetched, Hop
 from linkrouter.errors import HeldMail

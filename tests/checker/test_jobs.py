@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from checker.world import Clock, Web, checking, mail
 
-from linkrouter.checker.app import CheckApi, Refused
+from linkrouter.checker.api.checks import CheckApi, Refused
+from linkrouter.checker.api.jobs import CheckJobs
 from linkrouter.checker.check import Checker
-from linkrouter.checker.jobs import CheckJobs
 from linkrouter.checker.states import LinkStates
 
 PAGES = mail("https://a.example/", "https://b.example/")

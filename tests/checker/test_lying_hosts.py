@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from linkrouter.checker.lying_hosts import find_lie, load_lying_hosts
+from linkrouter.checker.fetch.lying_hosts import find_lie, load_lying_hosts
 from linkrouter.errors import SettingsError
 
 

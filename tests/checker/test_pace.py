@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from checker.servers import fetching, site, status
 
-from linkrouter.checker.pace import Pace
+from linkrouter.checker.fetch.limits import Pace
 
 
 @pytest.mark.parametrize("number", [429, 503])

@@ -10,11 +10,11 @@ from checker.centre import SENDER, checking_centre
 from checker.lists import rbldnsd
 from checker.servers import site
 
-from linkrouter.checker.extract import extract
+from linkrouter.checker.mail.extract import extract
 from linkrouter.settings import Address
 
 CASES = json.loads((Path(__file__).parent / "malformed-cases.json").read_text("utf-8"))
-RULES = json.loads((Path(__file__).parents[2] / "linkrouter/checker/static/rules.json").read_text("utf-8"))
+RULES = json.loads((Path(__file__).parents[2] / "linkrouter/checker/mail/rules.json").read_text("utf-8"))
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

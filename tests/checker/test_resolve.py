@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from linkrouter.checker.resolve import resolve
+from linkrouter.dial.resolve import resolve
 
 
 async def test_a_name_of_this_machine_is_resolved():

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkrouter.checker import rules
-from linkrouter.checker.rules import find_malformed, rules_version
+from linkrouter.checker.mail import rules
+from linkrouter.checker.mail.rules import find_malformed, rules_version
 
 CASES = json.loads((Path(__file__).parent / "malformed-cases.json").read_text("utf-8"))
 LONG = [
@@ -20,7 +20,8 @@ LONG = [
     [f"https://{'a' * 64}.example/", "host length"],
     [f"https://{'a.' * 127}ab/", "host length"],
 ]
-STATIC = Path(__file__).parents[2] / "linkrouter/checker/static"
+STATIC = Path(__file__).parents[2] / "linkrouter/checker/api/static"
+TABLE = Path(__file__).parents[2] / "linkrouter/checker/mail/rules.json"
 
 
 @pytest.mark.parametrize(("url", "name"), CASES + LONG, ids=lambda value: ascii(value)[:60])
@@ -41,7 +42,7 @@ def test_a_host_of_one_word_is_allowed_where_private_networks_are():
 
 
 def test_every_rule_has_a_case_and_a_sentence():
-    table = json.loads((STATIC / "rules.json").read_text("utf-8"))
+    table = json.loads(TABLE.read_text("utf-8"))
 
     assert {rule["name"] for rule in table["rules"]} == {name for _, name in CASES + LONG if name}
     assert all(rule["says"] for rule in table["rules"])
@@ -58,7 +59,7 @@ def test_the_page_finds_the_same(tmp_path):
         f"""
         import {{ readFileSync }} from "node:fs";
         import {{ compileRules, findMalformed }} from "./malformed.mjs";
-        const rules = compileRules(JSON.parse(readFileSync({json.dumps(str(STATIC / "rules.json"))}, "utf-8")));
+        const rules = compileRules(JSON.parse(readFileSync({json.dumps(str(TABLE))}, "utf-8")));
         const cases = JSON.parse(readFileSync(0, "utf-8"));
         console.log(JSON.stringify(cases.map(([url]) => findMalformed(rules, url)?.name ?? null)));
         """

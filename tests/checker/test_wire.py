@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from checker.servers import Certificates, answering, fetching, h2_site, raw, site, status
 
-from linkrouter.checker.pace import Pace
+from linkrouter.checker.fetch.limits import Pace
 
 
 def methods(fetched):

@@ -3,9 +3,9 @@
 from contextlib import asynccontextmanager
 
 from linkrouter.checker.check import Checker
-from linkrouter.checker.extract import extract
-from linkrouter.checker.parts import split_url
+from linkrouter.checker.mail.extract import extract
 from linkrouter.checker.states import LinkStates
+from linkrouter.checker.urls import split_url
 from linkrouter.checker.verdict import Fetched, Hop, Opinion
 
 CLEAN = Opinion("clean")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
-from linkrouter.clicks.sqlite import Pace, SqliteStore
+from linkrouter.clicks.spool.store import Pace, SqliteStore
 from linkrouter.errors import StoreError
 
 COMMITS, CLICKS = 8, 25

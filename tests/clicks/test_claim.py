@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkrouter.clicks.claim import NOTE_BYTES, Note, claim, read_note, segment_names
+from linkrouter.clicks.spool.claim import NOTE_BYTES, Note, claim, read_note, segment_names
 
 NAME = "0" * 16 + "-" + "0" * 8
 OTHER = "1" * 16 + "-" + "0" * 8

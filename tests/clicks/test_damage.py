@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from linkrouter.clicks import Click, StoreLimits
-from linkrouter.clicks.claim import NOTE_BYTES, claim, segment_names
 from linkrouter.clicks.click import write_click
-from linkrouter.clicks.frame import RECORD_START
-from linkrouter.clicks.sqlite import Pace, SqliteStore, spool_status
+from linkrouter.clicks.spool.claim import NOTE_BYTES, claim, segment_names
+from linkrouter.clicks.spool.frame import RECORD_START
+from linkrouter.clicks.spool.store import Pace, SqliteStore, spool_status
 
 CLICKS = 6000  # over one checkpoint of SQLite's log, so that both files matter
 LIMITS = StoreLimits(reserve_bytes=0)

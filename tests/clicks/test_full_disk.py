@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from linkrouter.clicks import StoreLimits
-from linkrouter.clicks.sqlite import Pace, SqliteStore
+from linkrouter.clicks.spool.store import Pace, SqliteStore
 from linkrouter.errors import StoreFull
 
 PACE = Pace(segment_bytes=256 * 1024, search_interval_s=0.0, measure_interval_s=0.0)

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from linkrouter.clicks import StoreLimits
-from linkrouter.clicks.claim import claim, segment_names
-from linkrouter.clicks.segment import RECENT_CLICKS
-from linkrouter.clicks.sqlite import Pace, SqliteStore, spool_status
+from linkrouter.clicks.spool.claim import claim, segment_names
+from linkrouter.clicks.spool.segment import RECENT_CLICKS
+from linkrouter.clicks.spool.store import Pace, SqliteStore, spool_status
 from linkrouter.errors import StoreError
 
 LIMITS = StoreLimits(reserve_bytes=0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from faults.load import Load, Request, make_links
 from processes import COMMAND, Home, children, fetch, free_port, wait_until
 
-from linkrouter.clicks.sqlite import spool_status
+from linkrouter.clicks.spool.store import spool_status
 from linkrouter.clicks.store import StoreStatus
 from linkrouter.link import Keyring
 

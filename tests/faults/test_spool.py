@@ -11,7 +11,7 @@ from faults.disk import FailingDisk, small_disk
 from faults.scene import cpu_s
 from processes import wait_until
 
-from linkrouter.clicks.frame import RECORD_START
+from linkrouter.clicks.spool.frame import RECORD_START
 
 PAGE_BYTES = 4096
 START_S = 2.0  # of CPU, which a busy machine does not stretch: what a damaged spool may add to a start

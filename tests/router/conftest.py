@@ -9,7 +9,7 @@ import pytest
 
 from linkrouter.clicks.click import Click, mint_click_ids
 from linkrouter.link import Keyring
-from linkrouter.observe import Metrics
+from linkrouter.metrics import Metrics
 from linkrouter.router import Desk, Policy, RouterServer
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)

@@ -90,7 +90,7 @@ def spooled(home):
 def test_what_libraries_log_keeps_none_of_its_text(capsys):
     import sys
 
-    from linkrouter.observe import log, start_logging
+    from linkrouter.log import log, start_logging
 
     root = logging.getLogger()
     before, level, hook = root.handlers[:], root.level, sys.excepthook

@@ -6,7 +6,7 @@ import pytest
 
 from linkrouter.clicks.click import OVERHEAD_BYTES, Click, mint_click_ids, write_click
 from linkrouter.errors import StoreError, StoreFull
-from linkrouter.observe import Metrics
+from linkrouter.metrics import Metrics
 from linkrouter.router.recorder import Recorder, RecorderLimits
 
 

@@ -10,7 +10,7 @@ import pytest
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
 from linkrouter.clicks.memory import open_memory
-from linkrouter.observe import Metrics
+from linkrouter.metrics import Metrics
 from linkrouter.sync import Sync
 
 NOON = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z

@@ -19,8 +19,8 @@ from sync.centre import Centre, answer, fail, lose_the_reply
 
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
-from linkrouter.clicks.sqlite import Pace, SqliteStore
-from linkrouter.observe import Metrics
+from linkrouter.clicks.spool.store import Pace, SqliteStore
+from linkrouter.metrics import Metrics
 from linkrouter.sync import Sync
 
 MISDEEDS = {

@@ -10,9 +10,9 @@ from aiohttp import web
 from linkrouter.clicks import StoreLimits
 from linkrouter.clicks.click import write_click
 from linkrouter.clicks.memory import open_memory
-from linkrouter.observe import Metrics
+from linkrouter.metrics import Metrics
 from linkrouter.sync import Sync, open_client
-from linkrouter.sync.sender import CONNECT_S, TIMEOUT_S
+from linkrouter.sync.delivery import CONNECT_S, TIMEOUT_S
 
 DEADLINE_S = 20.0  # for a test as a whole
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkrouter.sync.wire import MAX_RETRY_AFTER_S, read_answer, read_retry_after, write_body
+from linkrouter.sync.format import MAX_RETRY_AFTER_S, read_answer, read_retry_after, write_body
 
 NOW = 1_795_262_400.0  # 2026-11-21T12:00:00Z
 

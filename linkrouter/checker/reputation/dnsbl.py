@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from linkrouter.checker.parts import split_url
 from linkrouter.checker.reputation.codes import Codes, read_dbl, read_surbl
+from linkrouter.checker.urls import split_url
 from linkrouter.checker.verdict import Opinion
 from linkrouter.errors import SettingsError
 

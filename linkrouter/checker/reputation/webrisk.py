@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from linkrouter.checker.pace import Clock
+from linkrouter.checker.fetch.limits import Clock
 from linkrouter.checker.verdict import Opinion
 
 __all__ = ["DEFAULT_URL", "WebRisk"]

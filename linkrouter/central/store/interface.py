@@ -1,0 +1,181 @@
+"""The central store: where clicks, messages and losses are kept for good.
+
+Promise: a click, a message and a loss have ids, and the first to come with an id is the one that stays; every batch is
+kept whole or not at all, and is durable once the call returns. Readers see whole batches and never hold up a writer.
+
+A store is named by one URL (`sqlite:///central.db`); each lives in its own module behind `CentralStore`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Literal, NamedTuple, Protocol
+
+from linkrouter.clicks.click import Click
+from linkrouter.errors import SettingsError
+
+__all__ = [
+    "CentralStore",
+    "ClickCounts",
+    "ClickFilter",
+    "FoundClick",
+    "Kept",
+    "Loss",
+    "Message",
+    "MessageLink",
+    "Position",
+    "open_central_store",
+]
+
+MODULES = {"sqlite": "linkrouter.central.store.sqlite.store"}
+
+Kept = Literal["stored", "known", "conflict"]
+
+
+class Loss(NamedTuple):
+    """Clicks that a router had to drop, between two times (microseconds since the epoch, UTC)."""
+
+    id: str
+    router: str
+    reason: str
+    clicks: int
+    since: int
+    until: int
+
+
+class MessageLink(NamedTuple):
+    """One link of a message. An id may stand in both parts of its message, and in no other message."""
+
+    link_id: str
+    url: str
+    part: str
+    position: int
+
+    def __repr__(self) -> str:
+        return f"<MessageLink {self.part} {self.position}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a sender tells of one mail. Two messages are the same when id and `digest` are."""
+
+    message_id: str = field(repr=False)
+    digest: bytes = field(repr=False)  # of everything the sender said
+    tenant: int
+    sent_at: int  # microseconds since the epoch, UTC
+    recipient: str | None = field(repr=False)
+    tag: str | None
+    metadata: Mapping[str, str] = field(repr=False)
+    links: tuple[MessageLink, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClickFilter:
+    """Which clicks are asked for; None asks for all. Times are microseconds since the epoch, *until* not included."""
+
+    link_id: str | None = field(default=None, repr=False)
+    message_id: str | None = field(default=None, repr=False)
+    tag: str | None = None
+    tenant: int | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+class Position(NamedTuple):
+    """Where a page of clicks ended: clicks are ordered by time and id, the newest first."""
+
+    clicked_at: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClick:
+    """A click with what is known of its link; None where no message with that link has come yet."""
+
+    click: Click
+    message_id: str | None = field(repr=False)
+    recipient: str | None = field(repr=False)
+    tag: str | None
+    url: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClickCounts:
+    """What was clicked: `by` has the records by kind and part, the rest is about kind "click" alone.
+
+    `missing` has the clicks that routers dropped by reason, in losses that touch the time asked for and span
+    `missing_since` to `missing_until`. A dropped click has no link, so no other filter applies to them.
+    """
+
+    by: Mapping[tuple[str, str], int]
+    unique: int  # distinct links that were clicked
+    first: int | None
+    last: int | None
+    missing: Mapping[str, int]
+    missing_since: int | None
+    missing_until: int | None
+
+
+class CentralStore(Protocol):
+    """What the centre needs of a store; its methods are called from one loop."""
+
+    async def open(self) -> None:
+        """Make ready.
+
+        Raises:
+            SettingsError: the store cannot be used; the message names the setting and the cure.
+        """
+
+    async def add_clicks(self, clicks: Sequence[Click], losses: Sequence[Loss] = ()) -> int:
+        """Keep the clicks and losses whose ids are new, all in one transaction; give the number of new clicks.
+
+        Raises:
+            StoreError: the store cannot write now; nothing of the batch is kept.
+        """
+
+    async def add_message(self, message: Message) -> Kept:
+        """Keep *message*: "stored", or "known" when it was there already.
+
+        It is a "conflict", and nothing is kept, when another message has its id or one of its links.
+
+        Raises:
+            StoreError: the store cannot write now; nothing is kept.
+        """
+
+    async def find_clicks(self, asked: ClickFilter, after: Position | None, limit: int) -> list[FoundClick]:
+        """Give up to *limit* clicks, the newest first, that come behind *after*.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def count_clicks(self, asked: ClickFilter) -> ClickCounts:
+        """Count clicks.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def check(self) -> None:
+        """Return if the store can write now.
+
+        Raises:
+            StoreError: it cannot.
+        """
+
+    async def close(self) -> None:
+        """Let go; may be called twice."""
+
+
+def open_central_store(url: str) -> CentralStore:
+    """Give the store that *url* names; it is not opened yet.
+
+    Raises:
+        SettingsError: no store goes by the URL's scheme, or the URL is not one that store takes.
+    """
+    scheme, colon, _ = url.partition(":")
+    if not colon or scheme not in MODULES:
+        # The URL is not quoted: those of other stores hold passwords.
+        raise SettingsError(f"DATABASE: the URL must start with {' or '.join(f'{name}:' for name in MODULES)}")
+    store: CentralStore = import_module(MODULES[scheme]).open_store(url)
+    return store

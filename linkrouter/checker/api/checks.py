@@ -1,0 +1,157 @@
+"""The check as an API: what is asked, in the words of `models`, to what is answered.
+
+Promise: nothing here knows HTTP; the centre serves these answers like its own. A mail is read beside the event loop, so
+that a large one holds nobody up; whether it may be sent is asked of the gate at every answer, never remembered.
+"""
+
+import asyncio
+import binascii
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from html import escape
+from typing import Any, NamedTuple
+
+from linkrouter.checker.api.jobs import QUIET_S, CheckJob, CheckJobs
+from linkrouter.checker.api.models import (
+    MAX_LINKS,
+    MAX_MAIL_BYTES,
+    RULES,
+    CheckEnd,
+    CheckEventsQuery,
+    CheckQuery,
+    CheckRequest,
+    CheckResult,
+)
+from linkrouter.checker.check import Checker
+from linkrouter.checker.formats import link_json, result_json
+from linkrouter.checker.mail.extract import Subject, extract
+from linkrouter.checker.verdict import LinkReport, Place
+
+__all__ = ["CheckApi", "Event", "Refused", "read_subjects"]
+
+KINDS = ("html", "text", "message", "urls")
+MAX_READING = 2  # mails at once: each may need ten times its size in memory
+
+Event = tuple[int, str, Any]  # id, name, data
+
+
+class Refused(NamedTuple):
+    """A request that cannot be answered: an HTTP status, and what is wrong with the request if something is."""
+
+    status: int
+    reason: str = ""
+
+
+class CheckApi:
+    """The answers of the API over *checker* and *jobs*; *local* allows hosts that only a local network knows."""
+
+    def __init__(self, checker: Checker, jobs: CheckJobs, *, local: bool = False, quiet_s: float = QUIET_S) -> None:
+        self._checker = checker
+        self._jobs = jobs
+        self._local = local
+        self._quiet_s = quiet_s
+        self._reading = asyncio.Semaphore(MAX_READING)
+
+    async def start_check(self, asked: CheckRequest) -> CheckResult | Refused:
+        """Begin to check the links of a mail.
+
+        The answer has every link, those waiting for their verdict included. Ask for it again under its id, or follow
+        its events. It is forgotten an hour after its end.
+        """
+        async with self._reading:
+            subjects = await asyncio.to_thread(read_subjects, asked, local=self._local)
+        if isinstance(subjects, Refused):
+            return subjects
+        job = self._jobs.start(subjects, asked.get("author", ""))
+        return Refused(429) if job is None else await self._result(job)
+
+    async def tell_check(self, asked: CheckQuery) -> CheckResult | Refused:
+        """Say how a check stands.
+
+        This is what `linkrouter check --json` prints, with the id, the state and the progress. A link without a verdict
+        is `waiting`. `may_send` is decided anew for each answer.
+        """
+        job = self._jobs.find(asked["id"])
+        return Refused(404) if job is None else await self._result(job)
+
+    async def follow_check(self, asked: CheckEventsQuery) -> AsyncIterator[Event | None] | Refused:
+        """Send the verdicts of a check as they come, as server-sent events.
+
+        Each `link` event has the index of a link and what is known of it now; one that is not `complete` is followed by
+        another, when the reputation lists have answered. The last event is `done`, with all that the check's own path
+        gives but the links: close the connection then. With `Last-Event-ID` only what came after that event is sent.
+        """
+        job = self._jobs.find(asked["id"])
+        return Refused(404) if job is None else self._events(job, int(asked.get("last_event_id", 0)))
+
+    async def _events(self, job: CheckJob, after: int) -> AsyncIterator[Event | None]:
+        number = min(after, len(job.arrived))
+        async for arrival in job.follow(number, quiet_s=self._quiet_s):
+            if arrival is None:
+                yield None
+            else:
+                number += 1
+                index, report = arrival
+                yield number, "link", {"index": index, "link": link_json(report)}
+        yield number + 1, "done", await self._end(job)
+
+    async def _result(self, job: CheckJob) -> CheckResult:
+        known = dict(job.arrived)  # of a link with two reports, the later one
+        links: list[Any] = [
+            link_json(known[number]) if number in known else _waiting(subject)
+            for number, subject in enumerate(job.subjects)
+        ]
+        return {**await self._end(job), "links": links}
+
+    async def _end(self, job: CheckJob) -> CheckEnd:
+        gate = result_json((), await self._checker.gate(job.subjects))
+        return {
+            "id": job.id,
+            "state": job.state,
+            "progress": {"done": job.done, "total": len(job.subjects)},
+            "may_send": gate["may_send"],
+            "gate": gate["gate"],
+        }
+
+
+def read_subjects(asked: CheckRequest, *, local: bool = False) -> tuple[Subject, ...] | Refused:
+    """Give the links of what is to be checked."""
+    given: list[tuple[str, Any]] = [(kind, asked[kind]) for kind in KINDS if kind in asked]  # type: ignore[literal-required]
+    if len(given) != 1:
+        return Refused(422, "exactly one of html, text, message and urls must be there")
+    [(kind, content)] = given
+    if kind == "urls":
+        subjects = _listed(content, local)
+    else:
+        if kind == "message":
+            content = _decode(content)
+            if content is None:
+                return Refused(422, f"message must be {RULES['message']}")
+        subjects = extract(content, kind, local=local)
+    if len(subjects) > MAX_LINKS:
+        return Refused(422, f"it must have at most {MAX_LINKS} links")
+    return subjects
+
+
+def _decode(text: str) -> bytes | None:
+    try:
+        raw = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        return None
+    return raw if len(raw) <= MAX_MAIL_BYTES else None
+
+
+def _listed(urls: list[str], local: bool) -> tuple[Subject, ...]:
+    """Read *urls* as links of a mail would be read, so that merge tags and all else mean the same."""
+    links = extract("".join(f'<a href="{escape(url)}"></a>' for url in urls), "html", local=local)
+    return tuple(
+        replace(
+            subject, places=tuple(Place("urls", place.position, place.position + 1, "") for place in subject.places)
+        )
+        for subject in links
+    )
+
+
+def _waiting(subject: Subject) -> dict[str, Any]:
+    report = LinkReport(subject.url, "waiting", "not checked yet", places=subject.places)
+    return link_json(report) | {"advice": "", "complete": False}

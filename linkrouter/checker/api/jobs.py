@@ -1,0 +1,134 @@
+"""Checks that run while their authors look on, or look away.
+
+Promise: a check runs to its end whoever listens; all who listen get every report once and in one order, also those who
+lost the connection and come back. How many checks run, and how much is remembered for how long, is bounded.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from linkrouter.checker.check import CHECK_TIMEOUT_S, Checker
+from linkrouter.checker.mail.extract import Subject
+from linkrouter.checker.verdict import LinkReport
+from linkrouter.log import log
+
+__all__ = ["CheckJob", "CheckJobs"]
+
+MAX_RUNNING = 16
+MAX_LINKS_KEPT = 50_000  # of all checks together, running ones included: about 100 MB at the worst
+KEEP_S = 3600.0
+QUIET_S = 15.0  # proxies hang up after half a minute of silence or more
+
+Arrival = tuple[int, LinkReport]  # the link's index among the subjects
+
+
+@dataclass(slots=True, eq=False)
+class CheckJob:
+    """One check: `arrived` has the reports in the order in which they came."""
+
+    id: str = field(repr=False)  # who knows it may read the links
+    subjects: tuple[Subject, ...] = field(repr=False)
+    state: Literal["running", "done", "failed"] = "running"
+    arrived: list[Arrival] = field(default_factory=list, repr=False)
+    done: int = 0  # links whose report is complete
+    news: asyncio.Event = field(default_factory=asyncio.Event, repr=False)  # set, and replaced, whenever it changes
+
+    def tell(self) -> None:
+        """Wake everybody who listens."""
+        self.news.set()
+        self.news = asyncio.Event()
+
+    async def follow(self, after: int = 0, *, quiet_s: float = QUIET_S) -> AsyncIterator[Arrival | None]:
+        """Give what arrived from number *after* on until the check ends, and None when nothing came for *quiet_s*."""
+        while True:
+            news = self.news
+            while after < len(self.arrived):
+                yield self.arrived[after]
+                after += 1
+            if self.state != "running":
+                return
+            try:
+                async with asyncio.timeout(quiet_s):
+                    await news.wait()
+            except TimeoutError:
+                yield None
+
+
+class CheckJobs:
+    """The checks of one centre, with one *checker*; close them, with `async with`, before it."""
+
+    def __init__(
+        self,
+        checker: Checker,
+        *,
+        within_s: float = CHECK_TIMEOUT_S,
+        max_running: int = MAX_RUNNING,
+        max_links_kept: int = MAX_LINKS_KEPT,
+        keep_s: float = KEEP_S,
+    ) -> None:
+        self._checker = checker
+        self._within_s = within_s
+        self._max_running = max_running
+        self._max_links_kept = max_links_kept
+        self._keep_s = keep_s
+        self._jobs: dict[str, CheckJob] = {}  # the oldest first
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def stop(self) -> None:
+        """End all checks; those who listen are told so."""
+        for task in self._tasks:
+            task.cancel()
+
+    def start(self, subjects: Sequence[Subject], author: str = "") -> CheckJob | None:
+        """Begin a check; None when as many run as may."""
+        if len(self._tasks) >= self._max_running or not self._make_room(len(subjects)):
+            return None
+        job = CheckJob(secrets.token_urlsafe(16), tuple(subjects))
+        self._jobs[job.id] = job
+        task = asyncio.create_task(self._run(job, author))
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._finish(job, done))
+        return job
+
+    def find(self, check_id: str) -> CheckJob | None:
+        """Give the check with that id, unless it was forgotten."""
+        return self._jobs.get(check_id)
+
+    async def _run(self, job: CheckJob, author: str) -> None:
+        index = {(subject.url, subject.places): number for number, subject in enumerate(job.subjects)}
+        try:
+            async for report in self._checker.check(job.subjects, author=author, within_s=self._within_s):
+                job.arrived.append((index[report.url, report.places], report))
+                job.done += report.complete
+                job.tell()
+            job.state = "done"
+        except Exception as exc:  # the border of the task: its links stay pending, and so hold the mail
+            log("check.failed", reason=type(exc).__name__)
+
+    def _finish(self, job: CheckJob, task: "asyncio.Task[None]") -> None:
+        """Do what follows a check, however it ended: it may have been cancelled before it began."""
+        self._tasks.discard(task)
+        if job.state == "running":
+            job.state = "failed"
+        job.tell()
+        asyncio.get_running_loop().call_later(self._keep_s, self._jobs.pop, job.id, None)
+
+    def _make_room(self, links: int) -> bool:
+        """Forget the oldest checks that have ended, as far as *links* more need it."""
+        kept = sum(len(job.subjects) for job in self._jobs.values())
+        for job in list(self._jobs.values()):
+            if kept + links <= self._max_links_kept:
+                break
+            if job.state != "running":
+                kept -= len(self._jobs.pop(job.id).subjects)
+        return kept + links <= self._max_links_kept

@@ -1,0 +1,1 @@
+"""How the check asks for a link: politely, over judged addresses, and what an answer means."""

@@ -1,0 +1,121 @@
+"""What is to be checked in a mail: every link, once, with its places.
+
+Promise: the encoder's own eyes. What the encoder would track or leave alone is found here, and nothing else; whatever
+cannot be checked says why, a part that cannot be read included.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from linkrouter.checker.mail.rules import find_malformed
+from linkrouter.checker.urls import find_followed
+from linkrouter.checker.verdict import Place
+from linkrouter.encoder import FoundLink, find_links
+from linkrouter.encoder.message import read_mail
+from linkrouter.encoder.parts import read_document, read_parts
+from linkrouter.errors import BadDestination
+from linkrouter.link import canonical
+
+__all__ = ["Subject", "extract", "subjects_of"]
+
+MAX_TEXT_CHARS = 200
+
+_NO_TRACK = re.compile(r"(https?)\+notrack:", re.IGNORECASE)  # Postal's opt-out; it takes the word away when it sends
+_WHOLE_TAG = re.compile(r"\[[A-Za-z][A-Za-z0-9_ -]*\]")  # SendGrid's [unsubscribe]
+_WEB = re.compile(r"https?:", re.IGNORECASE)
+_READ_ONLY = re.compile(r"mailto:|tel:", re.IGNORECASE)
+_NOTHING_TO_READ = ("no body", "no text part")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One link of a mail. `key` is its canonical URL without the fragment, empty when no browser could follow it.
+
+    `settled` is None for a link that must be fetched, else the (verdict, reason, detail) that is known without: a merge
+    tag, a malformed URL, a mail address.
+    """
+
+    url: str = field(repr=False)
+    key: str = field(repr=False)
+    settled: tuple[str, str, str] | None
+    places: tuple[Place, ...] = field(default=(), repr=False)
+
+
+def extract(content: str | bytes, kind: str = "message", *, local: bool = False) -> tuple[Subject, ...]:
+    """Give the links of *content*, a "message", "html" or "text", in the order in which they first stand there.
+
+    *local* allows hosts that only a local network knows.
+    """
+    links = find_links(content, kind)
+    unreadable = () if links and kind != "message" else _unreadable(content, kind)
+    return (*unreadable, *subjects_of(links, local=local))
+
+
+def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Subject, ...]:
+    """Do what `extract` does, with links that are found already."""
+    subjects: dict[str, Subject] = {}
+    places: dict[str, list[Place]] = {}
+    for link in links:
+        name, subject = _subject(_NO_TRACK.sub(r"\1:", link.url), link.reason, local)
+        subjects.setdefault(name, subject)
+        text = link.text[:MAX_TEXT_CHARS]
+        places.setdefault(name, []).append(Place(link.part, link.position, link.line, text))
+    return tuple(
+        Subject(subject.url, subject.key, subject.settled, tuple(places[name])) for name, subject in subjects.items()
+    )
+
+
+def _unreadable(content: str | bytes, kind: str) -> tuple[Subject, ...]:
+    """Give a subject without a URL for what cannot be read: its links are unknown, so it holds the mail."""
+    if kind == "message":
+        if isinstance(content, str):
+            raise TypeError("a message must be bytes, not str")
+        reading = read_parts(content, read_mail(content))
+    else:
+        reading = read_document(content, kind)
+    why = None if reading.parts else reading.reason
+    faults = [(kind, why)] if why else [(part.kind, part.reason) for part in reading.parts if not part.document]
+    return tuple(
+        Subject("", "", ("unverifiable", "unreadable", fault), (Place(part, 0, 1, ""),))
+        for part, fault in faults
+        if fault and fault not in _NOTHING_TO_READ
+    )
+
+
+def _subject(url: str, reason: str | None, local: bool) -> tuple[str, Subject]:
+    """Give a link's subject, with the name that it shares with its other places.
+
+    Two spellings of one URL are one link, unless one of them is malformed: that one is to be corrected.
+    """
+    destination = _canonical(url)
+    key = (destination or find_followed(url) or "").partition("#")[0]
+    settled = _settle(url, reason, key, destination, local)
+    return url if settled else destination, Subject(url, key, settled)
+
+
+def _settle(url: str, reason: str | None, key: str, destination: str, local: bool) -> tuple[str, str, str] | None:
+    if reason == "merge tag" or _WHOLE_TAG.fullmatch(url):
+        return "skipped", "merge tag", ""
+    if url.startswith("#"):
+        return "skipped", "inside the mail", ""
+    if rule := find_malformed(url, local=local):
+        return "malformed", "malformed", rule.says
+    if destination:
+        return None
+    if _READ_ONLY.match(url):
+        return "fine", "syntax only", ""
+    if not _WEB.match(url):
+        return "skipped", "opens another program", ""
+    return (
+        "malformed",
+        "malformed",
+        "it is too long or too odd to be redirected to" if key else "browsers cannot read it",
+    )
+
+
+def _canonical(url: str) -> str:
+    try:
+        return canonical(url)
+    except BadDestination:
+        return ""

@@ -1,0 +1,108 @@
+"""The log of a process: its events, all named here.
+
+Promise: no log line can hold a link, a destination, an address or a user agent. Our own events take only numbers and
+short words; what libraries log is cut down to who spoke, the class of the exception and the line of code, because their
+messages quote requests (aiohttp's error logger did in 4 of 6 bad-input cases).
+"""
+
+import asyncio
+import json
+import logging
+import re
+import sys
+import time
+from typing import IO, Any
+
+__all__ = ["EVENTS", "log", "quiet_exception_handler", "start_logging"]
+
+EVENTS: dict[str, int] = {
+    "central.started": logging.INFO,
+    "central.stopped": logging.INFO,
+    "central.store_failed": logging.ERROR,  # a request was answered 503
+    "check.failed": logging.ERROR,  # a check was cut short; its links stay pending
+    "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay
+    "keyring.loaded": logging.INFO,
+    "recorder.dropped": logging.ERROR,
+    "recorder.retry": logging.WARNING,
+    "router.draining": logging.INFO,
+    "router.started": logging.INFO,
+    "router.stopped": logging.INFO,
+    "spool.adopted": logging.INFO,
+    "spool.damaged": logging.ERROR,
+    "spool.segment_abandoned": logging.ERROR,
+    "spool.unreadable": logging.ERROR,  # a segment's files may not be read; they are left alone
+    "sync.caught_up": logging.INFO,
+    "sync.refused": logging.ERROR,  # 401, 403 or a wrong address: everything is kept
+    "sync.retry": logging.WARNING,
+    "sync.set_aside": logging.ERROR,
+    "task.failed": logging.ERROR,
+    "tokens.kept": logging.ERROR,  # a reload failed; the old tokens stay
+    "tokens.loaded": logging.INFO,
+    "worker.died": logging.ERROR,
+    "worker.started": logging.INFO,
+}
+
+_logger = logging.getLogger("linkrouter")
+_WORD = re.compile(r"[A-Za-z0-9_.:@ -]{0,80}")
+
+
+def log(event: str, **fields: int | float | str | None) -> None:
+    """Log *event*, one of `EVENTS`, with numbers and short words; any other text becomes "?"."""
+    _logger.log(EVENTS[event], event, extra={"fields": fields})
+
+
+class _LineFormatter(logging.Formatter):
+    """One JSON object a line. A record that is not one of our events keeps none of its text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+        }
+        if record.name == "linkrouter" and record.msg in EVENTS:
+            line["event"] = record.msg
+            line |= {name: _harmless(value) for name, value in getattr(record, "fields", {}).items()}
+        else:
+            line |= {"event": "library", "logger": record.name, "at": f"{record.module}:{record.lineno}"}
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= _where(record.exc_info[1])
+        return json.dumps(line)
+
+
+def _harmless(value: object) -> object:
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    return text if _WORD.fullmatch(text) else "?"
+
+
+def _where(exc: BaseException) -> dict[str, str]:
+    """Name an exception's class and the line that raised it, never its message."""
+    trace = exc.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}" if trace else "?"
+    return {"exception": type(exc).__name__, "raised_at": where}
+
+
+def start_logging(stream: IO[str] | None = None, level: int = logging.INFO) -> None:
+    """Send every logger of the process through the formatter above, to *stream* (standard error by default)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_LineFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    _logger.setLevel(level)
+    logging.captureWarnings(True)
+    logging.raiseExceptions = False  # or what cannot be written, as when memory is short, is printed raw
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(_: type[BaseException], exc: BaseException, __: object) -> None:
+    log("task.failed", task="main", **_where(exc))
+
+
+def quiet_exception_handler(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Stand in for asyncio's handler, which prints the message, the task and its arguments."""
+    exc = context.get("exception")
+    log("task.failed", **(_where(exc) if isinstance(exc, BaseException) else {}))

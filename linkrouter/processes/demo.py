@@ -1,0 +1,97 @@
+"""Router, sync and central in one process, over a folder: what `linkrouter demo` runs."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from linkrouter.central.app import create_app, serving
+from linkrouter.central.routes import ROUTES
+from linkrouter.central.store.interface import open_central_store
+from linkrouter.link.keyring import Keyring
+from linkrouter.processes.central import with_checks
+from linkrouter.processes.router import serve_router
+from linkrouter.settings import Address, CentralSettings, RouterSettings
+from linkrouter.web.tokens import Tokens
+
+__all__ = ["demo_settings", "running_demo"]
+
+LOOPBACK = "127.0.0.1"
+
+
+def demo_settings(home: Path) -> tuple[RouterSettings, CentralSettings]:
+    """Make keys and tokens in *home* where there are none, and find free ports."""
+    keys, ingest, api = home / "keys.json", home / "ingest-token", home / "api-token"
+    if not keys.exists():
+        Keyring.create().save(keys)
+    for file in (ingest, api):
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(32) + "\n")
+    listen, admin, centre = (Address(LOOPBACK, _free_port(port)) for port in (8080, 9080, 8090))
+    return (
+        RouterSettings(
+            keys=keys,
+            listen=listen,
+            admin_listen=admin,
+            click_store=f"sqlite:///{home.resolve() / 'spool'}",
+            ingest_url=f"http://{centre}",
+            ingest_token_file=ingest,
+            router_id="demo",
+            drain_ms=0,
+        ),
+        CentralSettings(
+            listen=centre,
+            database=f"sqlite:///{home.resolve() / 'central.db'}",
+            ingest_token_file=ingest,
+            api_token_file=api,
+        ),
+    )
+
+
+def _free_port(wanted: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except OSError:
+            probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def running_demo(router: RouterSettings, central: CentralSettings) -> AsyncIterator[None]:
+    """Run both until the block ends, the router first to stop so that the centre still takes its last clicks."""
+
+    store = open_central_store(central.database)
+    await store.open()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        checks = await stack.enter_async_context(with_checks(central))
+        tokens = Tokens.load(central.ingest_token_file, central.api_token_file)
+        app = create_app(store, tokens, (*ROUTES, *checks.routes), checks.files)
+        await stack.enter_async_context(serving(app, central.listen))
+        stop, main = asyncio.Event(), asyncio.current_task()
+        routing = asyncio.create_task(serve_router(router, stop=stop))
+        routing.add_done_callback(lambda _: None if stop.is_set() or main is None else main.cancel())
+        try:
+            await _until_ready(router.listen)
+            yield
+        finally:
+            stop.set()
+            await routing
+
+
+async def _until_ready(listen: Address) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(listen.host, listen.port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return

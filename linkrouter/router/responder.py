@@ -1,0 +1,80 @@
+"""The desk: from one request to its answer and its click, whichever way it came through the server.
+
+Promise: the direct answer and aiohttp's own way both get their bytes here, so they cannot differ; nothing here waits.
+The recipient comes first: `answer` does only what the bytes need; `record`, called once they are sent, makes clicks.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from linkrouter.clicks.click import Click
+from linkrouter.link.keyring import OpenedLink
+from linkrouter.metrics import Metrics
+from linkrouter.router.answers import Answers
+from linkrouter.router.decide import Outcome, Peer, Policy, describe, find_link
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Turns requests into bytes and clicks.
+
+    *open_link* is a keyring's `open`; assign another to change keys under load. *record* gets the click of every
+    redirect.
+    """
+
+    def __init__(
+        self,
+        *,
+        open_link: Callable[[str], OpenedLink],
+        record: Callable[[Click], None],
+        is_ready: Callable[[], bool],
+        metrics: Metrics,
+        mint_id: Callable[[int], str],
+        policy: Policy,
+    ) -> None:
+        self.open_link = open_link
+        self.is_ready = is_ready
+        self.policy = policy
+        self.draining = False
+        self.answers = Answers()
+        self._redirected: deque[tuple[OpenedLink, str, Mapping[str, str], Peer]] = deque()
+        self._record = record
+        self._mint_id = mint_id
+        self._outcomes = metrics.counter(
+            "linkrouter_requests",
+            [value for name, value in vars(Outcome).items() if name.isupper()],
+        )
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], peer: Peer, close: bool) -> bytes:
+        """Give the answer to one request; the next `record` makes its click."""
+        if method not in ("GET", "HEAD"):
+            return self._page(Outcome.METHOD_NOT_ALLOWED, method, close)
+        link = find_link(target, self.open_link)
+        if link is None:
+            return self._page(self._own_path(target), method, close)
+        content = self.answers.redirect(link.destination, close)
+        self._redirected.append((link, method, headers, peer))
+        return content
+
+    def record(self) -> None:
+        """Make a click of every redirect since the last call."""
+        redirected, now_us = self._redirected, time.time_ns() // 1000
+        self._outcomes[Outcome.REDIRECT] += len(redirected)
+        while redirected:
+            link, method, headers, peer = redirected.popleft()
+            self._record(describe(link, method, headers, peer, self.policy, now_us, self._mint_id))
+
+    def failed(self, outcome: str, method: str) -> bytes:
+        """Give the page for a request that could not be answered; the connection closes after it."""
+        return self._page(outcome, method, True)
+
+    def _own_path(self, target: str) -> str:
+        if target == "/-/ready":
+            return Outcome.READY if self.is_ready() and not self.draining else Outcome.NOT_READY
+        return Outcome.ROBOTS if target == "/robots.txt" else Outcome.NOT_FOUND
+
+    def _page(self, outcome: str, method: str, close: bool) -> bytes:
+        self._outcomes[outcome] += 1
+        return self.answers.page(outcome, close=close, head=method == "HEAD")

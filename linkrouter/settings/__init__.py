@@ -1,0 +1,23 @@
+"""Settings: one frozen object per process, read once, from one place.
+
+Promise: nothing else in the package reads the environment.
+"""
+
+from linkrouter.settings.central import CentralSettings
+from linkrouter.settings.check import CheckSettings
+from linkrouter.settings.fields import Address
+from linkrouter.settings.reading import PREFIX, default_router_id, read_settings
+from linkrouter.settings.router import RouterSettings
+from linkrouter.settings.secrets import credentials_directory, read_secret
+
+__all__ = [
+    "PREFIX",
+    "Address",
+    "CentralSettings",
+    "CheckSettings",
+    "RouterSettings",
+    "credentials_directory",
+    "default_router_id",
+    "read_secret",
+    "read_settings",
+]

@@ -1,0 +1,133 @@
+"""What the text of a setting may be: one function a kind of value.
+
+Promise: each gives the value or raises `ValueError` with the words that follow the name of the setting.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+__all__ = [
+    "Address",
+    "Network",
+    "parse_address",
+    "parse_http_url",
+    "parse_networks",
+    "parse_number",
+    "parse_reputations",
+    "parse_seconds",
+    "parse_size",
+    "parse_switch",
+    "parse_word",
+    "parse_zone",
+    "setting",
+]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read HOST:PORT."""
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]/\s]+)):([0-9]{1,5})", text)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError("must be HOST:PORT")
+    return Address(match[1] or match[2], int(match[3]))
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Read networks, separated by commas."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("must be networks such as 10.0.0.0/8, separated by commas") from None
+
+
+def parse_switch(text: str) -> bool:
+    """Read on or off."""
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if text.lower() not in words:
+        raise ValueError("must be on or off")
+    return words[text.lower()]
+
+
+def parse_number(least: int, most: int) -> Callable[[str], int]:
+    """Give what reads a whole number from *least* to *most*."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes, such as 64M."""
+    match = re.fullmatch(r"([0-9]{1,12})([KMGT]?)", text.upper())
+    if match is None:
+        raise ValueError("must be a number of bytes, with K, M, G or T if you like")
+    return int(match[1]) << 10 * " KMGT".index(match[2] or " ")
+
+
+def parse_word(text: str) -> str:
+    """Read a short name."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        raise ValueError("must be 1 to 64 letters, digits, dots, hyphens and underscores")
+    return text
+
+
+def parse_reputations(text: str) -> tuple[str, ...]:
+    """Read the names of reputation sources."""
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not set(names) <= {"surbl", "dbl", "webrisk"}:
+        raise ValueError("must be surbl, dbl or webrisk, or several separated by commas")
+    return names
+
+
+def parse_zone(text: str) -> str:
+    """Read a DNS zone."""
+    if not re.fullmatch(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.){0,20}[A-Za-z0-9_-]{1,63}", text):
+        raise ValueError("must be a DNS zone such as multi.surbl.org")
+    return text.lower()
+
+
+def parse_seconds(text: str) -> float:
+    """Read a number of seconds."""
+    if not re.fullmatch(r"[0-9]{1,4}(?:\.[0-9]{1,3})?", text) or not 0.1 <= float(text) <= 3600:
+        raise ValueError("must be a number of seconds from 0.1 to 3600")
+    return float(text)
+
+
+def parse_http_url(text: str) -> str:
+    """Read the URL of a service."""
+    if not re.fullmatch(r"https?://[^\s@/]+(?:/[^\s?#]*)?", text):
+        raise ValueError("must be an http(s) URL without credentials, query or fragment")
+    return text
+
+
+def setting(help_text: str, parse: Callable[[str], Any] = str, default: Any = MISSING) -> Any:
+    """Give a dataclass field: its help, what reads its text, its default."""
+    metadata = {"help": help_text, "parse": parse}
+    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)

@@ -1,0 +1,58 @@
+"""The files of pages: HTML, styles, scripts.
+
+Promise: they come from the package and never from a path in a request; a browser runs nothing but the scripts among
+them, fetches from nowhere else, and asks for a file again only when it has changed.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from aiohttp import ETag, web
+
+from linkrouter.web.serving import HEADERS
+
+__all__ = ["StaticFile", "serve_file"]
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """What stands at one path."""
+
+    path: str
+    content_type: str
+    content: bytes
+
+
+def serve_file(file: StaticFile) -> web.RouteDef:
+    """Make *file* something aiohttp can register."""
+    etag = ETag(hashlib.sha256(file.content).hexdigest()[:32])
+    headers = HEADERS | {
+        "Cache-Control": "no-cache",  # which means: ask whether it has changed
+        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+
+    async def handle(request: web.Request) -> web.Response:
+        known = any(one.value in (etag.value, "*") for one in request.if_none_match or ())
+        response = web.Response(status=304 if known else 200, body=None if known else file.content, headers=headers)
+        response.etag = etag
+        if not known:
+            response.content_type, response.charset = file.content_type, "utf-8"
+        return response
+
+    return web.get(file.path, handle)

@@ -1,0 +1,214 @@
+"""From HTTP to the answers and back: tokens, bodies, queries, refusals.
+
+Promise: what is refused is refused before the store is asked, with a constant text; whatever goes wrong, nothing of a
+request reaches an answer or a log, not even where aiohttp itself would quote it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from linkrouter.central.models import Fault, find_fault
+from linkrouter.central.routes import Route
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.errors import StoreError
+from linkrouter.log import log, quiet_exception_handler
+from linkrouter.web.problems import Refusal, problem_json
+from linkrouter.web.tokens import Tokens
+
+__all__ = ["BODY_DEADLINE_S", "STORE", "TOKENS", "Handler", "QuietRunner", "TokenBox", "refuse_plainly", "serve"]
+
+RETRY_AFTER_S = 5
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Server": "linkrouter",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class TokenBox:
+    """The tokens of now: a reload puts new ones in while requests are answered."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+
+
+STORE: web.AppKey[CentralStore] = web.AppKey("store", CentralStore)
+TOKENS = web.AppKey("tokens", TokenBox)
+BODY_DEADLINE_S = web.AppKey("body_deadline_s", float)
+
+
+class Handler:
+    """What aiohttp calls for one route."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._body = TypeAdapter(route.body) if route.body is not None else None
+        self._query = TypeAdapter(route.query) if route.query is not None else None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer *request*."""
+        result = await self._result(request)
+        if isinstance(result, Refusal):
+            return _refused(result)
+        if self._route.streams:
+            return await _stream(request, result)
+        response = web.Response(
+            status=self._route.status, body=to_json(result), content_type="application/json", headers=HEADERS
+        )
+        if self._route.location is not None:
+            response.headers["Location"] = self._route.location(result)
+        return response
+
+    async def _result(self, request: web.Request) -> Any:
+        if self._route.may is not None:
+            authorization = request.headers.get("Authorization", "")
+            status = request.app[TOKENS].tokens.refusal_status(authorization, self._route.may)
+            if status is not None:
+                return Refusal(status)
+        asked = await self._asked(request)
+        return asked if isinstance(asked, Refusal) else await self._route.answer(request.app[STORE], asked)
+
+    async def _asked(self, request: web.Request) -> Any:
+        """Give the body or the query, checked."""
+        try:
+            if self._body is not None:
+                body = await _read_body(request, self._route.max_body_bytes)
+                return body if isinstance(body, Refusal) else self._body.validate_json(body)
+            if self._query is not None:
+                given = [*request.query.items(), *request.match_info.items()]
+                if self._route.streams and "Last-Event-ID" in request.headers:
+                    given.append(("last_event_id", request.headers["Last-Event-ID"]))
+                if len(dict(given)) < len(given):
+                    return Refusal(422, Fault("a parameter stands there twice"))
+                return self._query.validate_python(dict(given))
+        except ValidationError as exc:
+            fault = find_fault(exc, self._route.rules)
+            return Refusal(422, fault) if fault else Refusal(400)
+        return None
+
+
+async def _read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
+    """Read a JSON body, which aiohttp unpacks as it comes and stops at `client_max_size`."""
+    too_large = Refusal(413, Fault(f"it must be at most {max_bytes} bytes, unpacked"))
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if request.content_type != "application/json" or coding not in ("gzip", "identity"):
+        return Refusal(415)
+    if (request.content_length or 0) > max_bytes:
+        return too_large
+    try:
+        async with asyncio.timeout(request.app[BODY_DEADLINE_S]):
+            return await request.clone(client_max_size=max_bytes).read()
+    except TimeoutError:
+        return Refusal(408)
+    except web.HTTPRequestEntityTooLarge:
+        return too_large
+    except (web.RequestPayloadError, HttpProcessingError, ClientError, ConnectionError):
+        return Refusal(400)  # not gzip, chunks that are none, or nobody there any more
+
+
+async def _stream(request: web.Request, events: AsyncIterator[tuple[int, str, Any] | None]) -> web.StreamResponse:
+    """Send *events* as they come (WHATWG HTML, section 9.2), and a comment instead of silence, which proxies cut."""
+    response = web.StreamResponse(headers=HEADERS | {"X-Accel-Buffering": "no"})
+    response.content_type = "text/event-stream"
+    await response.prepare(request)
+    try:
+        async for event in events:
+            await response.write(_event_bytes(*event) if event else b":\n\n")
+    except ConnectionError:
+        pass  # nobody listens any more
+    except Exception as exc:  # the border: too late for a problem document, so the stream ends without its last event
+        quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})
+        response.force_close()
+    return response
+
+
+def _event_bytes(number: int, name: str, value: Any) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode("ascii"), to_json(value))
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    response = web.Response(
+        status=refusal.status,
+        body=problem_json(refusal),
+        content_type="application/problem+json",
+        headers=HEADERS,
+    )
+    if refusal.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if refusal.status == 415:
+        response.headers["Accept-Encoding"] = "gzip"
+    if refusal.status in (429, 503):
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+@web.middleware
+async def refuse_plainly(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Turn whatever goes wrong into a problem document with constant text."""
+    response = await _answer(request, handler)
+    if response.status >= 400 and request.can_read_body:
+        # What is left of the body may be endless or broken: the client must not send another request behind it.
+        response.force_close()
+    return response
+
+
+async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
+    try:
+        response: web.StreamResponse = await handler(request)
+    except web.HTTPMethodNotAllowed as exc:
+        refused = _refused(Refusal(405))
+        refused.headers["Allow"] = ", ".join(sorted(exc.allowed_methods))
+        return refused
+    except web.HTTPError as exc:
+        return _refused(Refusal(exc.status))
+    except StoreError as exc:
+        log("central.store_failed", reason=type(exc.__cause__ or exc).__name__)
+        return _refused(Refusal(503))
+    except Exception as exc:  # the border: a request that fails must not tell how
+        quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})
+        return _refused(Refusal(500))
+    return response
+
+
+def serve(route: Route) -> web.RouteDef:
+    """Make *route* something aiohttp can register; GET brings HEAD with it."""
+    if route.method == "GET":
+        return web.get(route.path, Handler(route).handle, allow_head=not route.streams)
+    return web.route(route.method, route.path, Handler(route).handle)
+
+
+class _QuietProtocol(web.RequestHandler):
+    """aiohttp's own answers to what is not HTTP quote the bytes they could not read; these do not."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        response = _refused(Refusal(status))
+        response.force_close()
+        return response
+
+
+class _QuietServer(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _QuietProtocol(self, loop=self._loop, **self._kwargs)
+
+
+class QuietRunner(web.AppRunner):
+    """An `AppRunner` whose server never quotes a request."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _QuietServer(made.request_handler, request_factory=made.request_factory, **made._kwargs)
