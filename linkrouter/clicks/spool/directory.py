@@ -8,9 +8,9 @@ import json
 import os
 from pathlib import Path
 
-from linkrouter.clicks.spool.dead_letters import count_set_aside
 from linkrouter.clicks.spool.backlog import QUARANTINE
 from linkrouter.clicks.spool.claim import Note, read_note, segment_names
+from linkrouter.clicks.spool.dead_letters import count_set_aside
 from linkrouter.clicks.spool.disk import directory_bytes
 from linkrouter.clicks.spool.frame import scan_file
 from linkrouter.clicks.store import Loss, StoreStatus

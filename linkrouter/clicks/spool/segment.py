@@ -17,8 +17,8 @@ from pathlib import Path
 
 import aiosqlite
 
-from linkrouter.clicks.spool.claim import Claim, claim, new_name
 from linkrouter.clicks.click import clicked_at
+from linkrouter.clicks.spool.claim import Claim, claim, new_name
 from linkrouter.clicks.spool.frame import DamagedFrame, frame, read_frame
 
 __all__ = ["Segment"]

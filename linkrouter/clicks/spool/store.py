@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from linkrouter.clicks.spool.dead_letters import write_set_aside
+from linkrouter.clicks.click import clicked_at
 from linkrouter.clicks.spool.backlog import Backlog, next_backlog
 from linkrouter.clicks.spool.claim import claim
-from linkrouter.clicks.click import clicked_at
+from linkrouter.clicks.spool.dead_letters import write_set_aside
 from linkrouter.clicks.spool.directory import directory_status
 from linkrouter.clicks.spool.disk import is_disk_full, reason_of, room_bytes
 from linkrouter.clicks.spool.frame import DamagedFrame
