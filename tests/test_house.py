@@ -25,7 +25,7 @@ SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in PACKA
 # Low to high; a module imports only lower rooms and its own.
 LAYERS = [
     {"errors", "log", "metrics"},
-    {"settings", "link", "clicks.click", "dial"},
+    {"settings", "link", "clicks.click", "dial", "insight"},
     {"encoder", "clicks"},
     {"router", "sync", "central", "checker"},
     {"processes"},
@@ -38,6 +38,9 @@ ONLY_IN = {
     "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store.sqlite", "linkrouter.checker"),
     "click": ("linkrouter.cli",),
     "rich": ("linkrouter.cli",),
+    "ua_parser": ("linkrouter.insight",),
+    "maxminddb": ("linkrouter.insight",),
+    "iptocc": ("linkrouter.insight",),
 }
 
 
