@@ -3,6 +3,7 @@
 import pytest
 
 from linkrouter.insight import Agent, describe_agent, has_fast_agent_parser
+from linkrouter.insight.agent import MAX_CACHED, _describe
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 
@@ -36,3 +37,10 @@ def test_an_agent_of_any_length_is_described_in_bounded_memory():
 
 def test_the_fast_parser_is_installed_with_the_core():
     assert has_fast_agent_parser()
+
+
+def test_many_kinds_of_agents_leave_a_bounded_memory():
+    for number in range(MAX_CACHED + 100):
+        describe_agent(f"kind {number}")
+
+    assert _describe.cache_info().currsize == MAX_CACHED

@@ -90,3 +90,12 @@ def test_the_order_of_the_clicks_does_not_matter():
     events = [*scan(43, CLOUD), (5000, 3, HOME, CHROME)]
 
     assert sorted(labels_of(*reversed(events))) == sorted(labels_of(*events)) == list("HMMMMMMMM")
+
+
+def test_a_second_visit_of_a_gateway_within_half_a_minute_is_a_machine_too():
+    assert labels_of(*scan(43, CLOUD), (60, 3, CLOUD, CHROME), (5000, 3, CLOUD, CHROME)) == "MMMMMMMMMU"
+
+
+def test_two_clouds_at_once_are_two_machines_and_one_at_a_readers_pace_is_a_person():
+    assert labels_of((60, 0, CLOUD, CHROME), (63, 0, OTHER_CLOUD, IPHONE)) == "MM"
+    assert labels_of((60, 0, CLOUD, CHROME), (90, 1, CLOUD, CHROME)) == "HH"

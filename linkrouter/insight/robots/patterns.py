@@ -5,6 +5,7 @@ its burst. Time since sending is never looked at: two scans in three begin withi
 log-in codes.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
@@ -27,6 +28,7 @@ TWO_DEVICES_US = 2 * SECOND_US
 READING_US = (5 * SECOND_US, 900 * SECOND_US)
 SWEEP_LINKS = 4
 SWEEP_SHARE = 0.8
+MAX_PARTNERS = 100  # of a click in a flood: who hammers a link may not make the judgement slow
 MAX_VISITS = 2  # a sweep opens each link about once; the readers of a much forwarded mail do not
 
 
@@ -122,11 +124,13 @@ def find_neighbours(seen: Sequence[Seen], reasons: dict[str, str]) -> set[str]:
         click.id
         for click, network in seen
         if click.id not in reasons
-        and any(
-            abs(at - click.clicked_at) <= NEIGHBOUR_US
-            for at in acts.get(click.ip if network == "cloud" else (click.ip, click.user_agent), ())
-        )
+        and _is_near(acts.get(click.ip if network == "cloud" else (click.ip, click.user_agent), ()), click.clicked_at)
     }
+
+
+def _is_near(times: Sequence[int], at: int) -> bool:
+    after = bisect_left(times, at - NEIGHBOUR_US)
+    return after < len(times) and times[after] <= at + NEIGHBOUR_US
 
 
 def find_two_places(seen: Sequence[Seen]) -> set[str]:
@@ -167,7 +171,7 @@ def _near_pairs(
     for one in ones:
         while first < len(others) and others[first].clicked_at < one.clicked_at - within_us:
             first += 1
-        for at in range(first, len(others)):
+        for at in range(first, min(len(others), first + MAX_PARTNERS)):
             if others[at].clicked_at > one.clicked_at + within_us:
                 break
             if others[at].id != one.id:
