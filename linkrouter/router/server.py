@@ -119,7 +119,10 @@ class _Connection(RequestHandler):
         ip = name[0] if isinstance(name, tuple) and name else None
         self._peer = Peer(ip, is_trusted(ip, self._desk.policy.trusted_proxies))
         super().connection_made(transport)
-        # aiohttp starts this clock at its task's first answer, which may never come.
+        # Some releases of aiohttp start this clock only at their task's first answer, which may never come. Others have
+        # started it by now: a clock that nobody cancels would keep the dead connection in memory until it strikes.
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
         self._keepalive = True
         self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_S
         self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)

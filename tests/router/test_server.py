@@ -1,10 +1,12 @@
 """The traffic port, over real sockets: both ways through it, and everything a client can do wrong."""
 
 import asyncio
+import gc
 import re
 import socket
 
 import pytest
+from aiohttp.web_protocol import RequestHandler
 
 LAST = b"GET /robots.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 AGENT = b"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
@@ -213,6 +215,25 @@ async def test_a_client_that_closes_its_half_within_a_request_is_let_go(start_ro
     router = await start_router(direct_answers=direct_answers)
 
     assert await router.talk(b"GET / HTTP/1.1\r\nHo", close_half=True) == b""
+
+
+@pytest.mark.parametrize("direct_answers", [True, False], ids=["direct", "ordinary"])
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"GET /-/ready HTTP/1.0\r\n\r\n", b"GET / HT", b"nonsense\r\n\r\n", b""],
+    ids=["answered", "half a request", "malformed", "silent"],
+)
+async def test_nothing_of_a_closed_connection_is_kept(start_router, direct_answers, request_bytes):
+    router = await start_router(direct_answers=direct_answers)
+
+    for _ in range(50):
+        await router.talk(request_bytes, close_half=True)
+    for _ in range(5):  # the loop lets go of what has just ended
+        await asyncio.sleep(0)
+    gc.collect()
+
+    kept = [found for found in gc.get_objects() if isinstance(found, RequestHandler)]
+    assert len(kept) < 5
 
 
 async def test_an_idle_connection_is_closed_in_the_end(start_router, monkeypatch):
