@@ -5,13 +5,13 @@ Promise: pure functions of the request and the keyring; no clock, no store, no n
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any, NamedTuple
 
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click
 from linkrouter.errors import BadLink
@@ -25,6 +25,7 @@ _DNT, _PURPOSE, _SEC_GPC, _SEC_PURPOSE, _USER_AGENT, _X_FORWARDED_FOR, _X_REQUES
 )
 # The same as `Click(…)` without the Python frame that a NamedTuple's own constructor costs.
 _new_click: Callable[[tuple[Any, ...]], Click] = partial(tuple.__new__, Click)
+_ABSOLUTE_FORM = re.compile(r"\Ahttps?://[^/]*", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 
@@ -58,19 +59,21 @@ class Peer(NamedTuple):
 def find_link(target: str, open_link: Callable[[str], OpenedLink]) -> OpenedLink | None:
     """Give the genuine link at the raw request *target*, or None for every other target.
 
-    A query string is not part of a link: mail clients and social networks append their own.
+    A query string is not part of a link: mail clients and social networks append their own. A target in absolute form
+    (RFC 9112, section 3.2.2) is its path, and a fragment that a client should have kept to itself is no part of it.
     """
     path, _, _ = target.partition("?")
     try:
         return open_link(path)
     except BadLink:
-        return None
+        plain = _ABSOLUTE_FORM.sub("", path.partition("#")[0])
+        return find_link(plain, open_link) if plain != path else None
 
 
 def describe(
     link: OpenedLink,
     method: str,
-    headers: Mapping[str, str],
+    headers: CIMultiDictProxy[str],
     peer: Peer,
     policy: Policy,
     now_us: int,
@@ -109,11 +112,15 @@ def is_trusted(ip: str | None, trusted_proxies: tuple[IPv4Network | IPv6Network,
     return any(address in network for network in trusted_proxies)
 
 
-def _client_ip(headers: Mapping[str, str], peer: Peer, policy: Policy) -> str | None:
-    """Give the rightmost address of `X-Forwarded-For` that is no proxy of ours; the peer's when it is none itself."""
-    forwarded = headers.get(_X_FORWARDED_FOR) if peer.trusted else None
-    if forwarded is None:
+def _client_ip(headers: CIMultiDictProxy[str], peer: Peer, policy: Policy) -> str | None:
+    """Give the rightmost address of `X-Forwarded-For` that is no proxy of ours; the peer's when it is none itself.
+
+    Several lines of that header are one list, in their order (RFC 9110, section 5.3): a proxy may add a line of its own
+    behind one that the client sent.
+    """
+    if not peer.trusted or _X_FORWARDED_FOR not in headers:
         return peer.ip
+    forwarded = ",".join(headers.getall(_X_FORWARDED_FOR))
     if _is_ip(forwarded):  # what our own HAProxy sends: one address
         return forwarded
     for part in reversed(forwarded.split(",")):

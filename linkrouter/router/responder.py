@@ -6,7 +6,9 @@ The recipient comes first: `answer` does only what the bytes need; `record`, cal
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+
+from multidict import CIMultiDictProxy
 
 from linkrouter.clicks.click import Click
 from linkrouter.link.keyring import OpenedLink
@@ -39,7 +41,7 @@ class Desk:
         self.policy = policy
         self.draining = False
         self.answers = Answers()
-        self._redirected: deque[tuple[OpenedLink, str, Mapping[str, str], Peer]] = deque()
+        self._redirected: deque[tuple[OpenedLink, str, CIMultiDictProxy[str], Peer]] = deque()
         self._record = record
         self._mint_id = mint_id
         self._outcomes = metrics.counter(
@@ -47,7 +49,7 @@ class Desk:
             [value for name, value in vars(Outcome).items() if name.isupper()],
         )
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], peer: Peer, close: bool) -> bytes:
+    def answer(self, method: str, target: str, headers: CIMultiDictProxy[str], peer: Peer, close: bool) -> bytes:
         """Give the answer to one request; the next `record` makes its click."""
         if method not in ("GET", "HEAD"):
             return self._page(Outcome.METHOD_NOT_ALLOWED, method, close)

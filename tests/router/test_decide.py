@@ -3,6 +3,7 @@
 import ipaddress
 
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from linkrouter.link import Keyring
 from linkrouter.router.decide import Peer, Policy, describe, find_link, is_trusted
@@ -14,9 +15,8 @@ PROXY, STRANGER = Peer("127.0.0.1", True), Peer("203.0.113.9", False)
 
 def describe_request(headers, *, peer=PROXY, method="GET", respect_opt_out=True, **link):
     opened = RING.open(RING.sign("https://example.com/", link_id=b"\xfb\xef\xbe\xfb", **link))
-    return describe(
-        opened, method, headers, peer, Policy(PROXIES, respect_opt_out), 1_700_000_000_000_001, lambda _: "fresh"
-    )
+    policy, now_us = Policy(PROXIES, respect_opt_out), 1_700_000_000_000_001
+    return describe(opened, method, CIMultiDictProxy(CIMultiDict(headers)), peer, policy, now_us, lambda _: "fresh")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,22 @@ def test_takes_the_address_only_from_trusted_proxies(forwarded, peer, ip):
     headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
 
     assert describe_request(headers, peer=peer).ip == ip
+
+
+@pytest.mark.parametrize(
+    ("lines", "ip"),
+    [
+        (["6.6.6.6", "203.0.113.9"], "203.0.113.9"),
+        (["203.0.113.9", "10.1.2.3"], "203.0.113.9"),
+        (["6.6.6.6, 203.0.113.9", "10.1.2.3, 10.1.2.4"], "203.0.113.9"),
+        (["6.6.6.6", ""], "127.0.0.1"),
+        (["6.6.6.6", "junk"], "127.0.0.1"),
+    ],
+)
+def test_reads_several_lines_of_addresses_as_one_list(lines, ip):
+    headers = [("X-Forwarded-For", line) for line in lines]
+
+    assert describe_request(headers).ip == ip
 
 
 @pytest.mark.parametrize(
@@ -123,14 +139,27 @@ def test_keeps_what_the_link_says():
     assert click.clicked_at == 1_700_000_000_000_001
 
 
-@pytest.mark.parametrize("appended", ["?fbclid=1", "?", "?a=/2s/x#y", "?a?b"])
-def test_ignores_a_query_string(appended):
+@pytest.mark.parametrize("appended", ["?fbclid=1", "?", "?a=/2s/x#y", "?a?b", "#f", "#", "#f?a=1"])
+def test_ignores_a_query_string_and_a_fragment(appended):
     path = RING.sign("https://example.com/a")
 
     assert find_link(path + appended, RING.open) == RING.open(path)
 
 
-@pytest.mark.parametrize("appended", ["/", ".", ";", "&utm=1", "#f", "%3F", " ", ">", ")", "=", "%20", "\\"])
+@pytest.mark.parametrize("before", ["http://click.example", "https://click.example:443", "HTTP://x"])
+@pytest.mark.parametrize("appended", ["", "?fbclid=1", "#f"])
+def test_takes_a_target_in_absolute_form_for_its_path(before, appended):
+    path = RING.sign("https://example.com/a")
+
+    assert find_link(before + path + appended, RING.open) == RING.open(path)
+
+
+@pytest.mark.parametrize("before", ["http://a.example/b", "http://a.examplehttp://b.example", "ftp://a.example", "//a"])
+def test_refuses_what_else_stands_before_a_path(before):
+    assert find_link(before + RING.sign("https://example.com/a"), RING.open) is None
+
+
+@pytest.mark.parametrize("appended", ["/", ".", ";", "&utm=1", "%3F", " ", ">", ")", "=", "%20", "\\"])
 def test_refuses_what_else_was_appended(appended):
     path = RING.sign("https://example.com/a")
 
