@@ -95,12 +95,13 @@ class Home:
             wait_until(lambda: self.answers(port, "/-/ready"))
         return process
 
-    def start_central(self, *options):
+    def start_central(self, *options, wait=True):
         process = self.start(
             *("central", "--listen", f"127.0.0.1:{self.central_port}", "--ingest-token-file", "ingest-token"),
             *("--api-token-file", "api-token", *options),
         )
-        wait_until(lambda: self.answers(self.central_port, "/-/ready"))
+        if wait:
+            wait_until(lambda: self.answers(self.central_port, "/-/ready"))
         return process
 
     def answers(self, port, path):

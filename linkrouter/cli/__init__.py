@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from linkrouter.errors import LinkrouterError
+from linkrouter.processes.hangup import remember_hangups
 
 __all__ = ["main"]
 
@@ -25,6 +26,7 @@ _COMMANDS = {
     "router": "The redirect service.",
     "spool": "Look into a click store.",
 }
+_SERVICES = {"central", "router"}  # they run until a signal, and reload at SIGHUP
 
 
 class _Commands(click.Group):
@@ -50,6 +52,8 @@ def _cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    if sys.argv[1:2] and sys.argv[1] in _SERVICES:
+        remember_hangups()
     try:
         code = _cli.main(standalone_mode=False)
     except click.ClickException as exc:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from linkrouter.checker.api.page import page_files
 from linkrouter.checker.compose import is_installed, open_checker
 from linkrouter.errors import SettingsError
 from linkrouter.log import log, quiet_exception_handler
+from linkrouter.processes.hangup import reload_on_hangup
 from linkrouter.settings import CentralSettings
 from linkrouter.web.files import StaticFile
 from linkrouter.web.problems import Refusal
@@ -50,7 +51,7 @@ async def run_central(settings: CentralSettings, addition: Addition | None = Non
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, _reload_tokens, app[TOKENS], settings)
+        reload_on_hangup(loop, partial(_reload_tokens, app[TOKENS], settings))
         async with serving(app, settings.listen) as port:
             log("central.started", host=settings.listen.host, port=port)
             await stop.wait()

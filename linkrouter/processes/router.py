@@ -17,6 +17,7 @@ from linkrouter.errors import KeyringError, SettingsError
 from linkrouter.link.keyring import Keyring
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
+from linkrouter.processes.hangup import reload_on_hangup
 from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_secret
 
 __all__ = ["load_keyring", "run_router", "serve_router"]
@@ -123,7 +124,7 @@ class _Process:
             async with asyncio.TaskGroup() as tasks:
                 recording = tasks.create_task(self._recorder.run())
                 others = [tasks.create_task(self._sync()), tasks.create_task(self._watch_store())]
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_keys)
+                reload_on_hangup(asyncio.get_running_loop(), self._reload_keys)
                 _settle_memory()
                 log("router.started", port=self._server.port, worker=self._worker)
                 await stop.wait()

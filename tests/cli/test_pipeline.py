@@ -133,6 +133,23 @@ def test_keys_are_read_again_and_a_bad_file_keeps_the_old_ones(home):
     assert len(click_all(port, [*old_paths, *new_paths])) == len(old_paths) + len(new_paths)
 
 
+def catches_hangups(pid) -> bool:
+    caught = re.search(r"^SigCgt:\t([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(caught[1], 16) & 1 << signal.SIGHUP - 1)
+
+
+@pytest.mark.parametrize("service", ["router", "central"])
+def test_a_hangup_while_a_service_starts_is_remembered(home, service):
+    port = free_port()
+    process = home.start_router(port, wait=False) if service == "router" else home.start_central(wait=False)
+    wait_until(lambda: catches_hangups(process.pid))
+
+    process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: home.answers(port if service == "router" else home.central_port, "/-/ready"))
+    wait_until(lambda: ("keyring.loaded" if service == "router" else "tokens.loaded") in home.log())
+
+
 def test_a_worker_that_dies_is_replaced_and_all_stop_together(home):
     port = free_port()
     paths = encode(home, MAIL, port)
