@@ -27,6 +27,7 @@ EVENTS: dict[str, int] = {
     "recorder.dropped": logging.ERROR,
     "recorder.retry": logging.WARNING,
     "router.draining": logging.INFO,
+    "router.ordinary": logging.WARNING,  # this aiohttp lacks parts that the direct answer needs: slower, and right
     "router.started": logging.INFO,
     "router.stopped": logging.INFO,
     "spool.adopted": logging.INFO,

@@ -90,7 +90,7 @@ class _Process:
     """The parts of one router process, from start to stop."""
 
     def __init__(self, settings: RouterSettings, store: ClickStore, worker: int | None) -> None:
-        from linkrouter.router import Desk, Policy, Recorder, RecorderLimits, RouterServer
+        from linkrouter.router import Recorder, RecorderLimits, RequestPolicy, Responder, RouterServer
 
         self._settings = settings
         self._store = store
@@ -107,15 +107,15 @@ class _Process:
             settings.commit_max_clicks,
         )
         self._recorder = Recorder(store, limits, self._metrics, mint_id)
-        self._desk = Desk(
+        self._responder = Responder(
             open_link=load_keyring(settings).open,
             record=self._recorder.record,
             is_ready=lambda: self._recorder.accepting,
             metrics=self._metrics,
             mint_id=mint_id,
-            policy=Policy(settings.trusted_proxies, settings.respect_opt_out),
+            policy=RequestPolicy(settings.trusted_proxies, settings.respect_opt_out),
         )
-        self._server = RouterServer(self._desk, direct_answers=settings.direct_answers)
+        self._server = RouterServer(self._responder, direct_answers=settings.direct_answers)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until *stop*, then let go in an order that loses nothing."""
@@ -168,7 +168,7 @@ class _Process:
 
     def _reload_keys(self) -> None:
         try:
-            self._desk.open_link = load_keyring(self._settings).open
+            self._responder.open_link = load_keyring(self._settings).open
         except KeyringError:
             log("keyring.kept")
         else:

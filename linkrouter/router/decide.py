@@ -17,7 +17,7 @@ from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click
 from linkrouter.errors import BadLink
 from linkrouter.link.keyring import OpenedLink
 
-__all__ = ["Outcome", "Peer", "Policy", "describe", "find_link", "is_trusted"]
+__all__ = ["Outcome", "Peer", "RequestPolicy", "describe", "find_link", "is_trusted"]
 
 # Names that need no folding at each look-up.
 _DNT, _PURPOSE, _SEC_GPC, _SEC_PURPOSE, _USER_AGENT, _X_FORWARDED_FOR, _X_REQUEST_ID = (
@@ -42,7 +42,7 @@ class Outcome:
     FAILED = "failed"  # a fault of ours
 
 
-class Policy(NamedTuple):
+class RequestPolicy(NamedTuple):
     """Whom to believe about a client, and whether to heed a browser that asks not to be tracked."""
 
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
@@ -75,7 +75,7 @@ def describe(
     method: str,
     headers: CIMultiDictProxy[str],
     peer: Peer,
-    policy: Policy,
+    policy: RequestPolicy,
     now_us: int,
     mint_id: Callable[[int], str],
 ) -> Click:
@@ -112,7 +112,7 @@ def is_trusted(ip: str | None, trusted_proxies: tuple[IPv4Network | IPv6Network,
     return any(address in network for network in trusted_proxies)
 
 
-def _client_ip(headers: CIMultiDictProxy[str], peer: Peer, policy: Policy) -> str | None:
+def _client_ip(headers: CIMultiDictProxy[str], peer: Peer, policy: RequestPolicy) -> str | None:
     """Give the rightmost address of `X-Forwarded-For` that is no proxy of ours; the peer's when it is none itself.
 
     Several lines of that header are one list, in their order (RFC 9110, section 5.3): a proxy may add a line of its own

@@ -1,4 +1,4 @@
-"""The desk: from one request to its answer and its click, whichever way it came through the server.
+"""The responder: from one request to its answer and its click, whichever way it came through the server.
 
 Promise: the direct answer and aiohttp's own way both get their bytes here, so they cannot differ; nothing here waits.
 The recipient comes first: `answer` does only what the bytes need; `record`, called once they are sent, makes clicks.
@@ -14,12 +14,12 @@ from linkrouter.clicks.click import Click
 from linkrouter.link.keyring import OpenedLink
 from linkrouter.metrics import Metrics
 from linkrouter.router.answers import Answers
-from linkrouter.router.decide import Outcome, Peer, Policy, describe, find_link
+from linkrouter.router.decide import Outcome, Peer, RequestPolicy, describe, find_link
 
-__all__ = ["Desk"]
+__all__ = ["Responder"]
 
 
-class Desk:
+class Responder:
     """Turns requests into bytes and clicks.
 
     *open_link* is a keyring's `open`; assign another to change keys under load. *record* gets the click of every
@@ -34,7 +34,7 @@ class Desk:
         is_ready: Callable[[], bool],
         metrics: Metrics,
         mint_id: Callable[[int], str],
-        policy: Policy,
+        policy: RequestPolicy,
     ) -> None:
         self.open_link = open_link
         self.is_ready = is_ready

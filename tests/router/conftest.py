@@ -10,7 +10,7 @@ import pytest
 from linkrouter.clicks.click import Click, mint_click_ids
 from linkrouter.link import Keyring
 from linkrouter.metrics import Metrics
-from linkrouter.router import Desk, Policy, RouterServer
+from linkrouter.router import RequestPolicy, Responder, RouterServer
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)
 
@@ -20,7 +20,7 @@ class Running:
     """A started router and what it recorded."""
 
     server: RouterServer
-    desk: Desk
+    responder: Responder
     ring: Keyring
     metrics: Metrics
     clicks: list[Click] = field(default_factory=list)
@@ -55,18 +55,18 @@ async def start_router():
     async def start(*, ready=True, trusted_proxies=LOOPBACK, record=None, **options) -> Running:
         ring, metrics = Keyring.create(), Metrics()
         clicks: list[Click] = []
-        desk = Desk(
+        responder = Responder(
             open_link=ring.open,
             record=record or clicks.append,
             is_ready=lambda: ready,
             metrics=metrics,
             mint_id=mint_click_ids(b"12345678"),
-            policy=Policy(trusted_proxies),
+            policy=RequestPolicy(trusted_proxies),
         )
-        server = RouterServer(desk, **options)
+        server = RouterServer(responder, **options)
         await server.start("127.0.0.1", 0)
         running.append(server)
-        return Running(server, desk, ring, metrics, clicks)
+        return Running(server, responder, ring, metrics, clicks)
 
     yield start
     for server in running:

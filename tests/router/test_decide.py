@@ -6,7 +6,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from linkrouter.link import Keyring
-from linkrouter.router.decide import Peer, Policy, describe, find_link, is_trusted
+from linkrouter.router.decide import Peer, RequestPolicy, describe, find_link, is_trusted
 
 RING = Keyring.create()
 PROXIES = (ipaddress.ip_network("127.0.0.1/32"), ipaddress.ip_network("10.0.0.0/8"))
@@ -15,7 +15,7 @@ PROXY, STRANGER = Peer("127.0.0.1", True), Peer("203.0.113.9", False)
 
 def describe_request(headers, *, peer=PROXY, method="GET", respect_opt_out=True, **link):
     opened = RING.open(RING.sign("https://example.com/", link_id=b"\xfb\xef\xbe\xfb", **link))
-    policy, now_us = Policy(PROXIES, respect_opt_out), 1_700_000_000_000_001
+    policy, now_us = RequestPolicy(PROXIES, respect_opt_out), 1_700_000_000_000_001
     return describe(opened, method, CIMultiDictProxy(CIMultiDict(headers)), peer, policy, now_us, lambda _: "fresh")
 
 

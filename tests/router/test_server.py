@@ -8,6 +8,8 @@ import socket
 import pytest
 from aiohttp.web_protocol import RequestHandler
 
+from linkrouter.router.aiohttp_parts import find_missing_parts
+
 LAST = b"GET /robots.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 AGENT = b"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
 
@@ -97,7 +99,7 @@ STAYS_OPEN = {
 async def test_both_ways_give_the_same_bytes_and_clicks(start_router, name):
     direct, ordinary = await start_router(), await start_router(direct_answers=False)
     path = direct.ring.sign("https://example.com/a?b=c#d")
-    ordinary.desk.open_link = direct.ring.open
+    ordinary.responder.open_link = direct.ring.open
 
     pieces = CONVERSATIONS[name](path) + ([LAST] if name in STAYS_OPEN else [])
 
@@ -172,7 +174,7 @@ async def test_keys_change_under_load_without_a_refused_link(start_router):
         for number in range(40):
             clients.create_task(click((new if number > 20 else old).sign("https://example.com/a")))
             if number == 20:
-                router.desk.open_link = new.open
+                router.responder.open_link = new.open
 
     assert all(answer.startswith(b"HTTP/1.1 302 ") for answer in answers)
 
@@ -237,7 +239,7 @@ async def test_nothing_of_a_closed_connection_is_kept(start_router, direct_answe
 
 
 async def test_an_idle_connection_is_closed_in_the_end(start_router, monkeypatch):
-    monkeypatch.setattr("linkrouter.router.server.KEEPALIVE_S", 0.1)
+    monkeypatch.setattr("linkrouter.router.connection.KEEPALIVE_S", 0.1)
     router = await start_router()
     request = get(router.ring.sign("https://example.com/a"))
 
@@ -249,7 +251,7 @@ async def test_an_idle_connection_is_closed_in_the_end(start_router, monkeypatch
 
 
 async def test_a_connection_in_use_is_not_closed(start_router, monkeypatch):
-    monkeypatch.setattr("linkrouter.router.server.KEEPALIVE_S", 0.02)
+    monkeypatch.setattr("linkrouter.router.connection.KEEPALIVE_S", 0.02)
     router = await start_router()
     request = get(router.ring.sign("https://example.com/a"))
     reader, writer = await asyncio.open_connection("127.0.0.1", router.server.port)
@@ -334,9 +336,9 @@ async def test_a_fault_of_ours_is_a_constant_500_and_the_router_lives_on(start_r
     def broken(path):
         raise RuntimeError(path)
 
-    good, router.desk.open_link = router.desk.open_link, broken
+    good, router.responder.open_link = router.responder.open_link, broken
     answer = await router.talk(get("/2s/CANARY"))
-    router.desk.open_link = good
+    router.responder.open_link = good
     after = await router.talk(get("/-/ready"), LAST)
 
     assert answer.startswith(b"HTTP/1.1 500 ")
@@ -359,3 +361,31 @@ async def test_a_recipient_has_the_answers_before_the_clicks_are_made(start_rout
                 await asyncio.sleep(0.005)
 
     assert received == [3, 3, 3]
+
+
+async def test_an_aiohttp_without_the_private_parts_answers_the_ordinary_way(start_router, monkeypatch, caplog):
+    monkeypatch.setattr("linkrouter.router.aiohttp_parts.HANDLER_PARTS", ("_buffer_paused", "_of_another_release"))
+    caplog.set_level("WARNING", "linkrouter")
+    router = await start_router()
+    path = router.ring.sign("https://example.com/a")
+
+    answers = await router.talk(get(path), get(path, method="POST"), LAST)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"302", b"405", b"200"]
+    assert len(router.clicks) == 1
+    assert [record.getMessage() for record in caplog.records] == ["router.ordinary"]
+
+
+def test_this_aiohttp_has_every_private_part():
+    assert find_missing_parts() == ()
+
+
+def test_names_the_private_parts_that_an_aiohttp_lacks():
+    class OtherHandler(RequestHandler):
+        _waiter = property()
+
+    class OtherParser:
+        pass
+
+    assert find_missing_parts(OtherHandler, OtherParser) == ("message_consumed",)
+    assert find_missing_parts(OtherParser)[0] == "_buffer_paused"
