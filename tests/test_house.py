@@ -26,14 +26,14 @@ SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in PACKA
 LAYERS = [
     {"errors", "log", "metrics"},
     {"settings", "link", "clicks.click", "dial", "insight"},
-    {"encoder", "clicks"},
+    {"encoder", "clicks", "web"},
     {"router", "sync", "central", "checker"},
     {"processes"},
     {"cli"},
     {"__main__"},
 ]
 ONLY_IN = {
-    "aiohttp": ("linkrouter.router", "linkrouter.web", "linkrouter.central.app"),
+    "aiohttp": ("linkrouter.router", "linkrouter.web"),
     "httpx": ("linkrouter.sync", "linkrouter.checker", "linkrouter.dial", "linkrouter.cli.demo"),
     "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store.sqlite", "linkrouter.checker"),
     "click": ("linkrouter.cli",),
@@ -47,10 +47,8 @@ ONLY_IN = {
 def room_of(module: str) -> str | None:
     """Give the room of a module of the package; None for the package itself and what it re-exports."""
     parts = module.split(".")
-    if parts[0] != "linkrouter" or len(parts) == 1 or not any(parts[1] in rooms for rooms in [*LAYERS, {"web"}]):
+    if parts[0] != "linkrouter" or len(parts) == 1 or not any(parts[1] in rooms for rooms in LAYERS):
         return None
-    if parts[1] == "web":
-        return "central"  # the kit still takes the words of its refusals from there
     return "clicks.click" if parts[1:3] == ["clicks", "click"] else parts[1]
 
 

@@ -11,15 +11,16 @@ from linkrouter.central.models import ClickBatch, MessageRecord, Receipt
 from linkrouter.central.store.interface import CentralStore, Loss, Message, MessageLink
 from linkrouter.clicks.click import Click
 from linkrouter.web.problems import Refusal
+from linkrouter.web.tokens import Caller
 
-__all__ = ["take_clicks", "take_message"]
+__all__ = ["add_clicks", "add_message"]
 
 _click_values = itemgetter(*Click._fields)
 _loss_values = itemgetter("reason", "count", "since", "until")
 _link_values = itemgetter(*MessageLink._fields)
 
 
-async def take_clicks(store: CentralStore, batch: ClickBatch) -> Receipt:
+async def add_clicks(store: CentralStore, batch: ClickBatch, _: Caller) -> Receipt:
     """Keep a router's clicks, each once however often it is sent.
 
     A click whose link is not known is kept too: the message may come later.
@@ -31,12 +32,16 @@ async def take_clicks(store: CentralStore, batch: ClickBatch) -> Receipt:
     return {"stored": stored, "duplicates": len(clicks) - stored}
 
 
-async def take_message(store: CentralStore, record: MessageRecord) -> Receipt | Refusal:
+async def add_message(store: CentralStore, record: MessageRecord, caller: Caller) -> Receipt | Refusal:
     """Keep what the encoder made of a mail.
 
-    The same message again is a duplicate; another one with its id, or with one of its links, is refused.
+    The same message again is a duplicate; another one with its id, or with one of its links, is refused. A tenant's
+    token posts for that tenant.
     """
-    kept = await store.add_message(_message(record))
+    tenant = record.get("tenant", caller.tenant or 0)
+    if not caller.sees(tenant):
+        return Refusal(403)
+    kept = await store.add_message(_message({**record, "tenant": tenant}))
     if kept == "conflict":
         return Refusal(409)
     return {"stored": int(kept == "stored"), "duplicates": int(kept == "known")}

@@ -7,15 +7,13 @@ These are typed dicts and not models: a batch has a thousand clicks, and making 
 checking it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, NotRequired
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from linkrouter.central import fields
-from linkrouter.central.fields import RULES, about
+from linkrouter.central.fields import about
 
 __all__ = [
     "ClickBatch",
@@ -23,17 +21,14 @@ __all__ = [
     "ClickRecord",
     "ClickStats",
     "ClicksPage",
-    "Fault",
     "FoundClickRecord",
     "LossRecord",
     "MessageLinkRecord",
     "MessageRecord",
     "MissingClicks",
-    "Problem",
     "Readiness",
     "Receipt",
     "StatsQuery",
-    "find_fault",
 ]
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -176,50 +171,3 @@ class Readiness(TypedDict):
     """That the store takes writes."""
 
     ready: bool
-
-
-class Problem(TypedDict):
-    """What went wrong (RFC 9457); nothing of the request stands in it."""
-
-    title: str
-    status: int
-    detail: str
-    list: NotRequired[Annotated[str, Field(description="the list that holds the first bad record")]]
-    index: NotRequired[Annotated[int, Field(description="which record of that list it is, from 0")]]
-    reason: NotRequired[Annotated[str, Field(description="what is wrong with it")]]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """The first thing wrong with a request: `index` of the record in `within`, if it lies in a record."""
-
-    reason: str
-    within: str | None = None
-    index: int | None = None
-
-
-def find_fault(error: ValidationError, rules: Mapping[str, str] = RULES) -> Fault | None:
-    """Say what is wrong, in words that are all ours (*rules* by field); None when the text is not JSON at all.
-
-    The first bad record of a list goes before what is wrong around it.
-    """
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    if found[0]["type"] == "json_invalid":
-        return None
-    places: list[tuple[str, tuple[Any, ...]]] = [(one["type"], one["loc"]) for one in found]
-    in_record = next((place for place in places if len(place[1]) > 1 and isinstance(place[1][1], int)), None)
-    if in_record is None:
-        return Fault(_reason(rules, *places[0]))
-    kind, (within, index, *rest) = in_record
-    return Fault(_reason(rules, kind, tuple(rest)), str(within), index)
-
-
-def _reason(rules: Mapping[str, str], kind: str, place: tuple[Any, ...]) -> str:
-    name = place[0] if place else None
-    if name is None:
-        return "it must be text, and not too long" if kind.startswith("string_") else "it must be an object"
-    if kind == "extra_forbidden" and len(place) == 1:
-        return "it has a field that is not known"
-    if kind == "missing":
-        return f"{name} is missing"
-    return f"{name} must be {rules[name]}"

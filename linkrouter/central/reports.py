@@ -7,25 +7,31 @@ from linkrouter.central.fields import write_cursor
 from linkrouter.central.models import ClickQuery, ClicksPage, ClickStats, FoundClickRecord, StatsQuery
 from linkrouter.central.store.interface import CentralStore, ClickFilter, FoundClick, Position
 from linkrouter.clicks.click import KINDS, iso_utc
+from linkrouter.web.problems import Refusal
+from linkrouter.web.tokens import Caller
 
 __all__ = ["count_clicks", "list_clicks"]
 
 DEFAULT_PAGE = 100  # clicks
 
 
-async def list_clicks(store: CentralStore, query: ClickQuery) -> ClicksPage:
+async def list_clicks(store: CentralStore, query: ClickQuery, caller: Caller) -> ClicksPage | Refusal:
     """Give clicks, the newest first, a page at a time."""
+    if not caller.sees(query.get("tenant")):
+        return Refusal(403)
     limit = query.get("limit", DEFAULT_PAGE)
-    found = await store.find_clicks(_filter(query), query.get("cursor"), limit + 1)
+    found = await store.find_clicks(_filter(query, caller), query.get("cursor"), limit + 1)
     page = found[:limit]
     more = len(found) > limit
     last = Position(page[-1].click.clicked_at, page[-1].click.id) if more else None
     return {"clicks": [_record(one) for one in page], "next_cursor": write_cursor(last) if last else None}
 
 
-async def count_clicks(store: CentralStore, query: StatsQuery) -> ClickStats:
+async def count_clicks(store: CentralStore, query: StatsQuery, caller: Caller) -> ClickStats | Refusal:
     """Count clicks by part and kind, and say how many clicks routers had to drop meanwhile."""
-    counts = await store.count_clicks(_filter(query))
+    if not caller.sees(query.get("tenant")):
+        return Refusal(403)
+    counts = await store.count_clicks(_filter(query, caller))
     by_part = {part: counts.by.get(("click", part), 0) for part in ("html", "text")}
     return {
         "total": sum(by_part.values()),
@@ -43,12 +49,13 @@ async def count_clicks(store: CentralStore, query: StatsQuery) -> ClickStats:
     }
 
 
-def _filter(query: StatsQuery | ClickQuery) -> ClickFilter:
+def _filter(query: StatsQuery | ClickQuery, caller: Caller) -> ClickFilter:
+    """Give what to look for; a tenant's token asks for that tenant's clicks, whatever else it asks for."""
     return ClickFilter(
         link_id=query.get("link_id"),
         message_id=query.get("message_id"),
         tag=query.get("tag"),
-        tenant=query.get("tenant"),
+        tenant=query.get("tenant") if caller.tenant is None else caller.tenant,
         since=query.get("since"),
         until=query.get("until"),
     )

@@ -20,12 +20,8 @@ def central(**options: Any) -> None:
     import uvloop
 
     from linkrouter.log import start_logging
-    from linkrouter.processes.central import run_central, with_checks
-
-    async def run() -> None:
-        async with with_checks(settings) as checks:
-            await run_central(settings, checks)
+    from linkrouter.processes.central import run_central
 
     settings = settings_from(CentralSettings, options)
     start_logging()
-    uvloop.run(run())
+    uvloop.run(run_central(settings))

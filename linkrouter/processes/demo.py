@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from linkrouter.central.app import create_app, serving
-from linkrouter.central.routes import ROUTES
 from linkrouter.central.store.interface import open_central_store
 from linkrouter.link.keyring import Keyring
-from linkrouter.processes.central import with_checks
+from linkrouter.processes.central import central_app, with_checks
 from linkrouter.processes.router import serve_router
 from linkrouter.settings import Address, CentralSettings, RouterSettings
+from linkrouter.web.server import serving
 from linkrouter.web.tokens import Tokens
 
 __all__ = ["demo_settings", "running_demo"]
@@ -72,8 +71,7 @@ async def running_demo(router: RouterSettings, central: CentralSettings) -> Asyn
         stack.push_async_callback(store.close)
         checks = await stack.enter_async_context(with_checks(central))
         tokens = Tokens.load(central.ingest_token_file, central.api_token_file)
-        app = create_app(store, tokens, (*ROUTES, *checks.routes), checks.files)
-        await stack.enter_async_context(serving(app, central.listen))
+        await stack.enter_async_context(serving(central_app(store, tokens, checks), central.listen))
         stop, main = asyncio.Event(), asyncio.current_task()
         routing = asyncio.create_task(serve_router(router, stop=stop))
         routing.add_done_callback(lambda _: None if stop.is_set() or main is None else main.cancel())

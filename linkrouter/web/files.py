@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import ETag, web
 
-from linkrouter.web.serving import HEADERS
+from linkrouter.web.serving import SAFE_HEADERS
 
 __all__ = ["StaticFile", "serve_file"]
 
@@ -41,7 +41,7 @@ class StaticFile:
 def serve_file(file: StaticFile) -> web.RouteDef:
     """Make *file* something aiohttp can register."""
     etag = ETag(hashlib.sha256(file.content).hexdigest()[:32])
-    headers = HEADERS | {
+    headers = SAFE_HEADERS | {
         "Cache-Control": "no-cache",  # which means: ask whether it has changed
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
         "Cross-Origin-Opener-Policy": "same-origin",

@@ -7,30 +7,28 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from linkrouter.central.models import Problem
-from linkrouter.central.routes import Route
-from linkrouter.central.store.interface import CentralStore
-from linkrouter.web.problems import DETAILS
-from linkrouter.web.tokens import May
+from linkrouter.web.problems import DETAILS, Problem
+from linkrouter.web.routes import Route
+from linkrouter.web.tokens import Caller
 
 __all__ = ["api_document", "statuses", "with_document"]
 
-_SCHEMES: dict[May, str] = {"post clicks": "routerToken", "all else": "senderToken"}
 
-
-def with_document(routes: Sequence[Route], version: str) -> tuple[Route, ...]:
+def with_document(routes: Sequence[Route], title: str, version: str) -> tuple[Route, ...]:
     """Give *routes* and one more, `/openapi.json`, which describes them all."""
 
-    async def describe(_: CentralStore, __: object) -> dict[str, Any]:
+    async def describe(_: object, __: Caller) -> dict[str, Any]:
         """Give this document."""
         return document
 
-    own = Route(method="GET", path="/openapi.json", may=None, gives=dict[str, Any], answer=describe)
-    document = api_document([*routes, own], version)
+    own = Route(
+        operation="getDocument", method="GET", path="/openapi.json", scope=None, gives=dict[str, Any], answer=describe
+    )
+    document = api_document([*routes, own], title, version)
     return (*routes, own)
 
 
-def api_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
+def api_document(routes: Sequence[Route], title: str, version: str) -> dict[str, Any]:
     """Describe *routes*."""
     refs, schemas = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
@@ -38,14 +36,11 @@ def api_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "linkrouter central", "version": version, "license": {"name": "Apache-2.0"}},
+        "info": {"title": title, "version": version, "license": {"name": "Apache-2.0"}},
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {
-                "routerToken": {"type": "http", "scheme": "bearer", "description": "from INGEST_TOKEN_FILE"},
-                "senderToken": {"type": "http", "scheme": "bearer", "description": "from API_TOKEN_FILE"},
-            },
+            "securitySchemes": {"bearerToken": {"type": "http", "scheme": "bearer"}},
         },
     }
 
@@ -53,7 +48,7 @@ def api_document(routes: Sequence[Route], version: str) -> dict[str, Any]:
 def statuses(route: Route) -> tuple[int, ...]:
     """Give every status that *route* can refuse with."""
     found = {500, 503, *route.refuses}
-    if route.may is not None:
+    if route.scope is not None:
         found |= {401, 403}
     if route.body is not None:
         found |= {400, 408, 413, 415, 422}
@@ -75,18 +70,21 @@ def _schemas(routes: Sequence[Route]) -> tuple[dict[Any, dict[str, Any]], dict[s
 
 
 def _operation(route: Route, refs: dict[Any, dict[str, Any]], schemas: dict[str, Any]) -> dict[str, Any]:
-    summary, _, more = (getdoc(route.answer) or "").partition("\n\n")
+    summary, _, more = (getdoc(getattr(route.answer, "func", route.answer)) or "").partition("\n\n")
     operation: dict[str, Any] = {
-        "operationId": route.answer.__name__,
+        "operationId": route.operation,
         "summary": summary,
         "responses": {str(route.status): _given(route, refs)},
-        "security": [] if route.may is None else [{_SCHEMES[route.may]: []}],
+        "security": [] if route.scope is None else [{"bearerToken": [route.scope]}],
     }
     if more:
         operation["description"] = " ".join(more.split())
     for status in statuses(route):
         problem = {"application/problem+json": {"schema": refs[Problem]}}
-        operation["responses"][str(status)] = {"description": DETAILS[status], "content": problem}
+        operation["responses"][str(status)] = {
+            "description": route.refuses.get(status) or DETAILS[status],
+            "content": problem,
+        }
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": refs[route.body]}}}
     if route.query is not None:

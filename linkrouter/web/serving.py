@@ -5,7 +5,7 @@ request reaches an answer or a log, not even where aiohttp itself would quote it
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -13,19 +13,17 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from linkrouter.central.models import Fault, find_fault
-from linkrouter.central.routes import Route
-from linkrouter.central.store.interface import CentralStore
 from linkrouter.errors import StoreError
 from linkrouter.log import log, quiet_exception_handler
-from linkrouter.web.problems import Refusal, problem_json
-from linkrouter.web.tokens import Tokens
+from linkrouter.web.problems import DETAILS, Fault, Refusal, find_fault, problem_json
+from linkrouter.web.routes import Route
+from linkrouter.web.tokens import ANYONE, Caller, Tokens
 
-__all__ = ["BODY_DEADLINE_S", "STORE", "TOKENS", "Handler", "QuietRunner", "TokenBox", "refuse_plainly", "serve"]
+__all__ = ["BODY_DEADLINE_S", "TOKENS", "Handler", "QuietRunner", "TokenBox", "refuse_plainly", "serve_route"]
 
 RETRY_AFTER_S = 5
 
-HEADERS = {
+SAFE_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -41,7 +39,6 @@ class TokenBox:
         self.tokens = tokens
 
 
-STORE: web.AppKey[CentralStore] = web.AppKey("store", CentralStore)
 TOKENS = web.AppKey("tokens", TokenBox)
 BODY_DEADLINE_S = web.AppKey("body_deadline_s", float)
 
@@ -58,24 +55,30 @@ class Handler:
         """Answer *request*."""
         result = await self._result(request)
         if isinstance(result, Refusal):
-            return _refused(result)
+            return _refused(result, self._route.refuses)
         if self._route.streams:
             return await _stream(request, result)
         response = web.Response(
-            status=self._route.status, body=to_json(result), content_type="application/json", headers=HEADERS
+            status=self._route.status, body=to_json(result), content_type="application/json", headers=SAFE_HEADERS
         )
         if self._route.location is not None:
             response.headers["Location"] = self._route.location(result)
         return response
 
     async def _result(self, request: web.Request) -> Any:
-        if self._route.may is not None:
-            authorization = request.headers.get("Authorization", "")
-            status = request.app[TOKENS].tokens.refusal_status(authorization, self._route.may)
-            if status is not None:
-                return Refusal(status)
+        caller = self._caller(request)
+        if isinstance(caller, Refusal):
+            return caller
         asked = await self._asked(request)
-        return asked if isinstance(asked, Refusal) else await self._route.answer(request.app[STORE], asked)
+        return asked if isinstance(asked, Refusal) else await self._route.answer(asked, caller)
+
+    def _caller(self, request: web.Request) -> Caller | Refusal:
+        if self._route.scope is None:
+            return ANYONE
+        caller = request.app[TOKENS].tokens.find_caller(request.headers.get("Authorization", ""))
+        if caller is None:
+            return Refusal(401)
+        return caller if caller.may(self._route.scope) else Refusal(403)
 
     async def _asked(self, request: web.Request) -> Any:
         """Give the body or the query, checked."""
@@ -117,7 +120,7 @@ async def _read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
 
 async def _stream(request: web.Request, events: AsyncIterator[tuple[int, str, Any] | None]) -> web.StreamResponse:
     """Send *events* as they come (WHATWG HTML, section 9.2), and a comment instead of silence, which proxies cut."""
-    response = web.StreamResponse(headers=HEADERS | {"X-Accel-Buffering": "no"})
+    response = web.StreamResponse(headers=SAFE_HEADERS | {"X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
     await response.prepare(request)
     try:
@@ -135,12 +138,12 @@ def _event_bytes(number: int, name: str, value: Any) -> bytes:
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode("ascii"), to_json(value))
 
 
-def _refused(refusal: Refusal) -> web.Response:
+def _refused(refusal: Refusal, details: Mapping[int, str] = DETAILS) -> web.Response:
     response = web.Response(
         status=refusal.status,
-        body=problem_json(refusal),
+        body=problem_json(refusal, details),
         content_type="application/problem+json",
-        headers=HEADERS,
+        headers=SAFE_HEADERS,
     )
     if refusal.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -179,7 +182,7 @@ async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
     return response
 
 
-def serve(route: Route) -> web.RouteDef:
+def serve_route(route: Route) -> web.RouteDef:
     """Make *route* something aiohttp can register; GET brings HEAD with it."""
     if route.method == "GET":
         return web.get(route.path, Handler(route).handle, allow_head=not route.streams)

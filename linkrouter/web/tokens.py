@@ -1,27 +1,61 @@
-"""Who may do what: bearer tokens (RFC 6750) from two files.
+"""Who may do what: bearer tokens (RFC 6750), each with scopes, a tenant and a name.
 
-Promise: a router's token may post clicks and nothing else, a sender's token may do everything but that. A token is
-compared with every known one in constant time, and none is kept in memory or shown.
+Promise: a token is compared with every known one in constant time, and none is kept in memory or shown. What a token
+may do is the scope of the path; whose data it sees is its tenant.
 """
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from linkrouter.settings import read_secret
 
-__all__ = ["May", "Tokens"]
+__all__ = ["ADMIN", "ANYONE", "SCOPES", "Caller", "Scope", "Tokens"]
 
-May = Literal["post clicks", "all else"]
+Scope = Literal[
+    "clicks:write",
+    "messages:write",
+    "stats:read",
+    "clicks:read",
+    "checks",
+    "takebacks",
+    "webhooks",
+    "privacy",
+    "admin",
+]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: what the token may do, and the one tenant whose data it sees; None sees all."""
+
+    scopes: frozenset[Scope] = frozenset()
+    tenant: int | None = None
+    name: str = ""
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the token holds *scope*; admin holds all but the routers' own, which is never a sender's."""
+        return scope in self.scopes or ("admin" in self.scopes and scope != "clicks:write")
+
+    def sees(self, tenant: int | None) -> bool:
+        """Whether a question about *tenant* may be asked; None leaves the tenant to the token."""
+        return tenant is None or self.tenant in (None, tenant)
+
+
+ANYONE = Caller()
+ROUTER = Caller(frozenset({"clicks:write"}))
+ADMIN = Caller(frozenset({"admin"}))
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The digests of all tokens by what they may do."""
+    """The digests of all tokens, and whom each lets in."""
 
-    digests: dict[May, tuple[bytes, ...]] = field(repr=False)
+    callers: tuple[tuple[bytes, Caller], ...] = field(repr=False)
 
     @classmethod
     def load(cls, ingest_token_file: Path, api_token_file: Path) -> Self:
@@ -35,24 +69,18 @@ class Tokens:
         )
 
     @classmethod
-    def of(cls, ingest: tuple[str, ...], api: tuple[str, ...]) -> Self:
+    def of(cls, ingest: Iterable[str], api: Iterable[str]) -> Self:
         """Make the routers' tokens *ingest* and the senders' tokens *api* known."""
-        return cls({"post clicks": tuple(map(_digest, ingest)), "all else": tuple(map(_digest, api))})
+        return cls((*((_digest(token), ROUTER) for token in ingest), *((_digest(token), ADMIN) for token in api)))
 
-    def refusal_status(self, authorization: str, may: May) -> int | None:
-        """Give 401 or 403 when the header *authorization* does not carry a token that *may*, else None."""
+    def find_caller(self, authorization: str) -> Caller | None:
+        """Give whom the header *authorization* lets in, or None when its token is not known."""
         scheme, _, token = authorization.partition(" ")
         shown = _digest(token.strip(" ")) if scheme.lower() == "bearer" else b""
-        known = {what: _is_among(shown, digests) for what, digests in self.digests.items()}
-        if known[may]:
-            return None
-        return 403 if any(known.values()) else 401
+        found = [caller for digest, caller in self.callers if hmac.compare_digest(shown, digest)]
+        return found[0] if found else None
 
 
 def _digest(token: str) -> bytes:
     # Digests have one length, so a comparison does not even tell how long a token is.
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
-def _is_among(shown: bytes, digests: tuple[bytes, ...]) -> bool:
-    return sum([hmac.compare_digest(shown, digest) for digest in digests]) > 0

@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from linkrouter.central.app import create_app, serving
+from linkrouter import __version__
+from linkrouter.central.api import central_routes
 from linkrouter.central.store.sqlite.store import SqliteStore
 from linkrouter.clicks.click import Click
 from linkrouter.settings import Address
+from linkrouter.web.openapi import with_document
+from linkrouter.web.server import create_app, serving
 from linkrouter.web.tokens import Tokens
 
 ROUTER_TOKEN = "router-token-0123456789"
@@ -94,7 +97,8 @@ async def centre(tmp_path) -> AsyncIterator[Centre]:
     await store.open()
     try:
         async with AsyncExitStack() as stack:
-            app = create_app(store, Tokens.of((ROUTER_TOKEN,), (SENDER_TOKEN,)))
+            routes = with_document(central_routes(store), "central", __version__)
+            app = create_app(Tokens.of((ROUTER_TOKEN,), (SENDER_TOKEN,)), routes)
             port = await stack.enter_async_context(serving(app, Address("127.0.0.1", 0)))
             clients = [
                 await stack.enter_async_context(

@@ -5,11 +5,12 @@ import sqlite3
 
 import pytest
 
-from linkrouter.central.app import create_app, serving
+from linkrouter.central.api import central_routes
 from linkrouter.central.models import Readiness
-from linkrouter.central.routes import ROUTES, Route
 from linkrouter.central.store.sqlite.store import SqliteStore
 from linkrouter.settings import Address
+from linkrouter.web.routes import Route
+from linkrouter.web.server import create_app, serving
 from linkrouter.web.tokens import Tokens
 
 CANARY = "canary7f3a"
@@ -118,9 +119,8 @@ async def raw(port: int, request: str) -> bytes:
 
 
 async def test_a_body_that_does_not_come_in_time_is_refused(tmp_path):
-    app = create_app(
-        SqliteStore(tmp_path / "unused.db"), Tokens.of(("router-token-0123456789",), ()), body_deadline_s=0.05
-    )
+    routes = central_routes(SqliteStore(tmp_path / "unused.db"))
+    app = create_app(Tokens.of(("router-token-0123456789",), ()), routes, body_deadline_s=0.05)
     head = "POST /v1/clicks HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer router-token-0123456789\r\n"
 
     async with serving(app, Address("127.0.0.1", 0)) as port:
@@ -130,12 +130,12 @@ async def test_a_body_that_does_not_come_in_time_is_refused(tmp_path):
 
 
 async def test_a_fault_of_ours_is_answered_and_logged_without_its_words(tmp_path, caplog):
-    async def fail(_store, _asked):
+    async def fail(_asked, _caller):
         """Fail."""
         raise ValueError(CANARY)
 
-    broken = Route(method="GET", path="/broken", may=None, gives=Readiness, answer=fail)
-    app = create_app(SqliteStore(tmp_path / "unused.db"), Tokens.of((), ()), [*ROUTES, broken])
+    broken = Route(operation="fail", method="GET", path="/broken", scope=None, gives=Readiness, answer=fail)
+    app = create_app(Tokens.of((), ()), [broken])
 
     async with serving(app, Address("127.0.0.1", 0)) as port:
         answer = await raw(port, "GET /broken HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

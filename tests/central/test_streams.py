@@ -8,10 +8,9 @@ import httpx
 import pytest
 from typing_extensions import TypedDict
 
-from linkrouter.central.app import create_app, serving
-from linkrouter.central.routes import Route
-from linkrouter.central.store.sqlite.store import SqliteStore
 from linkrouter.settings import Address
+from linkrouter.web.routes import Route
+from linkrouter.web.server import create_app, serving
 from linkrouter.web.tokens import Tokens
 
 CANARY = "canary7f3a"
@@ -30,7 +29,7 @@ def answering(*events: Any):
                 raise event
             yield event
 
-    async def answer(_store, _asked):
+    async def answer(_asked, _caller):
         """Stream."""
         return stream()
 
@@ -38,8 +37,8 @@ def answering(*events: Any):
 
 
 async def listen(folder, answer) -> httpx.Response:
-    route = Route(method="GET", path="/stream", may=None, gives=Line, streams=True, answer=answer)
-    app = create_app(SqliteStore(folder / "unused.db"), Tokens.of((), ()), [route])
+    route = Route(operation="follow", method="GET", path="/stream", scope=None, gives=Line, streams=True, answer=answer)
+    app = create_app(Tokens.of((), ()), [route])
     async with (
         serving(app, Address("127.0.0.1", 0)) as port,
         httpx.AsyncClient(trust_env=False, verify=False) as client,

@@ -3,7 +3,7 @@
 import pytest
 
 from linkrouter.errors import SettingsError
-from linkrouter.web.tokens import Tokens
+from linkrouter.web.tokens import SCOPES, Caller, Tokens
 
 ROUTER, SENDER = "router-token-0123456789", "sender-token-0123456789"
 
@@ -68,15 +68,33 @@ def test_every_token_of_a_file_is_known():
     tokens = Tokens.of(("first-token-0123456789", "second-token-0123456789"), (SENDER,))
 
     for token in ("first-token-0123456789", "second-token-0123456789"):
-        assert tokens.refusal_status(f"Bearer {token}", "post clicks") is None
-        assert tokens.refusal_status(f"Bearer {token}", "all else") == 403
+        caller = tokens.find_caller(f"Bearer {token}")
+        assert [scope for scope in SCOPES if caller.may(scope)] == ["clicks:write"]
+
+
+def test_an_admin_may_do_all_but_what_routers_do():
+    admin = Tokens.of((ROUTER,), (SENDER,)).find_caller(f"Bearer {SENDER}")
+
+    assert [scope for scope in SCOPES if not admin.may(scope)] == ["clicks:write"]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_token_has_its_own_scopes_alone(scope):
+    caller = Caller(frozenset({"stats:read", "checks"}))
+
+    assert caller.may(scope) == (scope in ("stats:read", "checks"))
+
+
+@pytest.mark.parametrize(("own", "asked", "sees"), [(None, 8, True), (7, None, True), (7, 7, True), (7, 8, False)])
+def test_a_tenants_token_sees_that_tenant_alone(own, asked, sees):
+    assert Caller(tenant=own).sees(asked) is sees
 
 
 def test_a_repr_shows_no_token():
     tokens = Tokens.of((ROUTER,), (SENDER,))
 
     assert "token" not in repr(tokens).removeprefix("Tokens")
-    assert all(digest.hex() not in repr(tokens) for digests in tokens.digests.values() for digest in digests)
+    assert all(digest.hex() not in repr(tokens) for digest, _ in tokens.callers)
 
 
 def test_names_the_setting_of_a_file_it_cannot_use(tmp_path):

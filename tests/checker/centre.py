@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 import httpx
 from checker.servers import LOOPBACK
 
-from linkrouter.central.app import create_app, serving
-from linkrouter.central.routes import ROUTES
 from linkrouter.central.store.sqlite.store import SqliteStore
-from linkrouter.processes.central import with_checks
+from linkrouter.processes.central import central_app, with_checks
 from linkrouter.settings import Address, CentralSettings
+from linkrouter.web.server import serving
 from linkrouter.web.tokens import Tokens
 
 ROUTER, SENDER = "router-token-0123456789", "sender-token-0123456789"
@@ -70,8 +69,7 @@ async def checking_centre(folder, **settings):
     try:
         async with with_checks(config) as checks:
             tokens = Tokens.of((ROUTER,), (SENDER,))
-            app = create_app(store, tokens, (*ROUTES, *checks.routes), checks.files)
-            async with serving(app, Address("127.0.0.1", 0)) as port:
+            async with serving(central_app(store, tokens, checks), Address("127.0.0.1", 0)) as port:
                 origin = f"http://127.0.0.1:{port}"
                 async with client(origin, SENDER) as sender, client(origin, ROUTER) as router, client(origin) as anyone:
                     yield Centre(origin, sender, router, anyone)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from linkrouter.checker.api.checks import read_subjects
-from linkrouter.checker.api.models import MAX_LINKS, MAX_MAIL_BYTES
+from linkrouter.checker.api.models import MAX_CHECKED_LINKS, MAX_MAIL_BYTES
 from linkrouter.settings import Address
 
 CANARY = "canary7f3a"
@@ -102,11 +102,14 @@ def test_every_url_of_a_list_is_a_link_in_its_place(urls):
         ({"html": 5}, "html must be HTML of at most 10485760 characters"),
         ({"html": CANARY, CANARY: 1}, "it has a field that is not known"),
         ({"urls": CANARY}, "urls must be a list of at most 10000 URLs of at most 8192 characters"),
-        ({"urls": ["x"] * (MAX_LINKS + 1)}, "urls must be a list of at most 10000 URLs of at most 8192 characters"),
+        (
+            {"urls": ["x"] * (MAX_CHECKED_LINKS + 1)},
+            "urls must be a list of at most 10000 URLs of at most 8192 characters",
+        ),
         ({"urls": ["a", 7]}, "it must be text, and not too long"),
         ({"urls": ["a", "x" * 8193]}, "it must be text, and not too long"),
         ({"urls": [], "author": "a\nb"}, "author must be 1 to 256 characters without control characters"),
-        ({"html": as_html(*(f"https://a.example/{n}" for n in range(MAX_LINKS + 1)))}, "at most 10000 links"),
+        ({"html": as_html(*(f"https://a.example/{n}" for n in range(MAX_CHECKED_LINKS + 1)))}, "at most 10000 links"),
         ({"html": "x" * (MAX_MAIL_BYTES + 1)}, "html must be HTML of at most 10485760 characters"),
         ({"message": f"{CANARY}="}, "in base64 with padding"),
         ({"message": f"{CANARY} \n"}, "in base64 with padding"),

@@ -5,10 +5,12 @@ import asyncio
 import pytest
 from checker.world import Clock, Web, checking, mail
 
-from linkrouter.checker.api.checks import CheckApi, Refused
+from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
 from linkrouter.checker.check import Checker
 from linkrouter.checker.states import LinkStates
+from linkrouter.web.problems import Refusal
+from linkrouter.web.tokens import ADMIN
 
 PAGES = mail("https://a.example/", "https://b.example/")
 
@@ -61,13 +63,13 @@ async def test_no_more_checks_run_at_once_than_may():
     async with checking(web) as checker, CheckJobs(checker, max_running=2) as jobs:
         first, second = jobs.start(PAGES[:1]), jobs.start(PAGES[1:])
         api = CheckApi(checker, jobs)
-        refused = await api.start_check({"urls": []})
+        refused = await api.start_check({"urls": []}, ADMIN)
         web.release.set()
         await arrivals(first)
         await arrivals(second)
-        taken = await api.start_check({"urls": []})
+        taken = await api.start_check({"urls": []}, ADMIN)
 
-    assert refused == Refused(429)
+    assert refused == Refusal(429)
     assert taken["state"] == "running"
 
 
@@ -129,11 +131,11 @@ async def test_whether_a_mail_may_be_sent_is_decided_at_every_answer():
     clock = Clock()
     async with checking(clock=clock) as checker, CheckJobs(checker) as jobs:
         api = CheckApi(checker, jobs)
-        begun = await api.start_check({"urls": ["https://a.example/"]})
+        begun = await api.start_check({"urls": ["https://a.example/"]}, ADMIN)
         await arrivals(jobs.find(begun["id"]))
-        fresh = await api.tell_check({"id": begun["id"]})
+        fresh = await api.get_check({"id": begun["id"]}, ADMIN)
         clock.now += 100_000
-        stale = await api.tell_check({"id": begun["id"]})
+        stale = await api.get_check({"id": begun["id"]}, ADMIN)
 
     assert (fresh["may_send"], stale["may_send"]) == (True, False)
     assert stale["gate"]["waits"] == [{"url": "https://a.example/", "why": "checked too long ago"}]

@@ -12,12 +12,12 @@ RULES = json.loads((Path(__file__).parents[2] / "linkrouter/checker/mail/rules.j
 
 async def test_every_file_is_served_once_and_then_asked_about(tmp_path):
     async with checking_centre(tmp_path) as centre:
-        for path, content_type, content in page_files(local=True):
-            answer = await centre.anyone.get(path)
-            again = await centre.anyone.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+        for file in page_files(local=True):
+            answer = await centre.anyone.get(file.path)
+            again = await centre.anyone.get(file.path, headers={"If-None-Match": answer.headers["ETag"]})
 
-            assert (answer.status_code, answer.content) == (200, content)
-            assert answer.headers["Content-Type"].startswith(content_type)
+            assert (answer.status_code, answer.content) == (200, file.content)
+            assert answer.headers["Content-Type"].startswith(file.content_type)
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
             assert "'unsafe" not in answer.headers["Content-Security-Policy"]

@@ -9,13 +9,13 @@ import binascii
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 from linkrouter.checker.api.jobs import QUIET_S, CheckJob, CheckJobs
 from linkrouter.checker.api.models import (
-    MAX_LINKS,
+    CHECK_RULES,
+    MAX_CHECKED_LINKS,
     MAX_MAIL_BYTES,
-    RULES,
     CheckEnd,
     CheckEventsQuery,
     CheckQuery,
@@ -26,20 +26,15 @@ from linkrouter.checker.check import Checker
 from linkrouter.checker.formats import link_json, result_json
 from linkrouter.checker.mail.extract import Subject, extract
 from linkrouter.checker.verdict import LinkReport, Place
+from linkrouter.web.problems import Fault, Refusal
+from linkrouter.web.tokens import Caller
 
-__all__ = ["CheckApi", "Event", "Refused", "read_subjects"]
+__all__ = ["CheckApi", "Event", "read_subjects"]
 
 KINDS = ("html", "text", "message", "urls")
 MAX_READING = 2  # mails at once: each may need ten times its size in memory
 
 Event = tuple[int, str, Any]  # id, name, data
-
-
-class Refused(NamedTuple):
-    """A request that cannot be answered: an HTTP status, and what is wrong with the request if something is."""
-
-    status: int
-    reason: str = ""
 
 
 class CheckApi:
@@ -52,7 +47,7 @@ class CheckApi:
         self._quiet_s = quiet_s
         self._reading = asyncio.Semaphore(MAX_READING)
 
-    async def start_check(self, asked: CheckRequest) -> CheckResult | Refused:
+    async def start_check(self, asked: CheckRequest, _: Caller) -> CheckResult | Refusal:
         """Begin to check the links of a mail.
 
         The answer has every link, those waiting for their verdict included. Ask for it again under its id, or follow
@@ -60,21 +55,21 @@ class CheckApi:
         """
         async with self._reading:
             subjects = await asyncio.to_thread(read_subjects, asked, local=self._local)
-        if isinstance(subjects, Refused):
+        if isinstance(subjects, Refusal):
             return subjects
         job = self._jobs.start(subjects, asked.get("author", ""))
-        return Refused(429) if job is None else await self._result(job)
+        return Refusal(429) if job is None else await self._result(job)
 
-    async def tell_check(self, asked: CheckQuery) -> CheckResult | Refused:
+    async def get_check(self, asked: CheckQuery, _: Caller) -> CheckResult | Refusal:
         """Say how a check stands.
 
         This is what `linkrouter check --json` prints, with the id, the state and the progress. A link without a verdict
         is `waiting`. `may_send` is decided anew for each answer.
         """
         job = self._jobs.find(asked["id"])
-        return Refused(404) if job is None else await self._result(job)
+        return Refusal(404) if job is None else await self._result(job)
 
-    async def follow_check(self, asked: CheckEventsQuery) -> AsyncIterator[Event | None] | Refused:
+    async def follow_check(self, asked: CheckEventsQuery, _: Caller) -> AsyncIterator[Event | None] | Refusal:
         """Send the verdicts of a check as they come, as server-sent events.
 
         Each `link` event has the index of a link and what is known of it now; one that is not `complete` is followed by
@@ -82,7 +77,7 @@ class CheckApi:
         gives but the links: close the connection then. With `Last-Event-ID` only what came after that event is sent.
         """
         job = self._jobs.find(asked["id"])
-        return Refused(404) if job is None else self._events(job, int(asked.get("last_event_id", 0)))
+        return Refusal(404) if job is None else self._events(job, int(asked.get("last_event_id", 0)))
 
     async def _events(self, job: CheckJob, after: int) -> AsyncIterator[Event | None]:
         number = min(after, len(job.arrived))
@@ -114,11 +109,11 @@ class CheckApi:
         }
 
 
-def read_subjects(asked: CheckRequest, *, local: bool = False) -> tuple[Subject, ...] | Refused:
+def read_subjects(asked: CheckRequest, *, local: bool = False) -> tuple[Subject, ...] | Refusal:
     """Give the links of what is to be checked."""
     given: list[tuple[str, Any]] = [(kind, asked[kind]) for kind in KINDS if kind in asked]  # type: ignore[literal-required]
     if len(given) != 1:
-        return Refused(422, "exactly one of html, text, message and urls must be there")
+        return Refusal(422, Fault("exactly one of html, text, message and urls must be there"))
     [(kind, content)] = given
     if kind == "urls":
         subjects = _listed(content, local)
@@ -126,10 +121,10 @@ def read_subjects(asked: CheckRequest, *, local: bool = False) -> tuple[Subject,
         if kind == "message":
             content = _decode(content)
             if content is None:
-                return Refused(422, f"message must be {RULES['message']}")
+                return Refusal(422, Fault(f"message must be {CHECK_RULES['message']}"))
         subjects = extract(content, kind, local=local)
-    if len(subjects) > MAX_LINKS:
-        return Refused(422, f"it must have at most {MAX_LINKS} links")
+    if len(subjects) > MAX_CHECKED_LINKS:
+        return Refusal(422, Fault(f"it must have at most {MAX_CHECKED_LINKS} links"))
     return subjects
 
 

@@ -10,10 +10,10 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 __all__ = [
-    "MAX_BODY_BYTES",
-    "MAX_LINKS",
+    "CHECK_RULES",
+    "MAX_CHECKED_LINKS",
+    "MAX_CHECK_BODY_BYTES",
     "MAX_MAIL_BYTES",
-    "RULES",
     "CheckEnd",
     "CheckEventsQuery",
     "CheckQuery",
@@ -23,18 +23,18 @@ __all__ = [
 ]
 
 MAX_MAIL_BYTES = 10 * 1024**2
-MAX_BODY_BYTES = 16 * 1024**2  # a mail of that size in base64, with some room
-MAX_LINKS = 10_000
+MAX_CHECK_BODY_BYTES = 16 * 1024**2  # a mail of that size in base64, with some room
+MAX_CHECKED_LINKS = 10_000
 MAX_URL_CHARS = 8192
 
-RULES = {
+CHECK_RULES = {
     "author": "1 to 256 characters without control characters: whoever wrote the mail, by any name that stays the same",
     "html": f"HTML of at most {MAX_MAIL_BYTES} characters",
     "id": "the id of a check",
     "last_event_id": "the id of the last event that was received",
     "message": f"a whole message (RFC 5322) of at most {MAX_MAIL_BYTES} bytes, in base64 with padding",
     "text": f"plain text of at most {MAX_MAIL_BYTES} characters",
-    "urls": f"a list of at most {MAX_LINKS} URLs of at most {MAX_URL_CHARS} characters",
+    "urls": f"a list of at most {MAX_CHECKED_LINKS} URLs of at most {MAX_URL_CHARS} characters",
 }
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
@@ -49,14 +49,14 @@ class CheckRequest(TypedDict):
     """What is to be checked: exactly one of html, text, message and urls."""
 
     __pydantic_config__ = _ONE_OF_THEM  # type: ignore[misc]
-    html: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=RULES["html"])]]
-    text: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=RULES["text"])]]
+    html: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=CHECK_RULES["html"])]]
+    text: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=CHECK_RULES["text"])]]
     message: NotRequired[
         Annotated[
             str,
             Field(
                 max_length=MAX_MAIL_BYTES // 3 * 4 + 4,
-                description=RULES["message"],
+                description=CHECK_RULES["message"],
                 json_schema_extra={"contentEncoding": "base64"},
             ),
         ]
@@ -64,24 +64,24 @@ class CheckRequest(TypedDict):
     urls: NotRequired[
         Annotated[
             list[Annotated[str, Field(max_length=MAX_URL_CHARS)]],
-            Field(max_length=MAX_LINKS, description=RULES["urls"]),
+            Field(max_length=MAX_CHECKED_LINKS, description=CHECK_RULES["urls"]),
         ]
     ]
-    author: NotRequired[Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,256}$", description=RULES["author"])]]
+    author: NotRequired[Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,256}$", description=CHECK_RULES["author"])]]
 
 
 class CheckQuery(TypedDict):
     """Which check is asked for."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    id: Annotated[str, Field(description=RULES["id"])]
+    id: Annotated[str, Field(description=CHECK_RULES["id"])]
 
 
 class CheckEventsQuery(CheckQuery):
     """Which check is followed, and from where on."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    last_event_id: NotRequired[Annotated[str, Field(pattern=r"^[0-9]{1,9}$", description=RULES["last_event_id"])]]
+    last_event_id: NotRequired[Annotated[str, Field(pattern=r"^[0-9]{1,9}$", description=CHECK_RULES["last_event_id"])]]
 
 
 State = Annotated[

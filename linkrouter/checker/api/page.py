@@ -6,9 +6,10 @@ nothing: it asks the API, with the token that the author pastes into it.
 
 import json
 from importlib.resources import files
-from typing import NamedTuple
 
-__all__ = ["PageFile", "page_files"]
+from linkrouter.web.files import StaticFile
+
+__all__ = ["page_files"]
 
 HTML, CSS, SCRIPT = "text/html", "text/css", "text/javascript"
 
@@ -21,21 +22,13 @@ FILES = {
         for name in ("page.js", "api.js", "banner.js", "mail.js", "malformed.js", "memory.js", "rows.js", "words.js")
     },
 }
-RULES = "/check/rules.json"
+RULES_PATH = "/check/rules.json"
 
 
-class PageFile(NamedTuple):
-    """What is served at one path."""
-
-    path: str
-    content_type: str
-    content: bytes
-
-
-def page_files(*, local: bool = False) -> list[PageFile]:
+def page_files(*, local: bool = False) -> tuple[StaticFile, ...]:
     """Give every file of the page; *local* is for where hosts that only a local network knows are not malformed."""
     static = files(__package__).joinpath("static")
-    found = [PageFile(path, kind, static.joinpath(name).read_bytes()) for path, (name, kind) in FILES.items()]
+    found = [StaticFile(path, kind, static.joinpath(name).read_bytes()) for path, (name, kind) in FILES.items()]
     table = json.loads(files("linkrouter.checker.mail").joinpath("rules.json").read_text("utf-8"))
     table["rules"] = [rule for rule in table["rules"] if not (local and rule.get("local"))]
-    return [*found, PageFile(RULES, "application/json", json.dumps(table).encode())]
+    return (*found, StaticFile(RULES_PATH, "application/json", json.dumps(table).encode()))

@@ -1,0 +1,64 @@
+"""The application made of a route table, and how it is served.
+
+Promise: every accepted request is answered before the server ends.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from linkrouter.errors import SettingsError
+from linkrouter.settings import Address
+from linkrouter.web.files import StaticFile, serve_file
+from linkrouter.web.routes import DEFAULT_MAX_BODY_BYTES, Route
+from linkrouter.web.serving import BODY_DEADLINE_S, TOKENS, QuietRunner, TokenBox, refuse_plainly, serve_route
+from linkrouter.web.tokens import Tokens
+
+__all__ = ["Application", "create_app", "serving"]
+
+Application = web.Application
+
+ANSWERS_WITHIN_S = 8  # for requests in flight; systemd and HAProxy are told ten
+BODY_WITHIN_S = 30.0  # for a body to arrive
+LINGER_S = 2  # a client that is still sending when it is refused must get to read why
+
+
+def create_app(
+    tokens: Tokens,
+    routes: Sequence[Route],
+    files: Sequence[StaticFile] = (),
+    *,
+    body_deadline_s: float = BODY_WITHIN_S,
+) -> web.Application:
+    """Make the application that answers *routes* and serves *files*."""
+    app = web.Application(middlewares=[refuse_plainly], client_max_size=DEFAULT_MAX_BODY_BYTES)
+    app[TOKENS] = TokenBox(tokens)
+    app[BODY_DEADLINE_S] = body_deadline_s
+    app.add_routes([serve_route(route) for route in routes])
+    app.add_routes([serve_file(file) for file in files])
+    return app
+
+
+@asynccontextmanager
+async def serving(app: web.Application, listen: Address) -> AsyncIterator[int]:
+    """Serve *app* at *listen* while the block runs, and give the port; requests in flight are answered at its end.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+    runner = QuietRunner(
+        app, access_log=None, shutdown_timeout=ANSWERS_WITHIN_S, lingering_time=LINGER_S, handle_signals=False
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, listen.host, listen.port).start()
+        except OSError as exc:
+            raise SettingsError(
+                f"LISTEN: {str(listen)!r} cannot be listened on ({exc.strerror}); "
+                "stop what uses it, or give another HOST:PORT"
+            ) from exc
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
