@@ -45,7 +45,7 @@ class Places:
 
     def refresh(self) -> None:
         """Open the files that changed; call it now and then, it costs a `stat` a file."""
-        for path, known in self._stamps.items():
+        for number, (path, known) in enumerate(self._stamps.items(), 1):
             stamp = _stamp(path)
             if stamp == known:
                 continue
@@ -53,14 +53,14 @@ class Places:
             try:
                 opened = open_geo_file(path)
             except (OSError, ValueError) as exc:
-                log("geoip.kept", file=path.name, reason=type(exc).__name__)
+                log("geoip.kept", file=number, reason=type(exc).__name__)
                 continue
             before = self._files.get(path)
             self._files[path] = opened
             self._find.cache_clear()
             if before is not None:
                 before.close()
-            log("geoip.loaded", file=path.name)
+            log("geoip.loaded", file=number)
 
     @property
     def sources(self) -> tuple[Attribution, ...]:

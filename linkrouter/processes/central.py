@@ -70,7 +70,7 @@ async def run_central(settings: CentralSettings) -> None:
             loop.add_signal_handler(number, stop.set)
         reload_on_hangup(loop, partial(_reload_tokens, app[TOKENS], settings))
         async with serving(app, settings.listen) as port:
-            log("central.started", host=settings.listen.host, port=port)
+            log("central.started", port=port)
             await stop.wait()
             checks.stop()
         log("central.stopped")

@@ -106,6 +106,7 @@ def test_what_libraries_log_keeps_none_of_its_text(capsys):
     finally:
         root.handlers[:], sys.excepthook = before, hook
         root.setLevel(level)
+        logging.getLogger("linkrouter").setLevel(logging.NOTSET)
         logging.captureWarnings(False)
 
     written = capsys.readouterr().err
