@@ -47,6 +47,13 @@ EVENTS: dict[str, int] = {
 }
 
 _logger = logging.getLogger("linkrouter")
+_PRIORITIES = {
+    logging.CRITICAL: 2,
+    logging.ERROR: 3,
+    logging.WARNING: 4,
+    logging.INFO: 6,
+    logging.DEBUG: 7,
+}  # syslog(3)
 # Words such as an exception's or the system's, a status, or key ids with their states.
 _KEY = "[0-9]{1,2}:(?:sign|verify|revoked)"
 _WORD = re.compile(rf"[A-Za-z_]{{0,64}}(?: [a-z]{{1,16}}){{0,8}}|[0-9]{{3}}|{_KEY}(?: {_KEY})*")
@@ -58,7 +65,14 @@ def log(event: str, **fields: int | float | str | None) -> None:
 
 
 class _LineFormatter(logging.Formatter):
-    """One JSON object a line. A record that is not one of our events keeps none of its text."""
+    """One JSON object a line. A record that is not one of our events keeps none of its text.
+
+    For the journal a line begins with its priority (sd-daemon(3)), so that `journalctl -p err` shows the errors.
+    """
+
+    def __init__(self, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -72,7 +86,7 @@ class _LineFormatter(logging.Formatter):
             line |= {"event": "library", "logger": record.name, "at": f"{record.module}:{record.lineno}"}
         if record.exc_info and record.exc_info[1] is not None:
             line |= _where(record.exc_info[1])
-        return json.dumps(line)
+        return f"<{_PRIORITIES.get(record.levelno, 6)}>{json.dumps(line)}" if self._journal else json.dumps(line)
 
 
 def _harmless(value: object) -> object:
@@ -99,10 +113,13 @@ def _where(exc: BaseException) -> dict[str, str]:
     return {"exception": type(exc).__name__, "raised_at": _CodePlace(where)}
 
 
-def start_logging(stream: IO[str] | None = None, level: int = logging.INFO) -> None:
-    """Send every logger of the process through the formatter above, to *stream* (standard error by default)."""
+def start_logging(stream: IO[str] | None = None, level: int = logging.INFO, *, journal: bool = False) -> None:
+    """Send every logger of the process through the formatter above, to *stream* (standard error by default).
+
+    With *journal*, lines carry the priorities that systemd's journal reads.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_LineFormatter())
+    handler.setFormatter(_LineFormatter(journal))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -3,25 +3,57 @@
 import io
 import json
 import logging
+import os
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 from linkrouter.log import log, start_logging
+from linkrouter.settings import is_journal
+
+
+@contextmanager
+def restored_logging():
+    root = logging.getLogger()
+    before, level, hook = root.handlers[:], root.level, sys.excepthook
+    yield
+    root.handlers[:], sys.excepthook = before, hook
+    root.setLevel(level)
+    logging.getLogger("linkrouter").setLevel(logging.NOTSET)
+    logging.captureWarnings(False)
 
 
 @pytest.fixture
 def written():
     """The log of this process, as a stream."""
-    root = logging.getLogger()
-    before, level, hook = root.handlers[:], root.level, sys.excepthook
     stream = io.StringIO()
-    start_logging(stream)
-    yield stream
-    root.handlers[:], sys.excepthook = before, hook
-    root.setLevel(level)
-    logging.getLogger("linkrouter").setLevel(logging.NOTSET)
-    logging.captureWarnings(False)
+    with restored_logging():
+        start_logging(stream)
+        yield stream
+
+
+@pytest.mark.parametrize(
+    ("event", "priority"),
+    [("keyring.kept", "<3>"), ("sync.retry", "<4>"), ("router.started", "<6>")],
+)
+def test_the_journal_reads_a_priority_before_each_line(event, priority):
+    stream = io.StringIO()
+    with restored_logging():
+        start_logging(stream, journal=True)
+        log(event)
+
+    assert stream.getvalue().startswith(priority + "{")
+    assert json.loads(stream.getvalue()[3:])["event"] == event
+
+
+@pytest.mark.parametrize(("stream", "journal"), [("{st_dev}:{st_ino}", True), ("{st_dev}:1", False), ("", False)])
+def test_the_journal_is_known_by_its_device_and_inode(tmp_path, stream, journal):
+    with (tmp_path / "log").open("w") as file:
+        seen = os.fstat(file.fileno())
+        named = stream.format(st_dev=seen.st_dev, st_ino=seen.st_ino)
+
+        assert is_journal(file.fileno(), {"JOURNAL_STREAM": named}) is journal
 
 
 @pytest.mark.parametrize(

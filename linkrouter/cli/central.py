@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from linkrouter.cli.options import settings_from, with_settings
-from linkrouter.settings import CentralSettings
+from linkrouter.settings import CentralSettings, is_journal
 
 __all__ = ["central"]
 
@@ -23,5 +23,5 @@ def central(**options: Any) -> None:
     from linkrouter.processes.central import run_central
 
     settings = settings_from(CentralSettings, options)
-    start_logging()
+    start_logging(journal=is_journal())
     uvloop.run(run_central(settings))

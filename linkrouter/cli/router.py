@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from linkrouter.cli.options import settings_from, with_settings
-from linkrouter.settings import RouterSettings
+from linkrouter.settings import RouterSettings, is_journal
 
 __all__ = ["router"]
 
@@ -26,7 +26,7 @@ def router(worker: int | None, **options: Any) -> None:
 
     settings = settings_from(RouterSettings, options)
     load_keyring(settings)  # before anything is started, and before there are workers to say it many times
-    start_logging()
+    start_logging(journal=is_journal())
     if settings.workers > 1 and worker is None:
         from linkrouter.router.supervisor import run_workers
 

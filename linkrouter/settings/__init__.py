@@ -6,6 +6,7 @@ Promise: nothing else in the package reads the environment.
 from linkrouter.settings.central import CentralSettings
 from linkrouter.settings.check import CheckSettings
 from linkrouter.settings.fields import Address
+from linkrouter.settings.journal import is_journal
 from linkrouter.settings.reading import PREFIX, default_router_id, read_settings
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.secrets import credentials_directory, read_secret
@@ -18,6 +19,7 @@ __all__ = [
     "RouterSettings",
     "credentials_directory",
     "default_router_id",
+    "is_journal",
     "read_secret",
     "read_settings",
 ]
