@@ -38,7 +38,7 @@ EVENTS: dict[str, int] = {
     "sync.caught_up": logging.INFO,
     "sync.refused": logging.ERROR,  # 401, 403 or a wrong address: everything is kept
     "sync.retry": logging.WARNING,
-    "sync.set_aside": logging.ERROR,
+    "sync.dead_letters": logging.ERROR,
     "task.failed": logging.ERROR,
     "tokens.kept": logging.ERROR,  # a reload failed; the old tokens stay
     "tokens.loaded": logging.INFO,

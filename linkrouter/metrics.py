@@ -23,14 +23,14 @@ METRICS: dict[str, tuple[str, str, str]] = {
     ),
     "linkrouter_spool_oldest_seconds": ("gauge", "", "Age of the oldest click in the store."),
     "linkrouter_spool_bytes": ("gauge", "", "Size of the store."),
-    "linkrouter_spool_set_aside_clicks": ("gauge", "", "Clicks the centre refused for good."),
+    "linkrouter_spool_dead_letters": ("gauge", "", "Clicks the centre refused for good."),
     "linkrouter_spool_quarantined_segments": ("gauge", "", "Damaged segments kept for a person to look at."),
     "linkrouter_spool_lost": ("counter", "reason", "Clicks that a damaged store could not give back."),
     "linkrouter_sync_batches": ("counter", "result", "Batches sent to the centre, by its answer."),
     "linkrouter_sync_clicks": (
         "counter",
         "result",
-        "Clicks sent to the centre: stored, duplicate or set aside.",
+        "Clicks sent to the centre: stored, duplicate or dead letter.",
     ),
     "linkrouter_sync_failing_seconds": (
         "gauge",

@@ -1,5 +1,6 @@
 """`linkrouter spool`: look into a click store."""
 
+import asyncio
 import json
 import time
 
@@ -17,16 +18,16 @@ def spool() -> None:
 @click.argument("url")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(url: str, as_json: bool) -> None:
-    """Show what waits in the store at URL, how old it is, and what is set aside. Changes nothing."""
-    from linkrouter.clicks.spool.store import spool_status
+    """Show what waits in the store at URL, how old it is, and what are dead letters. Changes nothing."""
+    from linkrouter.clicks import open_click_store
 
-    seen = spool_status(url)
+    seen = asyncio.run(open_click_store(url).status())
     age_s = None if seen.oldest_at is None else round(time.time() - seen.oldest_at / 1e6, 3)
     fields = {
         "pending": seen.pending,
         "oldest_seconds": age_s,
         "bytes": seen.bytes,
-        "set_aside": seen.set_aside,
+        "dead_letters": seen.dead_letters,
         "quarantined_segments": seen.quarantined,
         "lost": sum(seen.lost.values()),
     }

@@ -26,12 +26,14 @@ def open_memory(url: str, limits: StoreLimits) -> "MemoryStore":
 class MemoryStore:
     """A `ClickStore` in memory."""
 
+    is_durable = False
+
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._pending: deque[bytes] = deque()
         self._bytes = 0  # of all that is pending
         self._acked = 0  # how many were acknowledged, so that a batch acknowledged twice is harmless
-        self._set_aside = 0
+        self._dead_letters = 0
 
     async def open(self) -> None:
         """There is nothing to make ready."""
@@ -48,7 +50,7 @@ class MemoryStore:
         self._pending.extend(records)
         self._bytes += size
 
-    async def take(self, max_clicks: int) -> Batch | None:
+    async def next_batch(self, max_clicks: int) -> Batch | None:
         """Hand out the oldest clicks: what waits in memory is all fresh."""
         records = tuple(islice(self._pending, max_clicks))
         return Batch(records, self._acked + len(records)) if records else None
@@ -60,14 +62,14 @@ class MemoryStore:
             self._bytes -= OVERHEAD_BYTES + len(self._pending.popleft())
             self._acked += 1
 
-    async def set_aside(self, records: Sequence[bytes], reason: str) -> None:
+    async def add_dead_letters(self, records: Sequence[bytes], reason: str) -> None:
         """Count *records*: there is no place where a person could find them."""
-        self._set_aside += len(records)
+        self._dead_letters += len(records)
 
     async def status(self) -> StoreStatus:
         """Tell what waits."""
         oldest_at = clicked_at(self._pending[0]) if self._pending else None
-        return StoreStatus(len(self._pending), oldest_at, self._bytes, self._set_aside, quarantined=0)
+        return StoreStatus(len(self._pending), oldest_at, self._bytes, self._dead_letters, quarantined=0)
 
     async def close(self) -> None:
         """Let go; what waits is gone with the process."""

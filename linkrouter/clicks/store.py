@@ -1,7 +1,7 @@
 """The click store: where a router keeps clicks until the centre has them.
 
-Promise: a store is one URL and five verbs. What `append` returned from is kept across a kill and a power cut (as far
-as the store says); what was not acknowledged is handed out again; nothing is ever deleted but by `ack`.
+Promise: what `append` returned from is kept across a kill and a power cut when the store says that it is durable; what
+was not acknowledged is handed out again; nothing is ever deleted but by `ack`.
 
 Third parties add stores through the entry-point group `linkrouter.click_stores`: a name (the URL's scheme) and a
 callable that takes the URL and a `StoreLimits` and gives a `ClickStore`.
@@ -15,7 +15,7 @@ from typing import Protocol
 from linkrouter.clicks.click import iso_utc
 from linkrouter.errors import SettingsError
 
-__all__ = ["Batch", "ClickStore", "Loss", "StoreLimits", "StoreStatus", "open_store"]
+__all__ = ["Batch", "ClickStore", "Loss", "StoreLimits", "StoreStatus", "open_click_store"]
 
 ENTRY_POINT_GROUP = "linkrouter.click_stores"
 
@@ -75,7 +75,7 @@ class StoreStatus:
     pending: int  # clicks not yet acknowledged
     oldest_at: int | None  # microseconds since the epoch, of the oldest pending click
     bytes: int
-    set_aside: int  # clicks the centre refused for good
+    dead_letters: int  # clicks the centre refused for good
     quarantined: int  # damaged files kept for a person to look at
     lost: Mapping[str, int] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
@@ -83,6 +83,10 @@ class StoreStatus:
 
 class ClickStore(Protocol):
     """What a router and sync need of a store. One process opens a store; its methods are called from one loop."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether what `append` returned from outlives the process, however that ends."""
 
     async def open(self) -> None:
         """Make ready to append.
@@ -99,16 +103,16 @@ class ClickStore(Protocol):
             StoreError: the store cannot write now; none of *records* is known to be kept.
         """
 
-    async def take(self, max_clicks: int) -> Batch | None:
+    async def next_batch(self, max_clicks: int) -> Batch | None:
         """Hand out up to *max_clicks* that are not acknowledged, the freshest before the backlog, or None.
 
         Without an acknowledgement the next call may hand out the same clicks again.
         """
 
     async def ack(self, batch: Batch) -> None:
-        """Forget the clicks of *batch*, all or none: the centre has them, or they were set aside."""
+        """Forget the clicks of *batch*, all or none: the centre has them, or they are dead letters."""
 
-    async def set_aside(self, records: Sequence[bytes], reason: str) -> None:
+    async def add_dead_letters(self, records: Sequence[bytes], reason: str) -> None:
         """Keep *records*, some of a batch, where a person finds them; the batch is then acknowledged as a whole.
 
         *reason* is one word, such as "refused".
@@ -118,13 +122,16 @@ class ClickStore(Protocol):
         """
 
     async def status(self) -> StoreStatus:
-        """Tell what waits."""
+        """Tell what waits.
+
+        It needs no `open` and changes nothing: a person asks this way while routers use the store, or when none runs.
+        """
 
     async def close(self) -> None:
         """Make all durable and let go."""
 
 
-def open_store(url: str, limits: StoreLimits | None = None) -> ClickStore:
+def open_click_store(url: str, limits: StoreLimits | None = None) -> ClickStore:
     """Give the store that *url* names, such as `sqlite:///spool` or `memory:`; it is not opened yet.
 
     Raises:

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from linkrouter.clicks.click import mint_click_ids
-from linkrouter.clicks.store import ClickStore, Loss, StoreLimits, StoreStatus, open_store
+from linkrouter.clicks.store import ClickStore, Loss, StoreLimits, StoreStatus, open_click_store
 from linkrouter.errors import KeyringError, SettingsError
 from linkrouter.link.keyring import Keyring
 from linkrouter.log import log, quiet_exception_handler
@@ -58,7 +58,7 @@ async def serve_router(settings: RouterSettings, worker: int | None = None, stop
             loop.add_signal_handler(number, stop.set)
     if worker is not None:
         watch_supervisor(loop)
-    store = open_store(settings.click_store, StoreLimits(settings.spool_max_bytes, settings.spool_reserve_bytes))
+    store = open_click_store(settings.click_store, StoreLimits(settings.spool_max_bytes, settings.spool_reserve_bytes))
     await store.open()
     try:
         await _Process(settings, store, worker).run(stop)
@@ -212,7 +212,7 @@ class _Process:
         gauge("linkrouter_spool_pending_clicks", lambda seen: seen.pending)
         gauge("linkrouter_spool_oldest_seconds", _age_s)
         gauge("linkrouter_spool_bytes", lambda seen: seen.bytes)
-        gauge("linkrouter_spool_set_aside_clicks", lambda seen: seen.set_aside)
+        gauge("linkrouter_spool_dead_letters", lambda seen: seen.dead_letters)
         gauge("linkrouter_spool_quarantined_segments", lambda seen: seen.quarantined)
         while True:
             self._metrics.counter("linkrouter_spool_lost").update(status.lost)

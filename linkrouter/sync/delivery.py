@@ -1,7 +1,7 @@
 """The sender: from a click store to the centre's ingest API, one batch after the other.
 
-Promise: it never gives up and never drops. A batch leaves the store when the centre has said that it has it; a click
-that the centre alone refuses is set aside; everything else waits and is tried again, and the centre, which knows clicks
+Promise: it never gives up and never drops. A batch leaves the store when central has said that it has it; a click that
+central alone refuses becomes a dead letter; everything else waits and is tried again, and central, which knows clicks
 by their id, stores each once.
 """
 
@@ -81,7 +81,7 @@ class Sync:
         self._failures = 0  # in a row
         self._failing_since: float | None = None
         self._trouble = ""  # the event that told of it, so that it is told once
-        metrics.counter("linkrouter_sync_clicks", ("stored", "duplicate", "set_aside"))
+        metrics.counter("linkrouter_sync_clicks", ("stored", "duplicate", "dead_letter"))
         metrics.counter("linkrouter_sync_batches", ("taken", "failed"))
         metrics.gauge("linkrouter_sync_failing_seconds", self._failing_s)
 
@@ -110,13 +110,13 @@ class Sync:
             log("task.failed", task="sync", exception=type(exc).__name__)
 
     async def _store_has_more(self) -> bool:
-        batch = await self._store.take(self._max_clicks)
+        batch = await self._store.next_batch(self._max_clicks)
         failure = await (self._deliver(batch) if batch else self._tell_losses())
         return failure is None and batch is not None
 
     async def _step(self) -> float:
         """Send one batch; give the seconds to wait before the next."""
-        batch = await self._store.take(self._max_clicks)
+        batch = await self._store.next_batch(self._max_clicks)
         is_full = batch is not None and len(batch.records) >= self._max_clicks
         failure = await self._deliver(batch) if batch else None
         if failure is None and not is_full:
@@ -131,7 +131,7 @@ class Sync:
     async def _deliver(self, batch: Batch) -> Answer | None:
         """Send *batch* and acknowledge it, or give the answer that stopped it.
 
-        A refused part is halved until the poison record stands alone, and that one is set aside.
+        A refused part is halved until the poison record stands alone, and that one becomes a dead letter.
         """
         parts, poison = [batch.records], []
         while parts:
@@ -152,9 +152,9 @@ class Sync:
             else:
                 return answer
         if poison:
-            await self._store.set_aside(poison, "refused")
-            self._metrics.count("linkrouter_sync_clicks", "set_aside", len(poison))
-            log("sync.set_aside", clicks=len(poison))
+            await self._store.add_dead_letters(poison, "refused")
+            self._metrics.count("linkrouter_sync_clicks", "dead_letter", len(poison))
+            log("sync.dead_letters", clicks=len(poison))
         await self._store.ack(batch)
         self._max_clicks = min(self._max_clicks + GROWTH_CLICKS, MAX_CLICKS)
         self._failures, self._failing_since = 0, None

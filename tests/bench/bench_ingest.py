@@ -21,7 +21,7 @@ from pathlib import Path
 import load
 
 from linkrouter.clicks.click import Click, mint_click_ids, write_click
-from linkrouter.clicks.store import open_store
+from linkrouter.clicks.store import open_click_store
 from linkrouter.link import Keyring
 
 COMMAND = [sys.executable, "-m", "linkrouter"]
@@ -84,7 +84,7 @@ def router(home: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 async def fill(home: Path, count: int) -> None:
     """Write *count* clicks to a spool as a router would, and leave it."""
-    store = open_store(f"sqlite:///{home}/spool")
+    store = open_click_store(f"sqlite:///{home}/spool")
     mint = mint_click_ids(secrets.token_bytes(8))
     await store.open()
     now_us = time.time_ns() // 1000 - count * 300

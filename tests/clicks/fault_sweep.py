@@ -16,12 +16,12 @@ from pathlib import Path
 
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
-from linkrouter.clicks.spool.store import Pace, SqliteStore
+from linkrouter.clicks.spool.store import Spool, SpoolTimings
 from linkrouter.errors import StoreError
 
 COMMITS, CLICKS = 8, 25
 # Rolls every few commits; looks at everything at once.
-PACE = Pace(segment_bytes=9000, search_interval_s=0.0, live_interval_s=0.0, measure_interval_s=0.0)
+TIMINGS = SpoolTimings(segment_bytes=9000, search_interval_s=0.0, live_interval_s=0.0, measure_interval_s=0.0)
 NEVER, FOR_EVER = 10**9, 10**9
 SLOW_US = 20_000
 SALVAGE_CALLS = 60  # more than taking over a damaged segment and closing takes
@@ -39,17 +39,17 @@ def record(name: str) -> bytes:
     return write_click(Click(name, "-----w", 0, "html", 0, None, None, "click"))
 
 
-def new_store(directory: Path) -> SqliteStore:
-    return SqliteStore(directory, StoreLimits(reserve_bytes=0), PACE)
+def new_store(directory: Path) -> Spool:
+    return Spool(directory, StoreLimits(reserve_bytes=0), TIMINGS)
 
 
-async def drain(store: SqliteStore, tell) -> None:
-    while batch := await store.take(40):
+async def drain(store: Spool, tell) -> None:
+    while batch := await store.next_batch(40):
         tell("sent", [json.loads(record)["id"] for record in batch.records])
         await store.ack(batch)
 
 
-async def work(store: SqliteStore, tell) -> None:
+async def work(store: Spool, tell) -> None:
     """Append, and send a part of it in between; tell what is durable, what is sent, and what was refused."""
     try:
         await store.open()
@@ -62,7 +62,7 @@ async def work(store: SqliteStore, tell) -> None:
             tell("kept", ids)
         except StoreError:
             tell("refused", ids)
-        if commit % 3 == 2 and (batch := await store.take(40)):
+        if commit % 3 == 2 and (batch := await store.next_batch(40)):
             tell("sent", [json.loads(record)["id"] for record in batch.records])
             await store.ack(batch)
 
@@ -108,7 +108,7 @@ async def recover(directory: Path, tell) -> dict:
 
 async def leave_eighty(directory: Path) -> None:
     """Leave a spool with eighty clicks, as a process does that dies."""
-    store = SqliteStore(directory, StoreLimits(reserve_bytes=0))
+    store = Spool(directory, StoreLimits(reserve_bytes=0))
     await store.open()
     await store.append([record(f"id-{n:03d}") for n in range(80)])
     os._exit(0)

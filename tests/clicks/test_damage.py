@@ -14,9 +14,9 @@ import pytest
 
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
-from linkrouter.clicks.spool.claim import NOTE_BYTES, claim, segment_names
+from linkrouter.clicks.spool.claim import CHECKPOINT_BYTES, claim, segment_names
 from linkrouter.clicks.spool.frame import RECORD_START
-from linkrouter.clicks.spool.store import Pace, SqliteStore, spool_status
+from linkrouter.clicks.spool.store import Spool, SpoolTimings
 
 CLICKS = 6000  # over one checkpoint of SQLite's log, so that both files matter
 LIMITS = StoreLimits(reserve_bytes=0)
@@ -27,7 +27,7 @@ def left_behind(tmp_path_factory):
     """A directory as a kill leaves it, copied while its store is open."""
 
     async def make():
-        store = SqliteStore(directory, LIMITS)
+        store = Spool(directory, LIMITS)
         await store.open()
         for first in range(0, CLICKS, 100):
             await store.append(
@@ -94,19 +94,19 @@ DAMAGES = {
     "the database emptied": (lambda db: os.truncate(db, 0), True, True),
     "the database deleted": (lambda db: db.unlink(), True, True),
     "the lock deleted": (lambda db: db.with_suffix(".lock").unlink(), False, False),
-    "a wrong note": (lambda db: overwrite(db.with_suffix(".lock"), 0, b"f" * NOTE_BYTES), False, False),
-    "an empty note": (lambda db: os.truncate(db.with_suffix(".lock"), 0), False, False),
+    "a wrong checkpoint": (lambda db: overwrite(db.with_suffix(".lock"), 0, b"f" * CHECKPOINT_BYTES), False, False),
+    "an empty checkpoint": (lambda db: os.truncate(db.with_suffix(".lock"), 0), False, False),
     "a shared memory file of rubbish": (lambda db: db.with_suffix(".db-shm").write_bytes(b"x" * 32768), False, False),
 }
 
 
-def start(directory: Path) -> SqliteStore:
-    return SqliteStore(directory, LIMITS, Pace(search_interval_s=0.0))
+def start(directory: Path) -> Spool:
+    return Spool(directory, LIMITS, SpoolTimings(search_interval_s=0.0))
 
 
 async def drain(store, max_clicks=1000):
     taken = []
-    while batch := await store.take(max_clicks):
+    while batch := await store.next_batch(max_clicks):
         taken += batch.records
         await store.ack(batch)
     return taken
@@ -159,7 +159,7 @@ async def test_a_damaged_segment_is_served_once_and_kept_as_it_was(segment, dama
 
 async def test_says_once_and_for_all_what_is_missing_and_between_which_times(segment):
     owned = claim(segment.parent, segment.stem)
-    owned.write_note(oldest_at=1_000_000)
+    owned.write_checkpoint(oldest_at=1_000_000)
     owned.release()
     flip_payload(segment)
     before_us = time.time_ns() // 1000
@@ -184,9 +184,9 @@ async def test_a_process_killed_in_the_middle_of_a_damaged_segment_costs_nothing
     overwrite_rows(segment, 0.5)
     store = start(segment.parent)
     await store.open()
-    first = await store.take(1000)
+    first = await store.next_batch(1000)
     await store.ack(first)
-    second = await store.take(1000)
+    second = await store.next_batch(1000)
     await store.close()  # the second was not acknowledged
 
     again = start(segment.parent)
@@ -204,7 +204,7 @@ async def test_a_process_killed_in_the_middle_of_a_damaged_segment_costs_nothing
 
 async def test_rows_that_a_kill_cut_off_are_no_loss(segment):
     owned = claim(segment.parent, segment.stem)
-    owned.write_note(committed=CLICKS - 100)  # the last commit was under way
+    owned.write_checkpoint(committed=CLICKS - 100)  # the last commit was under way
     owned.release()
     spoil_click(log_of(segment), CLICKS - 50)
     store = start(segment.parent)
@@ -227,7 +227,7 @@ async def test_rows_that_a_kill_cut_off_are_no_loss(segment):
 async def test_foreign_files_under_our_names_harm_nothing_and_are_not_deleted(tmp_path, make_records, content):
     name = f"{1:016x}-{1:08x}"
     (tmp_path / f"{name}.db").write_bytes(content)
-    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "checkpoints.txt").write_text("mine")
     (tmp_path / "other.db").write_bytes(content)
     store = start(tmp_path)
     await store.open()
@@ -237,7 +237,7 @@ async def test_foreign_files_under_our_names_harm_nothing_and_are_not_deleted(tm
     finally:
         await store.close()
 
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "checkpoints.txt").read_text() == "mine"
     assert (tmp_path / "other.db").read_bytes() == content
     assert [path.read_bytes() for path in tmp_path.rglob(f"{name}.db")] == [content]
 
@@ -276,7 +276,7 @@ async def test_a_start_waits_for_nothing_that_lies_there(left_behind, tmp_path, 
 
     await store.open()
     await store.append(make_records(10))
-    batch = await store.take(10)
+    batch = await store.next_batch(10)
     await store.close()
 
     assert batch.records == tuple(make_records(10))
@@ -301,12 +301,12 @@ async def test_a_segment_damaged_while_it_is_in_use_is_abandoned_and_read_back(t
     assert len(set(taken)) + status.lost["damaged"] == 30_010
 
 
-def test_status_counts_what_waits_in_a_damaged_directory_without_touching_it(segment):
+async def test_status_counts_what_waits_in_a_damaged_directory_without_touching_it(segment):
     flip_payload(segment)
     segment.with_suffix(".lock").unlink()
     before = {path.name: path.read_bytes() for path in segment.parent.iterdir()}
 
-    status = spool_status(f"sqlite:///{segment.parent}")
+    status = await Spool(segment.parent, LIMITS).status()
 
     assert status.pending == CLICKS - 1
     assert {path.name: path.read_bytes() for path in segment.parent.iterdir()} == before

@@ -1,12 +1,19 @@
 """What every click store promises. A new store is one line in `STORES`."""
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from linkrouter.clicks import ClickStore, StoreLimits, open_store
+from linkrouter.clicks import ClickStore, StoreLimits, open_click_store
 from linkrouter.clicks.click import clicked_at
 from linkrouter.errors import SettingsError, StoreFull
+
+SRC = Path(__file__).parents[2]
 
 STORES = {
     # name: URL in which {} is a fresh directory
@@ -22,7 +29,7 @@ def url(request, tmp_path) -> str:
 
 @pytest.fixture
 async def store(url):
-    opened = open_store(url)
+    opened = open_click_store(url)
     await opened.open()
     yield opened
     await opened.close()
@@ -30,14 +37,14 @@ async def store(url):
 
 async def drain(store: ClickStore, max_clicks: int = 1000) -> list[bytes]:
     taken = []
-    while batch := await store.take(max_clicks):
+    while batch := await store.next_batch(max_clicks):
         taken += batch.records
         await store.ack(batch)
     return taken
 
 
 async def test_an_empty_store_hands_out_nothing(store):
-    assert await store.take(1000) is None
+    assert await store.next_batch(1000) is None
     assert (await store.status()).pending == 0
 
 
@@ -53,7 +60,7 @@ async def test_hands_out_what_was_appended_in_order(store, make_records):
 async def test_hands_out_the_same_clicks_until_they_are_acknowledged(store, make_records):
     await store.append(make_records(10))
 
-    first, second = await store.take(4), await store.take(4)
+    first, second = await store.next_batch(4), await store.next_batch(4)
 
     assert first.records == second.records
 
@@ -62,7 +69,7 @@ async def test_an_acknowledged_click_is_never_handed_out_again(store, make_recor
     records = make_records(10)
     await store.append(records)
 
-    await store.ack(await store.take(4))
+    await store.ack(await store.next_batch(4))
 
     assert await drain(store) == records[4:]
 
@@ -70,7 +77,7 @@ async def test_an_acknowledged_click_is_never_handed_out_again(store, make_recor
 async def test_acknowledging_twice_is_harmless(store, make_records):
     records = make_records(10)
     await store.append(records)
-    batch = await store.take(4)
+    batch = await store.next_batch(4)
 
     await store.ack(batch)
     await store.ack(batch)
@@ -81,7 +88,7 @@ async def test_acknowledging_twice_is_harmless(store, make_records):
 async def test_clicks_that_come_while_a_batch_is_out_are_not_acknowledged_with_it(store, make_records):
     records = make_records(20)
     await store.append(records[:10])
-    batch = await store.take(1000)
+    batch = await store.next_batch(1000)
 
     await store.append(records[10:])
     await store.ack(batch)
@@ -94,7 +101,7 @@ async def test_status_tells_what_waits_and_how_old_it_is(store, make_records):
     await store.append(records)
     before = await store.status()
 
-    await store.ack(await store.take(4))
+    await store.ack(await store.next_batch(4))
     after = await store.status()
 
     assert (before.pending, before.oldest_at) == (10, clicked_at(records[0]))
@@ -103,22 +110,101 @@ async def test_status_tells_what_waits_and_how_old_it_is(store, make_records):
     assert before.bytes > 0
 
 
-async def test_set_aside_clicks_are_counted_and_not_handed_out(store, make_records):
+async def test_dead_letters_are_counted_and_not_handed_out(store, make_records):
     records = make_records(3)
     await store.append(records)
-    batch = await store.take(3)
+    batch = await store.next_batch(3)
 
-    await store.set_aside(batch.records[1:2], "refused")
+    await store.add_dead_letters(batch.records[1:2], "refused")
     await store.ack(batch)
 
-    assert (await store.status()).set_aside == 1
+    assert (await store.status()).dead_letters == 1
     assert await drain(store) == []
 
 
 async def test_appending_nothing_is_no_error(store):
     await store.append([])
 
-    assert await store.take(10) is None
+    assert await store.next_batch(10) is None
+
+
+async def check_closing(url, make_records):
+    """Close a store with clicks in it, open it again, and see that they are there."""
+    store = open_click_store(url)
+    await store.open()
+    await store.append(make_records(10))
+    await store.ack(await store.next_batch(4))
+    await store.close()
+    again = open_click_store(url)
+    await again.open()
+    try:
+        assert (await again.status()).pending == 6
+        assert await drain(again) == make_records(10)[4:]
+    finally:
+        await again.close()
+
+
+# Appends the records it reads, acknowledges four of them, says so, and waits to be killed.
+WRITER = """
+import asyncio, json, sys
+from linkrouter.clicks import open_click_store
+async def main():
+    store = open_click_store(sys.argv[1])
+    await store.open()
+    await store.append([record.encode() for record in json.loads(sys.stdin.readline())])
+    await store.ack(await store.next_batch(4))
+    print("durable", flush=True)
+    sys.stdin.read()
+asyncio.run(main())
+"""
+
+
+def write_and_be_killed(url, records):
+    """Keep *records* in a process of its own, acknowledge four of them there, and kill it."""
+    command = [sys.executable, "-c", WRITER, url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        writer.stdin.write(json.dumps([record.decode() for record in records]) + "\n")
+        writer.stdin.flush()
+        assert writer.stdout.readline() == "durable\n"
+        writer.kill()
+
+
+async def check_kill(url, make_records):
+    """Kill a process that has clicks in a store, open the store in this one, and see that they are there."""
+    records = make_records(10)
+    await asyncio.to_thread(write_and_be_killed, url, records)
+    store = open_click_store(url)
+    await store.open()
+    try:
+        assert set(records[4:]) <= set(await drain(store)) <= set(records)
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("check", [check_closing, check_kill])
+async def test_a_durable_store_has_its_clicks_when_it_is_opened_again(url, make_records, check):
+    if not open_click_store(url).is_durable:
+        pytest.skip("it says that it forgets")
+
+    await check(url, make_records)
+
+
+@pytest.mark.parametrize("check", [check_closing, check_kill])
+async def test_a_store_that_forgets_and_says_that_it_does_not_is_found_out(third_party, make_records, check):
+    third_party(
+        "from linkrouter.clicks.memory import MemoryStore\n"
+        "class Forgetful(MemoryStore):\n    is_durable = True\n"
+        "def make(url, limits):\n    return Forgetful(limits.max_bytes)\n"
+    )
+
+    with pytest.raises(AssertionError):
+        await check("theirs:", make_records)
+
+
+async def test_status_needs_no_open_store(url, make_records):
+    store = open_click_store(url)
+
+    assert (await store.status()).pending == 0
 
 
 async def fill(store: ClickStore, make_records) -> list[bytes]:
@@ -134,7 +220,7 @@ async def fill(store: ClickStore, make_records) -> list[bytes]:
 
 
 async def test_says_when_it_is_full_and_takes_clicks_again_once_drained(url, make_records):
-    store = open_store(url, StoreLimits(max_bytes=200_000, reserve_bytes=0))
+    store = open_click_store(url, StoreLimits(max_bytes=200_000, reserve_bytes=0))
     await store.open()
     try:
         kept = await fill(store, make_records)
@@ -167,15 +253,27 @@ async def test_reading_and_writing_at_the_same_time_loses_nothing(store, make_re
 @pytest.mark.parametrize("bad", ["memory:x", "sqlite:spool", "sqlite://spool", "sqlite:///", "nosuch:x", "nocolon", ""])
 def test_a_url_that_is_none_is_refused_by_name(bad):
     with pytest.raises(SettingsError, match="CLICK_STORE"):
-        open_store(bad)
+        open_click_store(bad)
 
 
-def test_a_third_party_adds_a_store_by_an_entry_point(tmp_path, monkeypatch):
-    info = tmp_path / "theirs-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[linkrouter.click_stores]\ntheirs = theirs:make\n")
-    (tmp_path / "theirs.py").write_text("def make(url, limits):\n    return (url, limits)\n")
-    monkeypatch.syspath_prepend(tmp_path)
+@pytest.fixture
+def third_party(tmp_path, monkeypatch):
+    """Give a function that installs a module whose `make` makes the store `theirs:`, here and in programs."""
 
-    assert open_store("theirs://host/name", StoreLimits(5, 6)) == ("theirs://host/name", StoreLimits(5, 6))
+    def install(code: str) -> None:
+        info = tmp_path / "theirs-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[linkrouter.click_stores]\ntheirs = theirs:make\n")
+        (tmp_path / "theirs.py").write_text(code)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(SRC)]))
+        monkeypatch.delitem(sys.modules, "theirs", raising=False)
+
+    return install
+
+
+def test_a_third_party_adds_a_store_by_an_entry_point(third_party):
+    third_party("def make(url, limits):\n    return (url, limits)\n")
+
+    assert open_click_store("theirs://host/name", StoreLimits(5, 6)) == ("theirs://host/name", StoreLimits(5, 6))

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 
 from linkrouter.clicks import StoreLimits
-from linkrouter.clicks.spool.store import Pace, SqliteStore
+from linkrouter.clicks.spool.store import Spool, SpoolTimings
 from linkrouter.errors import StoreFull
 
-PACE = Pace(segment_bytes=256 * 1024, search_interval_s=0.0, measure_interval_s=0.0)
+TIMINGS = SpoolTimings(segment_bytes=256 * 1024, search_interval_s=0.0, measure_interval_s=0.0)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def small_disk(tmp_path):
 
 @contextlib.asynccontextmanager
 async def opened(directory, **limits):
-    store = SqliteStore(directory, StoreLimits(**({"reserve_bytes": 0} | limits)), PACE)
+    store = Spool(directory, StoreLimits(**({"reserve_bytes": 0} | limits)), TIMINGS)
     await store.open()
     try:
         yield store
@@ -59,7 +59,7 @@ async def fill(store, make_records, step=200):
 
 async def drain(store):
     taken = []
-    while batch := await store.take(1000):
+    while batch := await store.next_batch(1000):
         taken += batch.records
         await store.ack(batch)
     return taken

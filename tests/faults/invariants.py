@@ -47,18 +47,18 @@ def check(
     alive_s: float = ALIVE_S,
     memory_mb: float = MEMORY_MB,
     disk_bytes: int = 64 << 20,
-    set_aside: frozenset[str] = frozenset(),
+    dead_letters: frozenset[str] = frozenset(),
     in_doubt: int = 0,
 ) -> Row:
     """Drain the *scene*, hold it to the invariants, and give its row.
 
     *outages* says that the load went straight to a router that died; *damaged* is how many clicks the spool lost;
-    *set_aside* are the ids of those that wait for a person; *in_doubt* is how many of the counted may have arrived, as
-    what a process handed to its disk and heard no more of.
+    *dead_letters* are the ids of those that wait for a person; *in_doubt* is how many of the counted may have arrived,
+    as what a process handed to its disk and heard no more of.
     """
     scene.drain()
     requests, ids = scene.load.requests, scene.ids_at_the_centre()
-    arrived = {*ids, *set_aside}
+    arrived = {*ids, *dead_letters}
     answered = [one for one in requests if one.is_answered]
     missing = [one for one in answered if one.id not in arrived]
 

@@ -1,5 +1,6 @@
 """A scene: one home with a centre, a router and a load, in which something is about to go wrong."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from faults.load import Load, Request, make_links
 from processes import COMMAND, Home, children, fetch, free_port, wait_until
 
-from linkrouter.clicks.spool.store import spool_status
+from linkrouter.clicks import open_click_store
 from linkrouter.clicks.store import StoreStatus
 from linkrouter.link import Keyring
 
@@ -199,7 +200,7 @@ class Scene:
 
     def spool(self) -> StoreStatus:
         """Tell what waits in the spool, from outside."""
-        return spool_status(f"sqlite:///{self.home.path}/spool")
+        return asyncio.run(open_click_store(f"sqlite:///{self.home.path}/spool").status())
 
     def metrics(self, router: subprocess.Popen | None = None) -> dict[tuple[str, str], float]:
         """Give a router's metrics by name (without `linkrouter_`) and label; of workers, the sums."""

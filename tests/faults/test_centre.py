@@ -68,7 +68,7 @@ def test_a_centre_that_misbehaves_costs_nothing(scene, report, proxy, name):
 
 
 @pytest.mark.faults
-def test_one_poisoned_click_is_set_aside_and_all_others_arrive(scene, report, proxy):
+def test_one_poisoned_click_becomes_a_dead_letter_and_all_others_arrive(scene, report, proxy):
     scene.start()
     proxy.behave = way.refuse("500 Internal Server Error")
     scene.pass_s(1)
@@ -76,12 +76,12 @@ def test_one_poisoned_click_is_set_aside_and_all_others_arrive(scene, report, pr
     wait_until(lambda: poison.is_answered)
 
     proxy.behave = way.refuse_click(poison.id)
-    wait_until(lambda: scene.spool().set_aside, 60)
+    wait_until(lambda: scene.spool().dead_letters, 60)
     scene.wait_for_life(time.monotonic())
 
-    aside = json.loads((scene.home.path / "spool" / "set-aside.jsonl").read_text())
-    assert aside["click"]["id"] == poison.id
-    report("the centre refuses one click (422)", "proxy before the centre", set_aside={poison.id})
+    letter = json.loads((scene.home.path / "spool" / "dead-letters.jsonl").read_text())
+    assert letter["click"]["id"] == poison.id
+    report("the centre refuses one click (422)", "proxy before the centre", dead_letters={poison.id})
 
 
 @pytest.mark.faults

@@ -19,7 +19,7 @@ from sync.centre import Centre, answer, fail, lose_the_reply
 
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
-from linkrouter.clicks.spool.store import Pace, SqliteStore
+from linkrouter.clicks.spool.store import Spool, SpoolTimings
 from linkrouter.metrics import Metrics
 from linkrouter.sync import Sync
 
@@ -32,7 +32,7 @@ MISDEEDS = {
     "reply lost": lose_the_reply,
 }
 # Small enough that a few dozen clicks roll segments, and nothing is put off.
-PACE = Pace(segment_bytes=4000, search_interval_s=0.0, live_interval_s=0.0, measure_interval_s=0.0)
+TIMINGS = SpoolTimings(segment_bytes=4000, search_interval_s=0.0, live_interval_s=0.0, measure_interval_s=0.0)
 
 
 class Pipeline(RuleBasedStateMachine):
@@ -49,7 +49,7 @@ class Pipeline(RuleBasedStateMachine):
         self.start()
 
     def start(self) -> None:
-        self.store = SqliteStore(self.directory, StoreLimits(reserve_bytes=0), PACE)
+        self.store = Spool(self.directory, StoreLimits(reserve_bytes=0), TIMINGS)
         self.runner.run(self.store.open())
 
     def fresh(self, count: int) -> list[Click]:
@@ -125,9 +125,9 @@ class Pipeline(RuleBasedStateMachine):
         if sending:
             await sending
 
-    def set_aside(self) -> set[str]:
+    def dead_letters(self) -> set[str]:
         try:
-            lines = (self.directory / "set-aside.jsonl").read_text().splitlines()
+            lines = (self.directory / "dead-letters.jsonl").read_text().splitlines()
         except FileNotFoundError:
             return set()
         return {json.loads(line)["click"]["id"] for line in lines}
@@ -140,7 +140,7 @@ class Pipeline(RuleBasedStateMachine):
         try:
             self.runner.run(self.run_sync(60))
             status = self.runner.run(self.store.status())
-            arrived = self.centre.clicks.keys() | self.set_aside()
+            arrived = self.centre.clicks.keys() | self.dead_letters()
             assert self.spooled <= arrived
             assert arrived <= {f"id-{n}" for n in range(self.made)}
             assert (status.pending, status.quarantined, status.lost) == (0, 0, {})

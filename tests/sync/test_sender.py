@@ -95,7 +95,7 @@ async def test_keeps_everything_while_the_centre_fails_and_sends_it_when_it_does
     assert failing_s > 0
     assert sorted(centre.stored) == [click.id for click in make_clicks(20)]
     assert set(centre.stored.values()) == {1}
-    assert (await line.store.status()).set_aside == 0
+    assert (await line.store.status()).dead_letters == 0
     assert await pending(line) == 0
     assert events(caplog) == [events(caplog)[0], "sync.caught_up"]
     assert line.sync._failing_s() == 0
@@ -190,12 +190,12 @@ async def test_sets_aside_the_record_the_centre_refuses_and_nothing_else(bench, 
     await line.run_for(1)
 
     assert sorted([*centre.clicks, *poison]) == [click.id for click in make_clicks(20)]
-    assert (await line.store.status()).set_aside == len(poison)
+    assert (await line.store.status()).dead_letters == len(poison)
     assert await pending(line) == 0
-    assert line.counted("linkrouter_sync_clicks")["set_aside"] == len(poison)
+    assert line.counted("linkrouter_sync_clicks")["dead_letter"] == len(poison)
 
 
-async def test_a_record_that_is_refused_only_for_a_moment_is_not_set_aside(bench, make_clicks):
+async def test_a_record_that_is_refused_only_for_a_moment_becomes_no_dead_letter(bench, make_clicks):
     centre = Centre()
     centre.misdeeds.append(answer(400))
     line = await bench(centre, make_clicks(1))
@@ -203,7 +203,7 @@ async def test_a_record_that_is_refused_only_for_a_moment_is_not_set_aside(bench
     await line.run_for(1)
 
     assert len(centre.clicks) == 1
-    assert (await line.store.status()).set_aside == 0
+    assert (await line.store.status()).dead_letters == 0
     assert centre.posts == [1, 0, 1]
 
 
@@ -214,18 +214,18 @@ async def test_sets_nothing_aside_when_the_centre_fails_right_after_refusing(ben
 
     await line.run_for(1)
 
-    assert (await line.store.status()).set_aside == 0
+    assert (await line.store.status()).dead_letters == 0
     assert await pending(line) == 1
 
 
-async def test_a_store_that_cannot_set_aside_keeps_the_batch(bench, make_clicks, caplog):
+async def test_a_store_that_cannot_keep_dead_letters_keeps_the_batch(bench, make_clicks, caplog):
     centre = Centre(["id-000000"])
     line = await bench(centre, make_clicks(2))
 
     async def refuse(*_):
         raise OSError("disk")
 
-    line.store.set_aside = refuse
+    line.store.add_dead_letters = refuse
 
     await line.run_for(2)
 
@@ -239,7 +239,7 @@ async def test_sends_smaller_batches_to_a_centre_that_takes_no_larger(bench, mak
     await line.run_for(20)
 
     assert len(centre.clicks) == 2500
-    assert (await line.store.status()).set_aside == 0
+    assert (await line.store.status()).dead_letters == 0
     assert centre.posts[:3] == [1000, 500, 250]
     assert sum(count > 300 for count in centre.posts) <= 4
 
@@ -330,5 +330,5 @@ async def test_writes_nothing_of_a_click_into_logs_and_metrics(bench, make_click
     await line.run_for(5)
 
     said = json.dumps([[record.msg, getattr(record, "fields", None)] for record in caplog.records])
-    assert "sync.set_aside" in said
+    assert "sync.dead_letters" in said
     assert "CANARY" not in said + repr([list(family.samples) for family in line.metrics.collect()])

@@ -36,9 +36,9 @@ class Backlog:
         """
         found: dict[int, bytes] = {}
         for path in (owned.database, owned.log):
-            found.update((seq, record) for seq, record in scan_file(path) if seq > owned.note.acked)
+            found.update((seq, record) for seq, record in scan_file(path) if seq > owned.checkpoint.acked)
         self._owned = owned
-        self._noted_at = os.stat(owned.lock).st_mtime_ns // 1000
+        self._checkpoint_at = os.stat(owned.lock).st_mtime_ns // 1000
         self._seqs = sorted(found)
         self._records = [found[seq] for seq in self._seqs]
         self._next = 0
@@ -51,15 +51,16 @@ class Backlog:
             self._report()
 
     def _count_lost(self) -> int:
-        """Count the clicks that must be there and are not; without a note, the gaps between those that are there.
+        """Count the clicks that must be there and are not; without a checkpoint, the gaps between those that are there.
 
-        Behind the note's mark may stand what a kill cut off: not promised, so not missed, but handed out if whole.
+        What a kill cut off may stand behind the checkpoint's mark. It was not promised, so it is not counted as
+        missing; it is handed out if it is whole.
         """
-        note = self._owned.note
+        checkpoint = self._owned.checkpoint
         if self.is_quarantined and not self._owned.database.exists() and not self._owned.log.exists():
             return 0  # a kill came between the lock's move and theirs: they are looked at under another name
-        if self._owned.has_note:
-            return note.committed - note.acked - bisect_right(self._seqs, note.committed)
+        if self._owned.has_checkpoint:
+            return checkpoint.committed - checkpoint.acked - bisect_right(self._seqs, checkpoint.committed)
         return self._seqs[-1] - self._seqs[0] + 1 - len(self._seqs) if self._seqs else 0
 
     def _is_whole(self) -> bool:
@@ -72,9 +73,9 @@ class Backlog:
         return (start == SQLITE_MAGIC and len(self._seqs) > 0) or self._is_done_with()
 
     def _is_done_with(self) -> bool:
-        """Tell whether its owner noted that there is nothing left in it, and the files agree."""
-        note = self._owned.note
-        return self._owned.has_note and note.acked == note.committed and not self._seqs
+        """Tell whether its owner wrote that there is nothing left in it, and the files agree."""
+        checkpoint = self._owned.checkpoint
+        return self._owned.has_checkpoint and checkpoint.acked == checkpoint.committed and not self._seqs
 
     def _quarantine(self) -> None:
         log("spool.damaged", found=len(self._records), lost=self.lost)
@@ -87,10 +88,10 @@ class Backlog:
     def _report(self) -> None:
         """Write down, once, how much of the segment was found; the lost clicks of the status are the sum of these.
 
-        What is lost lies between the oldest click that the centre does not have and the last note of the owner.
+        What is lost lies between the oldest click that the centre does not have and the last checkpoint of the owner.
         """
-        since = self._owned.note.oldest_at or made_at(self.name)
-        until = max(since, self._noted_at)
+        since = self._owned.checkpoint.oldest_at or made_at(self.name)
+        until = max(since, self._checkpoint_at)
         report = json.dumps({"found": len(self._records), "lost": self.lost, "since": since, "until": until}) + "\n"
         with contextlib.suppress(OSError), open(self._owned.database.with_suffix(".json"), "a") as file:
             if not file.tell():
@@ -104,7 +105,7 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._records) - self._next
 
-    def take(self, max_clicks: int) -> tuple[int, tuple[bytes, ...]]:
+    def read(self, max_clicks: int) -> tuple[int, tuple[bytes, ...]]:
         """Give the next records, and the sequence number of the last of them."""
         until = min(self._next + max_clicks, len(self._records))
         return self._seqs[until - 1], tuple(self._records[self._next : until])
@@ -113,7 +114,9 @@ class Backlog:
         """Forget everything up to *seq*; what is left is no older than *oldest_at*."""
         self._next = max(self._next, bisect_right(self._seqs, seq))
         if self.is_quarantined or not self.is_damaged:
-            self._owned.write_note(acked=seq, committed=max(seq, self._owned.note.committed), oldest_at=oldest_at)
+            self._owned.write_checkpoint(
+                acked=seq, committed=max(seq, self._owned.checkpoint.committed), oldest_at=oldest_at
+            )
 
     def finish(self) -> None:
         """Let go of a segment that has nothing more to give: unlink it, or leave it to a person when it was damaged."""

@@ -1,8 +1,8 @@
-"""The claim: that one process at a time owns a segment, and the short note an owner leaves of it.
+"""The claim: that one process at a time owns a segment, and the checkpoint an owner leaves of it.
 
 Promise: a claim ends with its process, however that ends, and a segment without a living owner can be claimed by
-anybody. The note tells how far the segment was written and acknowledged. It is a help and not the truth: it is never
-synced, a stale one costs resending what the centre has, and one that does not match its checksum is not used.
+anybody. The checkpoint tells how far the segment was written and acknowledged. It is a help and not the truth: it is
+never synced, a stale one costs resending what central has, and one that does not match its checksum is not used.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
-__all__ = ["Claim", "Note", "claim", "made_at", "read_note", "segment_names"]
+__all__ = ["Checkpoint", "Claim", "claim", "made_at", "read_checkpoint", "segment_names"]
 
 _NAME = re.compile(r"([0-9a-f]{16}-[0-9a-f]{8})\.(?:db|db-wal|lock)")
-NOTE_BYTES = 8 + 1 + 10 + 1 + 10 + 1 + 16 + 1
+CHECKPOINT_BYTES = 8 + 1 + 10 + 1 + 10 + 1 + 16 + 1
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Checkpoint:
     """How far a segment got: sequence numbers up to which it is durable, and up to which the centre has it."""
 
     committed: int = 0
@@ -30,20 +30,20 @@ class Note:
     oldest_at: int = 0  # microseconds since the epoch; no pending click is older
 
     def line(self, name: str) -> bytes:
-        """Write the note of the segment *name*; always `NOTE_BYTES` long, so that it is overwritten in place."""
+        """Write the checkpoint of the segment *name*, always `CHECKPOINT_BYTES` long, to be overwritten in place."""
         text = b"%010x %010x %016x\n" % (self.committed, self.acked, self.oldest_at)
         return b"%08x %b" % (crc32(text, crc32(name.encode())), text)
 
 
-def read_note(descriptor: int, name: str) -> Note | None:
-    """Read the note of the segment *name* from its open lock file, or None when there is no whole one."""
+def read_checkpoint(descriptor: int, name: str) -> Checkpoint | None:
+    """Read the checkpoint of the segment *name* from its open lock file, or None when there is no whole one."""
     try:
-        line = os.pread(descriptor, NOTE_BYTES, 0)
+        line = os.pread(descriptor, CHECKPOINT_BYTES, 0)
         _, committed, acked, oldest_at = line.split()
-        note = Note(int(committed, 16), int(acked, 16), int(oldest_at, 16))
+        checkpoint = Checkpoint(int(committed, 16), int(acked, 16), int(oldest_at, 16))
     except (OSError, ValueError):
         return None
-    return note if note.line(name) == line else None
+    return checkpoint if checkpoint.line(name) == line else None
 
 
 class Claim:
@@ -52,9 +52,9 @@ class Claim:
     def __init__(self, directory: Path, name: str, descriptor: int) -> None:
         self.directory = directory
         self.name = name
-        found = read_note(descriptor, name)
-        self.has_note = found is not None
-        self.note = found or Note()
+        found = read_checkpoint(descriptor, name)
+        self.has_checkpoint = found is not None
+        self.checkpoint = found or Checkpoint()
         self._descriptor = descriptor
 
     @property
@@ -69,14 +69,14 @@ class Claim:
 
     @property
     def lock(self) -> Path:
-        """The file whose lock is the claim and whose content is the note."""
+        """The file whose lock is the claim and whose content is the checkpoint."""
         return self.directory / f"{self.name}.lock"
 
-    def write_note(self, **changes: int) -> None:
-        """Note how far the segment is now. A disk that refuses costs no more than resending."""
-        self.note = replace(self.note, **changes)
+    def write_checkpoint(self, **changes: int) -> None:
+        """Write down how far the segment is now. A disk that refuses costs no more than resending."""
+        self.checkpoint = replace(self.checkpoint, **changes)
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, self.note.line(self.name), 0)
+            os.pwrite(self._descriptor, self.checkpoint.line(self.name), 0)
 
     def is_in_place(self) -> bool:
         """Tell whether the files are still where they were made."""
@@ -95,7 +95,7 @@ class Claim:
         for old, new in zip(here, (self.lock, self.database, self.log), strict=True):
             with contextlib.suppress(FileNotFoundError):
                 old.rename(new)
-        self.write_note()
+        self.write_checkpoint()
 
     def remove(self) -> None:
         """Unlink the files, the lock last, and let go. What cannot be unlinked stays and is harmless."""

@@ -1,16 +1,18 @@
-"""Clicks set aside: what the centre refused for good, one JSON object a line, for a person to look at."""
+"""Dead letters: clicks that central refused for good, one JSON object a line, for a person to look at."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["count_set_aside", "write_set_aside"]
+__all__ = ["adopt_old_dead_letters", "count_dead_letters", "write_dead_letters"]
 
-FILE_NAME = "set-aside.jsonl"
+FILE_NAME = "dead-letters.jsonl"
+OLD_FILE_NAME = "set-aside.jsonl"  # until version 0.1
 
 
-def write_set_aside(directory: Path, records: Sequence[bytes], reason: str) -> None:
+def write_dead_letters(directory: Path, records: Sequence[bytes], reason: str) -> None:
     """Append *records* with *reason*, durably. Several processes may do so at once.
 
     Raises:
@@ -26,10 +28,22 @@ def write_set_aside(directory: Path, records: Sequence[bytes], reason: str) -> N
         os.close(descriptor)
 
 
-def count_set_aside(directory: Path) -> int:
-    """Count the clicks that were set aside; 0 when there is no such file, or none that may be read."""
+def count_dead_letters(directory: Path) -> int:
+    """Count the dead letters, those under the old name too; 0 when there is no such file, or none that may be read."""
+    return sum(_count_lines(directory / name) for name in (FILE_NAME, OLD_FILE_NAME))
+
+
+def _count_lines(path: Path) -> int:
     try:
-        with open(directory / FILE_NAME, "rb") as file:
+        with open(path, "rb") as file:
             return sum(1 for _ in file)
     except OSError:
         return 0
+
+
+def adopt_old_dead_letters(directory: Path) -> None:
+    """Give the file of an older version its name of today; where both are there, the old one stays and is counted."""
+    # A link and not a rename, which would replace what another process has begun meanwhile.
+    with contextlib.suppress(OSError):
+        os.link(directory / OLD_FILE_NAME, directory / FILE_NAME)
+        os.unlink(directory / OLD_FILE_NAME)

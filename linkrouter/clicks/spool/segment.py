@@ -23,11 +23,12 @@ from linkrouter.clicks.spool.frame import DamagedFrame, frame, read_frame
 
 __all__ = ["Segment"]
 
-APPLICATION_ID = 0x4C524C4B  # "LRLK"
-USER_VERSION = 1
+SPOOL_APPLICATION_ID = 0x4C524C4B  # "LRLK"
+SPOOL_VERSION = 1
 RECENT_CLICKS = 4000  # kept in memory for sync: a few batches
-PIECE_CLICKS = 250  # made ready for the file between two looks at the sockets,
-HURRY_CLICKS = 2000  # unless this many wait: then clicks come faster than looks would let them be written
+FRAMED_CLICKS = 250  # framed at a time; after each the loop may serve requests
+# A commit this large is framed in one go: so many clicks come then that pauses would let the queue grow.
+HURRY_CLICKS = 2000
 ROW_OVERHEAD_BYTES = 32  # frame header, cell header and the row's share of its page
 
 # locking_mode before journal_mode: then there is no shared memory file, and a second opener is refused. Nothing is
@@ -48,8 +49,8 @@ AFTER_WAL = f"""
 PRAGMA wal_autocheckpoint = 256;
 PRAGMA journal_size_limit = 1048576;
 BEGIN;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {USER_VERSION};
+PRAGMA application_id = {SPOOL_APPLICATION_ID};
+PRAGMA user_version = {SPOOL_VERSION};
 CREATE TABLE clicks (seq INTEGER PRIMARY KEY, record BLOB NOT NULL);
 COMMIT;
 PRAGMA synchronous = FULL;
@@ -83,7 +84,7 @@ class Segment:
     @property
     def pending(self) -> int:
         """How many clicks are durable and not acknowledged."""
-        return self._owned.note.committed - self._owned.note.acked
+        return self._owned.checkpoint.committed - self._owned.checkpoint.acked
 
     async def is_in_place(self) -> bool:
         """Tell whether the files are still in their directory."""
@@ -95,18 +96,18 @@ class Segment:
         Raises:
             sqlite3.Error: none of them is known to be kept, and the segment must be abandoned.
         """
-        first = self._owned.note.committed + 1
+        first = self._owned.checkpoint.committed + 1
         rows, places = bytearray(), []
         for seq, record in enumerate(records, first):
             start = len(rows)
             rows += frame(seq, record)
             places.append(start * PLACE + len(rows) - start)
-            if not len(places) % PIECE_CLICKS and len(records) < HURRY_CLICKS:
+            if not len(places) % FRAMED_CLICKS and len(records) < HURRY_CLICKS:
                 await asyncio.sleep(0)
         await self._connection.execute_fetchall(INSERT, (first, rows, str(places), PLACE))
         self.bytes += sum(map(len, records)) + ROW_OVERHEAD_BYTES * len(records)
-        oldest_at = self._owned.note.oldest_at if self.pending else clicked_at(records[0])
-        await self._write_note(committed=first + len(records) - 1, oldest_at=oldest_at)
+        oldest_at = self._owned.checkpoint.oldest_at if self.pending else clicked_at(records[0])
+        await self._write_checkpoint(committed=first + len(records) - 1, oldest_at=oldest_at)
         self._recent.extend(records)
 
     async def read(self, max_clicks: int) -> tuple[int, tuple[bytes, ...]]:
@@ -118,9 +119,9 @@ class Segment:
             sqlite3.Error: the file cannot be read.
             DamagedFrame: a row is missing, or not what was written.
         """
-        acked = self._owned.note.acked
+        acked = self._owned.checkpoint.acked
         last = acked + min(max_clicks, self.pending)
-        skipped = acked - (self._owned.note.committed - len(self._recent))
+        skipped = acked - (self._owned.checkpoint.committed - len(self._recent))
         if skipped >= 0:
             return last, tuple(islice(self._recent, skipped, skipped + last - acked))
         rows = list(await self._connection.execute_fetchall(SELECT, (acked, max_clicks)))
@@ -130,10 +131,10 @@ class Segment:
 
     async def ack(self, seq: int, oldest_at: int) -> None:
         """Forget everything up to *seq*; what is left is no older than *oldest_at*."""
-        await self._write_note(acked=max(seq, self._owned.note.acked), oldest_at=oldest_at)
+        await self._write_checkpoint(acked=max(seq, self._owned.checkpoint.acked), oldest_at=oldest_at)
 
-    async def _write_note(self, **changes: int) -> None:
-        await asyncio.to_thread(self._owned.write_note, **changes)
+    async def _write_checkpoint(self, **changes: int) -> None:
+        await asyncio.to_thread(self._owned.write_checkpoint, **changes)
 
     async def close(self) -> None:
         """Let go of the segment, and remove it when nothing in it is pending.
@@ -182,7 +183,7 @@ def _claim_new(directory: Path) -> Claim:
     while (owned := claim(directory, new_name())) is None:
         pass
     try:
-        owned.write_note()
+        owned.write_checkpoint()
         os.close(os.open(owned.database, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite alone would let everybody read it
     except BaseException:
         owned.remove()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from linkrouter.clicks.click import clicked_at
 from linkrouter.clicks.spool.backlog import Backlog, next_backlog
 from linkrouter.clicks.spool.claim import claim
-from linkrouter.clicks.spool.dead_letters import write_set_aside
+from linkrouter.clicks.spool.dead_letters import adopt_old_dead_letters, write_dead_letters
 from linkrouter.clicks.spool.directory import directory_status
 from linkrouter.clicks.spool.disk import is_disk_full, reason_of, room_bytes
 from linkrouter.clicks.spool.frame import DamagedFrame
@@ -26,14 +26,14 @@ from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
 from linkrouter.errors import SettingsError, StoreError, StoreFull
 from linkrouter.log import log
 
-__all__ = ["Pace", "SqliteStore", "open_sqlite", "spool_status"]
+__all__ = ["Spool", "SpoolTimings", "open_spool"]
 
 SCHEME = "sqlite:///"
 CLOSE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SpoolTimings:
     """When a store does what it does."""
 
     segment_bytes: int = 16 * 1024**2  # a segment this large is left to the backlog,
@@ -50,17 +50,9 @@ class _Token(NamedTuple):
     seq: int
 
 
-def open_sqlite(url: str, limits: StoreLimits) -> "SqliteStore":
+def open_spool(url: str, limits: StoreLimits) -> "Spool":
     """Give the store that *url* names: `sqlite:///relative/directory` or `sqlite:////absolute/directory`."""
-    return SqliteStore(_directory(url), limits)
-
-
-def spool_status(url: str) -> StoreStatus:
-    """Tell what waits in the directory *url* names, from outside, while routers use it or when none runs.
-
-    It changes nothing. A directory that does not exist has nothing in it.
-    """
-    return directory_status(_directory(url))
+    return Spool(_directory(url), limits)
 
 
 def _directory(url: str) -> Path:
@@ -71,13 +63,15 @@ def _directory(url: str) -> Path:
     return Path(url.removeprefix(SCHEME))
 
 
-class SqliteStore:
+class Spool:
     """A `ClickStore` on a directory of segments."""
 
-    def __init__(self, directory: Path, limits: StoreLimits, pace: Pace | None = None) -> None:
+    is_durable = True
+
+    def __init__(self, directory: Path, limits: StoreLimits, timings: SpoolTimings | None = None) -> None:
         self._directory = directory
         self._limits = limits
-        self._pace = pace or Pace()
+        self._timings = timings or SpoolTimings()
         self._lock = asyncio.Lock()  # over the active segment and over what is acknowledged
         self._active: Segment | None = None
         self._backlog: Backlog | None = None
@@ -108,6 +102,7 @@ class SqliteStore:
                     f"CLICK_STORE: directory {str(self._directory)!r} cannot be written ({reason_of(exc)}); "
                     "make it writable for this user, or name another"
                 ) from exc
+        await asyncio.to_thread(adopt_old_dead_letters, self._directory)
 
     # Writing
 
@@ -163,7 +158,9 @@ class SqliteStore:
 
     def _is_due(self, segment: Segment) -> bool:
         age_s = time.monotonic() - segment.made_at
-        return segment.bytes >= self._pace.segment_bytes or (segment.bytes > 0 and age_s >= self._pace.segment_age_s)
+        return segment.bytes >= self._timings.segment_bytes or (
+            segment.bytes > 0 and age_s >= self._timings.segment_age_s
+        )
 
     async def _roll(self) -> Segment:
         """Start a fresh segment and leave the old one to the backlog."""
@@ -187,7 +184,7 @@ class SqliteStore:
         """See how much room is left, and whether the active segment is still where it was made."""
         if time.monotonic() < self._measure_at:
             return
-        self._measure_at = time.monotonic() + self._pace.measure_interval_s
+        self._measure_at = time.monotonic() + self._timings.measure_interval_s
         if self._active is not None and not await self._active.is_in_place():
             await self._rescue(self._active)
         self._room_bytes = await asyncio.to_thread(room_bytes, self._directory, self._limits)
@@ -222,14 +219,14 @@ class SqliteStore:
 
     # Reading
 
-    async def take(self, max_clicks: int) -> Batch | None:
+    async def next_batch(self, max_clicks: int) -> Batch | None:
         """Hand out live clicks before the backlog, but let a backlog drain between trickles of live ones."""
         is_trickle = self._active is None or self._active.pending < max_clicks
-        if is_trickle and time.monotonic() - self._live_at < self._pace.live_interval_s:
-            return await self._take_backlog(max_clicks) or await self._take_live(max_clicks)
-        return await self._take_live(max_clicks) or await self._take_backlog(max_clicks)
+        if is_trickle and time.monotonic() - self._live_at < self._timings.live_interval_s:
+            return await self._next_of_backlog(max_clicks) or await self._next_live(max_clicks)
+        return await self._next_live(max_clicks) or await self._next_of_backlog(max_clicks)
 
-    async def _take_live(self, max_clicks: int) -> Batch | None:
+    async def _next_live(self, max_clicks: int) -> Batch | None:
         async with self._lock:
             if self._active is None or not self._active.pending:
                 return None
@@ -241,12 +238,12 @@ class SqliteStore:
             self._live_at = time.monotonic()
             return Batch(records, _Token(self._active.name, seq)) if records else None
 
-    async def _take_backlog(self, max_clicks: int) -> Batch | None:
+    async def _next_of_backlog(self, max_clicks: int) -> Batch | None:
         if self._backlog is None:
             await self._find_backlog()
         if self._backlog is None:
             return None
-        seq, records = self._backlog.take(max_clicks)
+        seq, records = self._backlog.read(max_clicks)
         return Batch(records, _Token(self._backlog.name, seq))
 
     async def _find_backlog(self) -> None:
@@ -258,7 +255,7 @@ class SqliteStore:
         await asyncio.wait([self._search])
         search, self._search = self._search, None
         self._backlog = search.result()
-        self._search_at = 0.0 if self._backlog else time.monotonic() + self._pace.search_interval_s
+        self._search_at = 0.0 if self._backlog else time.monotonic() + self._timings.search_interval_s
 
     async def ack(self, batch: Batch) -> None:
         """Forget the clicks of *batch*. A backlog segment that is wholly acknowledged is unlinked."""
@@ -281,19 +278,19 @@ class SqliteStore:
             backlog.finish()
             self._backlog = None
 
-    async def set_aside(self, records: Sequence[bytes], reason: str) -> None:
-        """Write *records* with *reason* to `set-aside.jsonl` in the directory.
+    async def add_dead_letters(self, records: Sequence[bytes], reason: str) -> None:
+        """Write *records* with *reason* to `dead-letters.jsonl` in the directory.
 
         Raises:
             StoreError: it cannot be written.
         """
         try:
-            await asyncio.to_thread(write_set_aside, self._directory, records, reason)
+            await asyncio.to_thread(write_dead_letters, self._directory, records, reason)
         except OSError as exc:
             raise StoreError(f"click store {str(self._directory)!r} cannot be written ({reason_of(exc)})") from exc
 
     async def status(self) -> StoreStatus:
-        """Tell what waits in the whole directory, other processes' clicks included."""
+        """Tell what waits in the whole directory, other processes' clicks too; one that does not exist is empty."""
         return await asyncio.to_thread(directory_status, self._directory)
 
     async def close(self) -> None:
@@ -321,7 +318,7 @@ def _ack_released(directory: Path, name: str, seq: int, oldest_at: int) -> None:
         owned = claim(directory, name, make=False)
         if owned is None:
             return
-        if owned.has_note and seq > owned.note.acked:
-            owned.write_note(acked=seq, oldest_at=oldest_at)
-        is_done_with = owned.has_note and owned.note.acked >= owned.note.committed
+        if owned.has_checkpoint and seq > owned.checkpoint.acked:
+            owned.write_checkpoint(acked=seq, oldest_at=oldest_at)
+        is_done_with = owned.has_checkpoint and owned.checkpoint.acked >= owned.checkpoint.committed
         (owned.remove if is_done_with else owned.release)()

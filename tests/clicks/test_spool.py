@@ -12,7 +12,7 @@ import pytest
 from linkrouter.clicks import StoreLimits
 from linkrouter.clicks.spool.claim import claim, segment_names
 from linkrouter.clicks.spool.segment import RECENT_CLICKS
-from linkrouter.clicks.spool.store import Pace, SqliteStore, spool_status
+from linkrouter.clicks.spool.store import Spool, SpoolTimings
 from linkrouter.errors import StoreError
 
 LIMITS = StoreLimits(reserve_bytes=0)
@@ -20,10 +20,10 @@ LIMITS = StoreLimits(reserve_bytes=0)
 # Appends clicks in commits of ten until it is killed, and says how many are durable after each.
 WRITER = """
 import asyncio, os, sys
-from linkrouter.clicks import Click, open_store
+from linkrouter.clicks import Click, open_click_store
 from linkrouter.clicks.click import write_click
 async def main():
-    store = open_store(sys.argv[1])
+    store = open_click_store(sys.argv[1])
     await store.open()
     done = 0
     while True:
@@ -37,8 +37,8 @@ asyncio.run(main())
 
 
 @contextlib.asynccontextmanager
-async def opened(directory, **pace):
-    store = SqliteStore(directory, LIMITS, Pace(**pace))
+async def opened(directory, **timings):
+    store = Spool(directory, LIMITS, SpoolTimings(**timings))
     await store.open()
     try:
         yield store
@@ -48,7 +48,7 @@ async def opened(directory, **pace):
 
 async def drain(store, max_clicks=1000):
     taken = []
-    while batch := await store.take(max_clicks):
+    while batch := await store.next_batch(max_clicks):
         taken += batch.records
         await store.ack(batch)
     return taken
@@ -79,7 +79,7 @@ async def test_what_was_appended_is_there_after_closing_and_opening(tmp_path, ma
 async def test_acknowledgements_outlive_the_process(tmp_path, make_records):
     async with opened(tmp_path) as store:
         await store.append(make_records(10))
-        await store.ack(await store.take(4))
+        await store.ack(await store.next_batch(4))
 
     async with opened(tmp_path) as store:
         assert await drain(store) == make_records(10)[4:]
@@ -101,7 +101,7 @@ async def test_a_killed_process_loses_nothing_it_was_told_is_durable(tmp_path, c
         status = await store.status()
         taken = await drain(store)
 
-    assert status.pending >= done - 10  # the note is written right behind the commit
+    assert status.pending >= done - 10  # the checkpoint is written right behind the commit
     assert len(taken) == len(set(taken)) >= done
     assert (status.quarantined, status.lost) == (0, {})
     assert list(tmp_path.iterdir()) == []
@@ -124,7 +124,7 @@ async def test_a_search_outlives_the_caller_that_gave_up(tmp_path, make_records)
     async with opened(tmp_path) as store:
         await store.append(make_records(10))
     async with opened(tmp_path) as store:
-        taking = asyncio.create_task(store.take(10))
+        taking = asyncio.create_task(store.next_batch(10))
         while store._search is None:
             await asyncio.sleep(0)
         await asyncio.wait([store._search])
@@ -160,7 +160,7 @@ async def test_several_processes_share_a_backlog_without_handing_a_click_out_twi
         taken = []
         for _ in range(30):
             for store in (blue, green):
-                if batch := await store.take(10):
+                if batch := await store.next_batch(10):
                     taken += batch.records
                     await store.ack(batch)
 
@@ -207,7 +207,7 @@ async def test_a_trickle_of_live_clicks_does_not_hold_up_the_backlog(tmp_path, m
         taken = []
         for number in range(12):
             await store.append(make_records(1, first=1000 + number))
-            batch = await store.take(10)
+            batch = await store.next_batch(10)
             taken += batch.records
             await store.ack(batch)
 
@@ -222,7 +222,7 @@ async def test_full_batches_of_live_clicks_do_hold_up_the_backlog(tmp_path, make
         await store.append(make_records(30, first=1000))
         taken = []
         for _ in range(3):
-            batch = await store.take(10)
+            batch = await store.next_batch(10)
             taken += batch.records
             await store.ack(batch)
 
@@ -235,7 +235,7 @@ async def test_a_reader_that_keeps_up_needs_no_file(tmp_path, make_records):
         for path in tmp_path.glob("*.db*"):
             os.truncate(path, 0)
 
-        batch = await store.take(1000)
+        batch = await store.next_batch(1000)
 
         assert list(batch.records) == make_records(100)
 
@@ -244,7 +244,7 @@ async def test_a_reader_that_keeps_up_needs_no_file(tmp_path, make_records):
 async def test_a_reader_gets_every_click_in_order_however_far_behind(tmp_path, make_records, behind):
     async with opened(tmp_path) as store:
         await store.append(make_records(500))
-        await store.ack(await store.take(300))
+        await store.ack(await store.next_batch(300))
         if behind:
             await store.append(make_records(behind, first=500))
 
@@ -254,7 +254,7 @@ async def test_a_reader_gets_every_click_in_order_however_far_behind(tmp_path, m
 async def test_an_acknowledgement_is_kept_when_the_segment_rolled_in_between(tmp_path, make_records):
     async with opened(tmp_path, segment_bytes=1) as store:
         await store.append(make_records(10))
-        batch = await store.take(4)
+        batch = await store.next_batch(4)
         await store.append(make_records(1, first=10))
 
         await store.ack(batch)
@@ -285,7 +285,7 @@ async def test_a_cancelled_append_leaves_a_store_that_goes_on(tmp_path, make_rec
 async def test_files_are_for_their_owner_alone(tmp_path, make_records):
     async with opened(tmp_path / "spool") as store:
         await store.append(make_records(10))
-        await store.set_aside(make_records(1), "refused")
+        await store.add_dead_letters(make_records(1), "refused")
 
         modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "spool").iterdir()}
 
@@ -332,30 +332,53 @@ async def test_a_place_that_cannot_be_a_directory_is_named_with_the_cure(tmp_pat
             pass
 
 
-async def test_set_aside_clicks_stay_readable_for_a_person(tmp_path, make_records):
+async def test_dead_letters_stay_readable_for_a_person(tmp_path, make_records):
     async with opened(tmp_path) as store:
-        await store.set_aside(make_records(1), "refused")
-        await store.set_aside(make_records(1, first=1), "refused")
+        await store.add_dead_letters(make_records(1), "refused")
+        await store.add_dead_letters(make_records(1, first=1), "refused")
 
-    lines = (tmp_path / "set-aside.jsonl").read_bytes().splitlines()
+    lines = (tmp_path / "dead-letters.jsonl").read_bytes().splitlines()
     assert lines == [b'{"reason":"refused","click":%b}' % record for record in make_records(2)]
+
+
+async def test_dead_letters_of_an_older_version_are_counted_and_renamed(tmp_path, make_records):
+    line = b'{"reason":"refused","click":%b}\n'
+    (tmp_path / "set-aside.jsonl").write_bytes(line % make_records(1)[0])
+    before = await Spool(tmp_path, LIMITS).status()
+
+    async with opened(tmp_path) as store:
+        await store.add_dead_letters(make_records(1, first=1), "refused")
+        after = await store.status()
+
+    assert (before.dead_letters, after.dead_letters) == (1, 2)
+    assert (tmp_path / "dead-letters.jsonl").read_bytes() == b"".join(line % record for record in make_records(2))
+    assert not (tmp_path / "set-aside.jsonl").exists()
+
+
+async def test_dead_letters_that_two_versions_wrote_at_once_are_counted_together(tmp_path, make_records):
+    async with opened(tmp_path) as store:
+        await store.add_dead_letters(make_records(1), "refused")
+        (tmp_path / "set-aside.jsonl").write_bytes(b"{}\n{}\n")
+
+    async with opened(tmp_path) as store:
+        assert (await store.status()).dead_letters == 3
 
 
 async def test_status_from_outside_sees_a_running_router_and_changes_nothing(tmp_path, make_records):
     async with opened(tmp_path) as store:
         await store.append(make_records(10))
-        await store.ack(await store.take(4))
+        await store.ack(await store.next_batch(4))
         before = sorted(path.name for path in tmp_path.iterdir())
 
-        seen = spool_status(f"sqlite:///{tmp_path}")
+        seen = await Spool(tmp_path, LIMITS).status()
 
         assert seen == await store.status()
         assert (seen.pending, seen.quarantined, seen.lost) == (6, 0, {})
         assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_status_of_a_directory_that_does_not_exist_is_empty(tmp_path):
-    assert spool_status(f"sqlite:///{tmp_path}/none").pending == 0
+async def test_status_of_a_directory_that_does_not_exist_is_empty(tmp_path):
+    assert (await Spool(tmp_path / "none", LIMITS).status()).pending == 0
     assert not (tmp_path / "none").exists()
 
 
