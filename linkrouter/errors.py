@@ -6,7 +6,8 @@
     ├── KeyringError       a keyring file cannot be used; says the cure
     ├── SettingsError      a setting is missing or wrong; names it and says the cure
     ├── StoreError         a click store cannot be opened or written
-    │   └── StoreFull      it is at its limit; try again when sync has made room
+    │   ├── StoreFull      it is at its limit; try again when sync has made room
+    │   └── DamagedFrame   a segment gave back other bytes than were written; its store reads it back as backlog
     └── HeldMail           the gate did not answer "send" for a mail that was to be rewritten
 
 Messages are lower case, name the subject first and carry neither a link nor a secret. What an
@@ -17,6 +18,7 @@ batch, a link left alone) are values, not errors.
 __all__ = [
     "BadDestination",
     "BadLink",
+    "DamagedFrame",
     "HeldMail",
     "KeyringError",
     "LinkrouterError",
@@ -59,6 +61,10 @@ class StoreError(LinkrouterError):
 
 class StoreFull(StoreError):
     """A store was at its size limit, or its disk was full."""
+
+
+class DamagedFrame(StoreError):
+    """A row of a segment did not hold the bytes that were written; it does not leave the store."""
 
 
 class HeldMail(LinkrouterError):

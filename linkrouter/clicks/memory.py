@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from linkrouter.clicks.click import OVERHEAD_BYTES, clicked_at
-from linkrouter.clicks.store import Batch, StoreLimits, StoreStatus
+from linkrouter.clicks.store import Batch, OwnShare, StoreLimits, StoreStatus
 from linkrouter.errors import SettingsError, StoreFull
 
 __all__ = ["MemoryStore", "open_memory"]
@@ -68,8 +68,22 @@ class MemoryStore:
 
     async def status(self) -> StoreStatus:
         """Tell what waits."""
+        own = self.own_share()
+        return StoreStatus(
+            own.pending,
+            own.oldest_at,
+            own.bytes,
+            self._dead_letters,
+            quarantined=0,
+            own_pending=own.pending,
+            own_oldest_at=own.oldest_at,
+            own_bytes=own.bytes,
+        )
+
+    def own_share(self) -> OwnShare:
+        """Tell what waits: all there is, since no other process shares it."""
         oldest_at = clicked_at(self._pending[0]) if self._pending else None
-        return StoreStatus(len(self._pending), oldest_at, self._bytes, self._dead_letters, quarantined=0)
+        return OwnShare(len(self._pending), oldest_at, self._bytes)
 
     async def close(self) -> None:
         """Let go; what waits is gone with the process."""

@@ -15,7 +15,7 @@ from typing import Protocol
 from linkrouter.clicks.click import iso_utc
 from linkrouter.errors import SettingsError
 
-__all__ = ["Batch", "ClickStore", "Loss", "StoreLimits", "StoreStatus", "open_click_store"]
+__all__ = ["Batch", "ClickStore", "Loss", "OwnShare", "StoreLimits", "StoreStatus", "open_click_store"]
 
 ENTRY_POINT_GROUP = "linkrouter.click_stores"
 
@@ -64,9 +64,23 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnShare:
+    """What waits in a store on behalf of one process, so that the shares of all processes add up to the whole."""
+
+    pending: int = 0  # clicks not yet acknowledged
+    oldest_at: int | None = None  # microseconds since the epoch, of the oldest pending click
+    bytes: int = 0
+
+    def __add__(self, other: "OwnShare") -> "OwnShare":
+        times = [time for time in (self.oldest_at, other.oldest_at) if time is not None]
+        return OwnShare(self.pending + other.pending, min(times, default=None), self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatus:
     """What waits in a store: all of it, also when several processes share it, so do not add up what they say.
 
+    The figures that begin with `own_` are this process's share, as `ClickStore.own_share` gives it at any time.
     `lost` counts records by the reason they were lost for, such as those a damaged segment could not give back; what
     the recorder dropped before it reached the store is not among them. `losses` are the same, one by one, for the
     centre.
@@ -79,6 +93,9 @@ class StoreStatus:
     quarantined: int  # damaged files kept for a person to look at
     lost: Mapping[str, int] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
+    own_pending: int = 0
+    own_oldest_at: int | None = None
+    own_bytes: int = 0
 
 
 class ClickStore(Protocol):
@@ -126,6 +143,9 @@ class ClickStore(Protocol):
 
         It needs no `open` and changes nothing: a person asks this way while routers use the store, or when none runs.
         """
+
+    def own_share(self) -> OwnShare:
+        """Tell what waits on behalf of this process: cheap, from memory, true as soon as `append` or `ack` returns."""
 
     async def close(self) -> None:
         """Make all durable and let go."""

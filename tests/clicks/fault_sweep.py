@@ -16,7 +16,8 @@ from pathlib import Path
 
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
-from linkrouter.clicks.spool.store import Spool, SpoolTimings
+from linkrouter.clicks.spool.store import Spool
+from linkrouter.clicks.spool.timings import SpoolTimings
 from linkrouter.errors import StoreError
 
 COMMITS, CLICKS = 8, 25

@@ -16,7 +16,8 @@ from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
 from linkrouter.clicks.spool.claim import CHECKPOINT_BYTES, claim, segment_names
 from linkrouter.clicks.spool.frame import RECORD_START
-from linkrouter.clicks.spool.store import Spool, SpoolTimings
+from linkrouter.clicks.spool.store import Spool
+from linkrouter.clicks.spool.timings import SpoolTimings
 
 CLICKS = 6000  # over one checkpoint of SQLite's log, so that both files matter
 LIMITS = StoreLimits(reserve_bytes=0)

@@ -110,6 +110,21 @@ async def test_status_tells_what_waits_and_how_old_it_is(store, make_records):
     assert before.bytes > 0
 
 
+async def test_the_own_share_is_true_as_soon_as_a_call_returns(store, make_records):
+    records = make_records(10)
+
+    await store.append(records)
+    appended = store.own_share()
+    await store.ack(await store.next_batch(4))
+    acknowledged = store.own_share()
+    await drain(store)
+
+    assert (appended.pending, appended.oldest_at) == (10, clicked_at(records[0]))
+    assert (acknowledged.pending, acknowledged.oldest_at) == (6, clicked_at(records[4]))
+    assert appended.bytes > 0
+    assert (store.own_share().pending, store.own_share().oldest_at) == (0, None)
+
+
 async def test_dead_letters_are_counted_and_not_handed_out(store, make_records):
     records = make_records(3)
     await store.append(records)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click, write_click
-from linkrouter.clicks.spool.frame import MAX_RECORD_BYTES, SCAN_BYTES, DamagedFrame, frame, read_frame, scan_file
+from linkrouter.clicks.spool.frame import MAX_RECORD_BYTES, SCAN_BYTES, frame, read_frame, scan_file
+from linkrouter.errors import DamagedFrame
 
 clicks = st.builds(
     Click,

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from linkrouter.clicks import StoreLimits
-from linkrouter.clicks.spool.store import Spool, SpoolTimings
+from linkrouter.clicks.spool.store import Spool
+from linkrouter.clicks.spool.timings import SpoolTimings
 from linkrouter.errors import StoreFull
 
 TIMINGS = SpoolTimings(segment_bytes=256 * 1024, search_interval_s=0.0, measure_interval_s=0.0)

@@ -9,10 +9,12 @@ import sys
 
 import pytest
 
-from linkrouter.clicks import StoreLimits
+from linkrouter.clicks import OwnShare, StoreLimits
+from linkrouter.clicks.click import clicked_at
 from linkrouter.clicks.spool.claim import claim, segment_names
 from linkrouter.clicks.spool.segment import RECENT_CLICKS
-from linkrouter.clicks.spool.store import Spool, SpoolTimings
+from linkrouter.clicks.spool.store import Spool
+from linkrouter.clicks.spool.timings import SpoolTimings
 from linkrouter.errors import StoreError
 
 LIMITS = StoreLimits(reserve_bytes=0)
@@ -125,9 +127,9 @@ async def test_a_search_outlives_the_caller_that_gave_up(tmp_path, make_records)
         await store.append(make_records(10))
     async with opened(tmp_path) as store:
         taking = asyncio.create_task(store.next_batch(10))
-        while store._search is None:
+        while store._reader._search is None:
             await asyncio.sleep(0)
-        await asyncio.wait([store._search])
+        await asyncio.wait([store._reader._search])
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
 
@@ -200,6 +202,75 @@ async def test_the_freshest_clicks_go_before_the_backlog_and_the_newest_segment_
     assert taken == make_records(10, 300) + make_records(10, 200) + make_records(10, 100)
 
 
+async def test_an_idle_process_keeps_nothing_on_disk_that_was_acknowledged(tmp_path, make_records):
+    async with opened(tmp_path, idle_s=0.0) as store:
+        await store.append(make_records(10))
+        await store.ack(await store.next_batch(10))
+
+        assert await store.next_batch(10) is None
+
+        assert list(tmp_path.iterdir()) == []
+        await store.append(make_records(1, first=10))
+        assert await drain(store) == make_records(1, first=10)
+
+
+@pytest.mark.parametrize(("acknowledged", "idle_s"), [(9, 0.0), (10, 60.0)], ids=["one click waits", "not idle yet"])
+async def test_a_segment_that_is_needed_is_not_dropped_for_idleness(tmp_path, make_records, acknowledged, idle_s):
+    async with opened(tmp_path, idle_s=idle_s) as store:
+        await store.append(make_records(10))
+        await store.ack(await store.next_batch(acknowledged))
+        before = segment_names(tmp_path)
+
+        await store.next_batch(10)
+
+        assert len(before) == 1
+        assert segment_names(tmp_path) == before
+
+
+async def test_the_shares_of_two_processes_add_up_to_what_waits_in_their_directory(tmp_path, make_records):
+    async with opened(tmp_path) as blue, opened(tmp_path) as green:
+        await blue.append(make_records(10))
+        await green.append(make_records(5, first=10))
+        await blue.ack(await blue.next_batch(4))
+
+        own, others = blue.own_share(), green.own_share()
+
+        assert (own.pending, own.oldest_at) == (6, clicked_at(make_records(10)[4]))
+        assert (others.pending, others.oldest_at) == (5, clicked_at(make_records(11)[10]))
+        assert own.pending + others.pending == (await blue.status()).pending
+        assert (await blue.status()).own_pending == own.pending
+
+
+async def test_a_process_counts_what_it_left_to_the_backlog_until_another_owns_it(tmp_path, make_records):
+    async with opened(tmp_path, segment_bytes=1) as blue, opened(tmp_path, search_interval_s=0.0) as green:
+        for part in range(3):
+            await blue.append(make_records(10, first=part * 10))
+        alone = blue.own_share()
+
+        batch = await green.next_batch(10)
+        status = await blue.status()
+
+        assert (alone.pending, alone.oldest_at) == (30, clicked_at(make_records(1)[0]))
+        assert (status.own_pending, green.own_share().pending, status.pending) == (20, 10, 30)
+        await green.ack(batch)
+        assert green.own_share().pending == 0
+        assert (await blue.status()).pending == 20
+
+
+async def test_a_process_counts_the_backlog_that_it_adopted_from_a_dead_one(tmp_path, make_records):
+    async with opened(tmp_path) as store:
+        await store.append(make_records(10))
+    async with opened(tmp_path) as store:
+        await store.ack(await store.next_batch(4))
+
+        share = store.own_share()
+
+        assert (share.pending, share.oldest_at) == (6, clicked_at(make_records(5)[4]))
+        assert share.bytes > 0
+        await drain(store)
+        assert store.own_share() == OwnShare()
+
+
 async def test_a_trickle_of_live_clicks_does_not_hold_up_the_backlog(tmp_path, make_records):
     async with opened(tmp_path) as store:
         await store.append(make_records(100))
@@ -266,7 +337,7 @@ async def test_a_cancelled_append_leaves_a_store_that_goes_on(tmp_path, make_rec
     async with opened(tmp_path) as store:
         await store.append(make_records(10))
         appending = asyncio.create_task(store.append(make_records(500, first=100)))
-        while not store._lock.locked():
+        while not store._writer.lock.locked():
             await asyncio.sleep(0)
         appending.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -372,7 +443,7 @@ async def test_status_from_outside_sees_a_running_router_and_changes_nothing(tmp
 
         seen = await Spool(tmp_path, LIMITS).status()
 
-        assert seen == await store.status()
+        assert (seen.own_pending, seen.own_bytes) == (0, 0)
         assert (seen.pending, seen.quarantined, seen.lost) == (6, 0, {})
         assert sorted(path.name for path in tmp_path.iterdir()) == before
 

@@ -19,7 +19,8 @@ from sync.centre import Centre, answer, fail, lose_the_reply
 
 from linkrouter.clicks import Click, StoreLimits
 from linkrouter.clicks.click import write_click
-from linkrouter.clicks.spool.store import Spool, SpoolTimings
+from linkrouter.clicks.spool.store import Spool
+from linkrouter.clicks.spool.timings import SpoolTimings
 from linkrouter.metrics import Metrics
 from linkrouter.sync import Sync
 

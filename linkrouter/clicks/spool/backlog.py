@@ -15,8 +15,10 @@ from bisect import bisect_right
 from collections.abc import Collection
 from pathlib import Path
 
+from linkrouter.clicks.click import clicked_at
 from linkrouter.clicks.spool.claim import Claim, claim, made_at, segment_names
 from linkrouter.clicks.spool.frame import scan_file
+from linkrouter.clicks.store import OwnShare
 from linkrouter.log import log
 
 __all__ = ["QUARANTINE", "Backlog", "next_backlog"]
@@ -42,6 +44,7 @@ class Backlog:
         self._seqs = sorted(found)
         self._records = [found[seq] for seq in self._seqs]
         self._next = 0
+        self._file_bytes = sum(path.stat().st_size for path in (owned.database, owned.log) if path.exists())
         self.is_quarantined = owned.directory.name == QUARANTINE
         self.lost = self._count_lost()
         self.is_damaged = self.lost > 0 or not self._is_whole()
@@ -104,6 +107,12 @@ class Backlog:
 
     def __len__(self) -> int:
         return len(self._records) - self._next
+
+    @property
+    def share(self) -> OwnShare:
+        """What is left of it."""
+        left = len(self)
+        return OwnShare(left, clicked_at(self._records[self._next]) if left else None, self._file_bytes)
 
     def read(self, max_clicks: int) -> tuple[int, tuple[bytes, ...]]:
         """Give the next records, and the sequence number of the last of them."""

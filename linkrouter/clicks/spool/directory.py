@@ -4,8 +4,10 @@ Promise: it only reads, and it may be asked by anybody at any time, whoever owns
 """
 
 import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from linkrouter.clicks.spool.backlog import QUARANTINE
@@ -13,9 +15,9 @@ from linkrouter.clicks.spool.claim import Checkpoint, read_checkpoint, segment_n
 from linkrouter.clicks.spool.dead_letters import count_dead_letters
 from linkrouter.clicks.spool.disk import directory_bytes
 from linkrouter.clicks.spool.frame import scan_file
-from linkrouter.clicks.store import Loss, StoreStatus
+from linkrouter.clicks.store import Loss, OwnShare, StoreStatus
 
-__all__ = ["directory_status"]
+__all__ = ["directory_status", "unclaimed_shares"]
 
 
 def directory_status(directory: Path) -> StoreStatus:
@@ -38,6 +40,30 @@ def directory_status(directory: Path) -> StoreStatus:
         lost={"damaged": lost} if lost else {},
         losses=losses,
     )
+
+
+def unclaimed_shares(directory: Path, names: Iterable[str]) -> dict[str, OwnShare | None]:
+    """Tell what waits in each of the segments *names*; None when it is gone, or a process owns it now."""
+    return {name: _unclaimed_share(directory, name) for name in names}
+
+
+def _unclaimed_share(directory: Path, name: str) -> OwnShare | None:
+    try:
+        descriptor = os.open(directory / f"{name}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        checkpoint = read_checkpoint(descriptor, name)
+        paths = [path for suffix in (".db", ".db-wal") if (path := directory / f"{name}{suffix}").exists()]
+        size = sum(path.stat().st_size for path in paths)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    if checkpoint is None or checkpoint.committed <= checkpoint.acked:
+        return None
+    return OwnShare(checkpoint.committed - checkpoint.acked, checkpoint.oldest_at or None, size)
 
 
 def _checkpoint(place: Path, name: str) -> Checkpoint:

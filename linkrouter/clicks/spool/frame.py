@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
-__all__ = ["MAX_RECORD_BYTES", "DamagedFrame", "frame", "read_frame", "scan_file"]
+from linkrouter.errors import DamagedFrame
+
+__all__ = ["MAX_RECORD_BYTES", "frame", "read_frame", "scan_file"]
 
 HEADER_BYTES = 22
 # A row within one page of 4,096 bytes is never split; SQLite allows 4,061 for its cell, less its header and ours.
@@ -27,10 +29,6 @@ BAD_BLOCK_BYTES = 4096  # what a scan steps over when the disk cannot read it
 
 
 _never = threading.Event()
-
-
-class DamagedFrame(Exception):
-    """A row did not hold the bytes that were written."""
 
 
 def frame(seq: int, record: bytes) -> bytes:
@@ -47,7 +45,7 @@ def read_frame(seq: int, framed: bytes) -> bytes:
     """
     record = framed[HEADER_BYTES:]
     if framed[:HEADER_BYTES] != b"%08x%04x%010x" % (crc32(record, seq), len(record), seq):
-        raise DamagedFrame(seq)
+        raise DamagedFrame(f"row {seq} of a segment is damaged")
     return record
 
 

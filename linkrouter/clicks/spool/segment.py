@@ -19,9 +19,11 @@ import aiosqlite
 
 from linkrouter.clicks.click import clicked_at
 from linkrouter.clicks.spool.claim import Claim, claim, new_name
-from linkrouter.clicks.spool.frame import DamagedFrame, frame, read_frame
+from linkrouter.clicks.spool.frame import frame, read_frame
+from linkrouter.clicks.store import OwnShare
+from linkrouter.errors import DamagedFrame
 
-__all__ = ["Segment"]
+__all__ = ["Segment", "create_segment"]
 
 SPOOL_APPLICATION_ID = 0x4C524C4B  # "LRLK"
 SPOOL_VERSION = 1
@@ -73,7 +75,7 @@ class Segment:
         self._connection = connection
         connection.row_factory = _read_row  # type: ignore[assignment]  # it may give any value, not only a Row
         self._recent: deque[bytes] = deque(maxlen=RECENT_CLICKS)  # the last that became durable, acknowledged or not
-        self.made_at = time.monotonic()
+        self.made_at = self.written_at = time.monotonic()
         self.bytes = 0
 
     @property
@@ -85,6 +87,15 @@ class Segment:
     def pending(self) -> int:
         """How many clicks are durable and not acknowledged."""
         return self._owned.checkpoint.committed - self._owned.checkpoint.acked
+
+    @property
+    def share(self) -> OwnShare:
+        """What waits here; the oldest click is known by what is still in memory, else by the checkpoint."""
+        if not self.pending:
+            return OwnShare(bytes=self.bytes)
+        first = len(self._recent) - self.pending
+        oldest_at = clicked_at(self._recent[first]) if first >= 0 else self._owned.checkpoint.oldest_at
+        return OwnShare(self.pending, oldest_at, self.bytes)
 
     async def is_in_place(self) -> bool:
         """Tell whether the files are still in their directory."""
@@ -109,6 +120,7 @@ class Segment:
         oldest_at = self._owned.checkpoint.oldest_at if self.pending else clicked_at(records[0])
         await self._write_checkpoint(committed=first + len(records) - 1, oldest_at=oldest_at)
         self._recent.extend(records)
+        self.written_at = time.monotonic()
 
     async def read(self, max_clicks: int) -> tuple[int, tuple[bytes, ...]]:
         """Give the oldest pending records, of which there must be some, and the sequence number of the last.
@@ -126,7 +138,7 @@ class Segment:
             return last, tuple(islice(self._recent, skipped, skipped + last - acked))
         rows = list(await self._connection.execute_fetchall(SELECT, (acked, max_clicks)))
         if len(rows) != last - acked or rows[-1][0] != last:
-            raise DamagedFrame(last)
+            raise DamagedFrame(f"row {last} of a segment is not where it was")
         return last, tuple([record for _, record in rows])
 
     async def ack(self, seq: int, oldest_at: int) -> None:
