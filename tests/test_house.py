@@ -24,7 +24,7 @@ SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in PACKA
 
 # Low to high; a module imports only lower rooms and its own.
 LAYERS = [
-    {"errors", "log", "metrics"},
+    {"errors", "log", "metrics", "retry"},
     {"settings", "link", "clicks.click", "dial", "insight"},
     {"encoder", "clicks", "web"},
     {"router", "sync", "central", "checker"},

@@ -23,7 +23,7 @@ from linkrouter.settings import RouterSettings, credentials_directory, default_r
 __all__ = ["load_keyring", "run_router", "serve_router"]
 
 STATUS_INTERVAL_S = 5.0  # how old the store's gauges may be
-MAX_LOSSES = 500  # of the store's, told in one request
+MAX_STORE_LOSSES = 500  # of the store's, told in one request
 LAST_COMMIT_S = 3.0  # for the queue to become durable when stopping
 LAST_SYNC_S = 2.0  # for the centre to take what waits when stopping; the rest waits on disk
 
@@ -196,11 +196,11 @@ class _Process:
             finally:
                 await sync.drain(LAST_SYNC_S)
 
-    def _take_losses(self) -> list[dict[str, str | int]]:
+    def _take_losses(self) -> list[Loss]:
         """Hand over what was dropped, and what the store lost, as far as this process has not told it yet."""
-        lost = [loss for loss in self._store_losses if loss.id not in self._told][:MAX_LOSSES]
+        lost = [loss for loss in self._store_losses if loss.id not in self._told][:MAX_STORE_LOSSES]
         self._told.update(loss.id for loss in lost)
-        return [loss.to_wire() for loss in [*self._recorder.take_losses(), *lost]]
+        return [*self._recorder.take_losses(), *lost]
 
     async def _watch_store(self) -> None:
         """Keep the store's gauges fresh."""

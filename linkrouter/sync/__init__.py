@@ -1,4 +1,4 @@
-"""Sync: carries clicks from a store to the centre, for ever."""
+"""Sync: carries clicks from a store to central, for ever."""
 
 from linkrouter.sync.delivery import Sync, open_client
 

@@ -1,28 +1,28 @@
-"""What is said to the centre, and how its answers are understood. Pure.
+"""The format of what is sent to central, and of its answers. Pure.
 
-Promise: clicks count as taken only when the centre says, in so many words, that it has exactly as many as it was sent.
-Whatever else comes back, from it or from anything that stands before it, takes nothing.
+Promise: clicks count as taken only when central says that it has exactly as many as it was sent. No other answer, from
+central or from a proxy before it, takes any.
 """
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
-__all__ = ["Answer", "Loss", "read_answer", "read_retry_after", "write_body"]
+from linkrouter.clicks.store import Loss
+from linkrouter.retry import find_retry_after
+
+__all__ = ["IngestAnswer", "IngestOutcome", "read_answer", "write_batch"]
 
 GZIP_LEVEL = 1  # records are much alike: higher levels take thrice the time for a tenth of the bytes
 GZIP_WBITS = 31  # zlib's way to say gzip
-PIECE_CLICKS = 125  # packed at a time
+PACKED_CLICKS = 125  # at a time
 MAX_RETRY_AFTER_S = 900.0  # longer waits are asked for again then; a wrong clock must not silence a router for days
 
-Loss = Mapping[str, str | int]  # id, reason, count, since, until: clicks that a router had to drop
-Outcome = Literal["taken", "poison", "too_large", "denied", "wrong_address", "failed"]
+IngestOutcome = Literal["taken", "poison", "too_large", "denied", "wrong_address", "failed"]
 
-_OUTCOMES: dict[int, Outcome] = {
+_OUTCOMES: dict[int, IngestOutcome] = {
     400: "poison",
     401: "denied",
     403: "denied",
@@ -35,10 +35,10 @@ _OUTCOMES: dict[int, Outcome] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a post came to; `reason` is a status or one word, `retry_after_s` what the centre asked for."""
+class IngestAnswer:
+    """What a post came to; `reason` is a status or one word, `retry_after_s` what central asked for."""
 
-    outcome: Outcome
+    outcome: IngestOutcome
     reason: str
     stored: int = 0
     duplicates: int = 0
@@ -46,49 +46,36 @@ class Answer:
     reached: bool = True  # False when nothing took the connection
 
 
-def write_body(router_id: str, records: Sequence[bytes], losses: Sequence[Loss] = ()) -> Iterator[bytes]:
+def write_batch(router_id: str, records: Sequence[bytes], losses: Sequence[Loss] = ()) -> Iterator[bytes]:
     """Yield a gzipped ingest request, a tenth of a millisecond's work at a time.
 
     Each record is the JSON of a click already and is not looked into.
     """
     packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WBITS)
     yield packer.compress(b'{"router":%b,"clicks":[' % json.dumps(router_id).encode("ascii"))
-    for at in range(0, len(records), PIECE_CLICKS):
-        yield packer.compress((b"," if at else b"") + b",".join(records[at : at + PIECE_CLICKS]))
-    told = b',"losses":' + json.dumps([dict(loss) for loss in losses]).encode("ascii") if losses else b""
+    for at in range(0, len(records), PACKED_CLICKS):
+        yield packer.compress((b"," if at else b"") + b",".join(records[at : at + PACKED_CLICKS]))
+    told = b',"losses":' + json.dumps([loss.to_wire() for loss in losses]).encode("ascii") if losses else b""
     yield packer.compress(b"]%b}" % told) + packer.flush()
 
 
-def read_answer(status: int, retry_after: str | None, body: bytes, sent: int, now: float) -> Answer:
-    """Understand the centre's answer to *sent* clicks; *now* is the time since the epoch in seconds."""
+def read_answer(status: int, retry_after: str | None, body: bytes, sent: int, now: float) -> IngestAnswer:
+    """Understand central's answer to *sent* clicks; *now* is the time since the epoch in seconds."""
     if status == 200:
         return _read_receipt(body, sent)
     outcome = "wrong_address" if 300 <= status < 400 else _OUTCOMES.get(status, "failed")
-    return Answer(outcome, str(status), retry_after_s=read_retry_after(retry_after, now))
+    asked_s = min(find_retry_after(retry_after, now) or 0.0, MAX_RETRY_AFTER_S)
+    return IngestAnswer(outcome, str(status), retry_after_s=asked_s)
 
 
-def _read_receipt(body: bytes, sent: int) -> Answer:
+def _read_receipt(body: bytes, sent: int) -> IngestAnswer:
     try:
         receipt = json.loads(body)
         stored, duplicates = receipt["stored"], receipt["duplicates"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return Answer("failed", "garbage")
+        return IngestAnswer("failed", "garbage")
     if type(stored) is not int or type(duplicates) is not int or min(stored, duplicates) < 0:
-        return Answer("failed", "garbage")
+        return IngestAnswer("failed", "garbage")
     if stored + duplicates != sent:
-        return Answer("failed", "miscounted")
-    return Answer("taken", "200", stored, duplicates)
-
-
-def read_retry_after(text: str | None, now: float) -> float:
-    """Read Retry-After (RFC 9110 §10.2.3), seconds or a date, as seconds from *now*; 0 when it is absent or neither."""
-    if text is None:
-        return 0.0
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), MAX_RETRY_AFTER_S)
-    try:
-        until = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return 0.0
-    return min(max(until.replace(tzinfo=until.tzinfo or UTC).timestamp() - now, 0.0), MAX_RETRY_AFTER_S)
+        return IngestAnswer("failed", "miscounted")
+    return IngestAnswer("taken", "200", stored, duplicates)

@@ -12,6 +12,7 @@ from linkrouter.clicks.click import write_click
 from linkrouter.clicks.memory import open_memory
 from linkrouter.metrics import Metrics
 from linkrouter.sync import Sync
+from linkrouter.sync.backoff import Backoff
 
 NOON = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
 
@@ -37,6 +38,7 @@ class Bench:
         self.metrics = Metrics()
         self.waits: list[float] = []
         self.seconds = 0.0
+        self.uniform = lambda _, most: most
         self.losses = list(losses)
         self.client = httpx.AsyncClient(transport=httpx.MockTransport(centre))
         self.sync = Sync(
@@ -47,15 +49,17 @@ class Bench:
             router_id="ams-1",
             metrics=self.metrics,
             take_losses=self._take_losses,
-            clock=lambda: self.seconds,
+            backoff=Backoff(clock=lambda: self.seconds, uniform=self._draw),
             now=lambda: NOON / 1e6,
             sleep=self._sleep,
-            uniform=lambda _, most: most,
         )
 
     def _take_losses(self):
         taken, self.losses = self.losses, []
         return taken
+
+    def _draw(self, least: float, most: float) -> float:
+        return self.uniform(least, most)
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)

@@ -12,7 +12,7 @@ from linkrouter.clicks.click import write_click
 from linkrouter.clicks.memory import open_memory
 from linkrouter.metrics import Metrics
 from linkrouter.sync import Sync, open_client
-from linkrouter.sync.delivery import CONNECT_S, TIMEOUT_S
+from linkrouter.sync.delivery import CONNECT_S, POST_TIMEOUT_S
 
 DEADLINE_S = 20.0  # for a test as a whole
 
@@ -152,7 +152,7 @@ async def test_a_working_centre_takes_everything_and_a_lost_reply_costs_a_resend
     await site.start()
     try:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/clicks"
-        pending, batches = await send(url, make_clicks(500), attempts=2, timeout_s=TIMEOUT_S)
+        pending, batches = await send(url, make_clicks(500), attempts=2, timeout_s=POST_TIMEOUT_S)
     finally:
         await runner.cleanup()
 
@@ -163,4 +163,4 @@ async def test_a_working_centre_takes_everything_and_a_lost_reply_costs_a_resend
 
 async def test_deadlines_are_those_that_are_promised():
     async with open_client() as client:
-        assert (client.timeout.connect, client.timeout.read, TIMEOUT_S, CONNECT_S) == (3.0, 10.0, 10.0, 3.0)
+        assert (client.timeout.connect, client.timeout.read, POST_TIMEOUT_S, CONNECT_S) == (3.0, 10.0, 10.0, 3.0)

@@ -7,8 +7,8 @@ said to a robot behind a wall, or by a site known to lie, is unverifiable.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+
+from linkrouter.retry import find_retry_after
 
 __all__ = ["GET_AFTER_HEAD", "REDIRECTS", "Answer", "find_wall", "judge", "retry_after_s"]
 
@@ -112,11 +112,4 @@ def find_wall(answer: Answer) -> str | None:
 
 def retry_after_s(answer: Answer, now: float) -> float | None:
     """Give the seconds that `Retry-After` asks for (RFC 9110 §10.2.3: a number or a date), or None; *now* is UTC."""
-    text = answer.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        when = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now)
+    return find_retry_after(answer.headers.get("retry-after"), now)

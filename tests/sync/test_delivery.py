@@ -8,8 +8,9 @@ import pytest
 from sync.centre import Centre, answer, fail, lose_the_reply
 
 from linkrouter.clicks.click import write_click
+from linkrouter.clicks.store import Loss
 
-LOSS = {"id": "loss-1", "reason": "queue_full", "count": 3, "since": "x", "until": "y"}
+LOSS = Loss("loss-1", "queue_full", 3, since=1_795_262_400_000_000, until=1_795_262_400_000_001)
 
 
 def events(caplog) -> list[str]:
@@ -87,7 +88,7 @@ async def test_keeps_everything_while_the_centre_fails_and_sends_it_when_it_does
     line = await bench(centre, make_clicks(20))
     await line.run_for(5)
 
-    kept, failing_s = await pending(line), line.sync._failing_s()
+    kept, failing_s = await pending(line), line.sync._backoff.failing_s()
     centre.always = None
     await line.run_for(3)
 
@@ -98,7 +99,7 @@ async def test_keeps_everything_while_the_centre_fails_and_sends_it_when_it_does
     assert (await line.store.status()).dead_letters == 0
     assert await pending(line) == 0
     assert events(caplog) == [events(caplog)[0], "sync.caught_up"]
-    assert line.sync._failing_s() == 0
+    assert line.sync._backoff.failing_s() == 0
 
 
 @pytest.mark.parametrize(("status", "event"), [(401, "sync.refused"), (404, "sync.refused"), (500, "sync.retry")])
@@ -121,7 +122,8 @@ async def test_waits_longer_after_each_failure_and_up_to_a_minute_when_trouble_l
 
     assert waits[:5] == [1, 2, 4, 8, 8]
     assert waits == sorted(waits)
-    assert all(wait <= max(8, sum(waits[:number]) / 10) for number, wait in enumerate(waits))
+    # A hair more, because sums of floats are rounded in one way by us and in another by sum() from Python 3.12 on.
+    assert all(wait <= max(8, sum(waits[:number]) / 10 * (1 + 1e-9)) for number, wait in enumerate(waits))
     assert waits[-1] == 60
 
 
@@ -138,7 +140,7 @@ async def test_waits_from_nothing_to_the_longest_by_chance(bench, make_clicks):
     centre, drawn = Centre(), []
     centre.always = answer(500)
     line = await bench(centre, make_clicks(1))
-    line.sync._uniform = lambda least, most: drawn.append((least, most)) or 0.0
+    line.uniform = lambda least, most: drawn.append((least, most)) or 0.0
 
     await line.run_for(3)
 
@@ -250,7 +252,7 @@ async def test_tells_losses_apart_from_clicks_and_once(bench, make_clicks):
 
     await line.run_for(3)
 
-    assert centre.losses == {"loss-1": LOSS}
+    assert centre.losses == {"loss-1": LOSS.to_wire()}
     assert centre.posts == [3, 0]
 
 
@@ -261,7 +263,7 @@ async def test_tells_losses_again_until_the_centre_has_them(bench):
 
     await line.run_for(5)
 
-    assert centre.losses == {"loss-1": LOSS}
+    assert centre.losses == {"loss-1": LOSS.to_wire()}
     assert centre.posts == [0, 0, 0, 0]
 
 
