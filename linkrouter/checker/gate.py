@@ -17,7 +17,7 @@ from linkrouter.checker.mail.extract import Subject
 from linkrouter.checker.reputation.interface import Source
 from linkrouter.checker.verdict import LinkState, OpinionState
 from linkrouter.errors import BadDestination, HeldMail
-from linkrouter.link import canonical
+from linkrouter.link import canonical_url
 
 __all__ = ["Decision", "Held", "asked_about", "decide", "gate_for_encoder"]
 
@@ -134,6 +134,6 @@ def gate_for_encoder(decision: Decision, *, clock: Clock = time.time) -> Callabl
 
 def _key(url: str) -> str:
     try:
-        return canonical(url).partition("#")[0]
+        return canonical_url(url).partition("#")[0]
     except BadDestination:
         return ""

@@ -1,7 +1,31 @@
 """The encoder: rewrites the links of a mail and nothing else of it.  Pure; bytes in, bytes out."""
 
+from linkrouter.encoder.arguments import Mode, VisibleUrls
 from linkrouter.encoder.encoder import Encoder
-from linkrouter.encoder.finding import find_links
-from linkrouter.encoder.report import REASONS, FoundLink, Rewritten, SkippedLink, TrackedLink
+from linkrouter.encoder.finding import ContentKind, find_links
+from linkrouter.encoder.report import (
+    SKIP_REASONS,
+    FoundLink,
+    FoundLinks,
+    Rewritten,
+    SkippedLink,
+    SkipReason,
+    TrackedLink,
+    UnreadPart,
+)
 
-__all__ = ["REASONS", "Encoder", "FoundLink", "Rewritten", "SkippedLink", "TrackedLink", "find_links"]
+__all__ = [
+    "SKIP_REASONS",
+    "ContentKind",
+    "Encoder",
+    "FoundLink",
+    "FoundLinks",
+    "Mode",
+    "Rewritten",
+    "SkipReason",
+    "SkippedLink",
+    "TrackedLink",
+    "UnreadPart",
+    "VisibleUrls",
+    "find_links",
+]

@@ -1,66 +1,82 @@
 """The links of a mail as the encoder sees them, for those who check a mail before it is sent.
 
-Promise: what is checked is what is tracked. There is one scanner and one judge, and these are they.
+Promise: what is checked is what is tracked, and what could not be read is told in the same breath. There is one scanner
+and one judge, and these are they.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
+from linkrouter.encoder.documents import Document, Reading, judge_documents, read_content, read_documents
 from linkrouter.encoder.html import visible_text
+from linkrouter.encoder.link_policy import LinkPolicy
 from linkrouter.encoder.message import read_mail
-from linkrouter.encoder.parts import Part, judge_parts, read_document, read_parts
-from linkrouter.encoder.policy import Policy
-from linkrouter.encoder.report import FoundLink
+from linkrouter.encoder.report import FoundLink, FoundLinks, SkipReason, UnreadPart, printable
 
 if TYPE_CHECKING:
-    from email.message import EmailMessage
+    from email.message import Message
 
-__all__ = ["find_links"]
+__all__ = ["ContentKind", "find_links"]
+
+ContentKind = Literal["message", "html", "text"]
+
+_NOTHING_TO_READ: tuple[SkipReason, ...] = ("no body", "no text part")
 
 
-def find_links(content: "str | bytes | EmailMessage", kind: str = "message") -> tuple[FoundLink, ...]:
+def find_links(content: "str | bytes | Message", kind: ContentKind = "message") -> FoundLinks:
     """Find every link that an encoder with default options would track or leave alone, `mailto:` and `tel:` included.
 
     Args:
-        content: A whole message (bytes or `EmailMessage`), or a document (str or bytes).
+        content: A whole message (bytes or a message object), or a document (str or bytes).
         kind: What *content* is.
 
     Returns:
-        The links in the order of the mail; none when it cannot be read.
+        The links in the order of the mail, and the parts that could not be read.
 
     Raises:
         TypeError: *content* does not have a type that *kind* goes with.
         ValueError: *kind* is unknown.
     """
-    if kind not in ("message", "html", "text"):
-        raise ValueError(f"kind must be 'message', 'html' or 'text', not {kind!r}")
-    if kind != "message" and not isinstance(content, str | bytes):
-        raise TypeError(f"{kind} must be str or bytes, not {type(content).__name__}")
-    if kind == "message":
-        raw = _message_bytes(content)
-        parts = read_parts(raw, read_mail(raw)).parts
+    if kind not in get_args(ContentKind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(ContentKind))}, not {kind!r}")
+    if kind != "message":
+        if not isinstance(content, str | bytes):
+            raise TypeError(f"{kind} must be str or bytes, not {type(content).__name__}")
+        reading = read_content(content, kind)
     else:
-        assert isinstance(content, str | bytes)
-        parts = read_document(content, kind).parts
-    judge_parts(Policy(), parts)
-    return tuple(link for part in parts for link in _found(part))
+        reading = _read_message(content)
+    judge_documents(LinkPolicy(), reading.documents)
+    return FoundLinks(
+        tuple(link for document in reading.documents for link in _found(document)), _unread(reading, kind)
+    )
 
 
-def _message_bytes(message: object) -> bytes:
+def _read_message(message: object) -> Reading:
+    raw: bytes
     if isinstance(message, bytes):
-        return message
-    from email.message import EmailMessage
+        raw, reason = message, None
+    else:
+        from linkrouter.encoder.message_objects import message_to_bytes  # here: the `email` package is slow to import
 
-    if not isinstance(message, EmailMessage):
-        raise TypeError(f"message must be bytes or an EmailMessage, not {type(message).__name__}")
-    return message.as_bytes()
+        raw, reason = message_to_bytes(message)
+    return Reading([], reason) if reason else read_documents(raw, read_mail(raw))
 
 
-def _found(part: Part) -> list[FoundLink]:
+def _unread(reading: Reading, kind: ContentKind) -> tuple[UnreadPart, ...]:
+    if reading.documents or reading.reason is None:
+        return tuple(
+            UnreadPart(document.part, document.reason)
+            for document in reading.documents
+            if document.is_unread and document.reason
+        )
+    return () if reading.reason in _NOTHING_TO_READ else (UnreadPart(kind, reading.reason),)
+
+
+def _found(document: Document) -> list[FoundLink]:
     found = []
     line, at = 1, 0
-    for position, (link, judgement) in enumerate(zip(part.seen, part.judged, strict=True), part.first_position):
-        line += part.document.count("\n", at, link.start)
+    for link, position, _, _, reason, _ in document.judged:
+        line += document.text.count("\n", at, link.start)
         at = link.start
-        text = visible_text(part.document, link) if part.kind == "html" else ""
-        found.append(FoundLink(link.url, part.kind, position, line, text, judgement.reason))
+        text = visible_text(document.text, link) if document.part == "html" else ""
+        found.append(FoundLink(printable(link.url), document.part, position, line, printable(text), reason))
     return found

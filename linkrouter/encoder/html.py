@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from linkrouter.encoder.entities import decode_attribute
+from linkrouter.encoder.report import SkipReason
 
-__all__ = ["Seen", "scan_html", "tag_attributes", "visible_text"]
+__all__ = ["MAX_VISIBLE_CHARS", "Found", "scan_html", "tag_attributes", "visible_text"]
 
 MAX_VISIBLE_CHARS = 1000  # how far behind a link its visible text is looked for
 
@@ -57,7 +58,7 @@ _MARKUP = re.compile(r"<!--.*?(?:-->|\Z)|<[^>]*+(?:>|\Z)", re.DOTALL)
 _OUTER_SPACE = "\t\n\f\r "
 
 
-class Seen(NamedTuple):
+class Found(NamedTuple):
     """A link as a scanner saw it: `document[start:end]` is what a tracked link would replace."""
 
     start: int
@@ -65,25 +66,25 @@ class Seen(NamedTuple):
     url: str  # references resolved, outer white space gone
     tag_start: int
     tag_end: int
-    reason: str | None = None  # why it must stay, when the scanner knows
+    reason: SkipReason | None = None  # why it must stay, when the scanner knows
 
 
-def scan_html(document: str) -> list[Seen]:
+def scan_html(document: str) -> list[Found]:
     """Find the first `href` of every `<a>`, `<area>` and VML element of *document*, in order."""
     return list(_scan(document, 0, len(document)))
 
 
-def _scan(document: str, start: int, end: int) -> Iterator[Seen]:
+def _scan(document: str, start: int, end: int) -> Iterator[Found]:
     while match := _NEXT.match(document, start, end):
-        kind = match.lastindex or 0
+        group = match.lastindex or 0
         start = match.end()
-        if _TAG < kind < _RAW:
-            value_start, value_end = match.span(kind)
-            url = decode_attribute(match[kind]).strip(_OUTER_SPACE)
-            yield Seen(value_start, value_end, url, match.start(_TAG), start)
-        elif kind == _RAW:
+        if _TAG < group < _RAW:
+            value_start, value_end = match.span(group)
+            url = decode_attribute(match[group]).strip(_OUTER_SPACE)
+            yield Found(value_start, value_end, url, match.start(_TAG), start)
+        elif group == _RAW:
             start = _end_of_raw_text(document, match[_RAW].lower(), start, end)
-        elif kind == _COMMENT:
+        elif group == _COMMENT:
             comment_end = _COMMENT_END.search(document, start, end)
             if comment_end is None:  # the end of the document, or a conditional comment within one
                 return
@@ -116,7 +117,7 @@ def tag_attributes(tag: str) -> Iterator[tuple[str, str]]:
         yield match[1].lower(), value[1:-1] if value[:1] in ('"', "'") else value
 
 
-def visible_text(document: str, link: Seen) -> str:
+def visible_text(document: str, link: Found) -> str:
     """Give what a reader sees of *link*: the text up to its end tag, at most `MAX_VISIBLE_CHARS` away."""
     window = document[link.tag_end : link.tag_end + MAX_VISIBLE_CHARS]
     end = _END_OF_LINK.search(window)

@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from linkrouter.encoder.report import SkipReason
+from linkrouter.link import LinkPart
+
 __all__ = ["Leaf", "Mail", "read_mail"]
 
-MAX_DEPTH = 20
-MAX_PARTS = 1000
+_MAX_DEPTH = 20
+_MAX_PARTS = 1000
 
 _FIRST_HEADER = re.compile(rb"(?:From [^\n]*\n)?[!-9;-~]+[ \t]*:")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
@@ -26,7 +29,7 @@ _PARAMETER = re.compile(r";\s*+([^\s=;\"]++)\s*+=\s*+(?:\"((?:[^\"\\]++|\\.)*+)\
 _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _PGP = b"-----BEGIN PGP "
 
-_KINDS = {"text/html": "html", "text/plain": "text"}
+_PARTS: dict[str, LinkPart] = {"text/html": "html", "text/plain": "text"}
 _SEALED = ("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
 
 
@@ -35,18 +38,18 @@ class Leaf(NamedTuple):
 
     start: int
     end: int
-    kind: str  # "html" or "text"
+    part: LinkPart
     charset: str  # in lower case, "" when not given
     encoding: str  # the transfer encoding, in lower case, "" when not given
     joined_lines: bool  # format=flowed with delsp=yes
-    reason: str | None  # why its links must stay, one of `REASONS`
+    reason: SkipReason | None  # why its links must stay, one of `REASONS`
 
 
 class Mail(NamedTuple):
     """The text parts of a mail in order, and why none of it can be changed, if so."""
 
     leaves: list[Leaf]
-    reason: str | None
+    reason: SkipReason | None
 
 
 class _Headers(NamedTuple):
@@ -73,7 +76,7 @@ def read_mail(raw: bytes, *, allow_dkim: bool = False) -> Mail:
         return Mail([], "no body")
     walk = _Walk()
     leaves = list(walk.part(raw, headers, headers.body, len(raw), 0, None))
-    reason = walk.reason or ("DKIM signature" if headers.dkim and not allow_dkim else None)
+    reason: SkipReason | None = walk.reason or ("DKIM signature" if headers.dkim and not allow_dkim else None)
     return Mail(leaves, reason or (None if leaves else walk.hidden or "no text part"))
 
 
@@ -117,20 +120,20 @@ def _read_content_type(value: str) -> tuple[str, dict[str, str]]:
 
 def _is_attached(disposition: str, parameters: dict[str, str]) -> bool:
     """Whether a part is a file; one with a name is, even if it is shown inline."""
-    kind, _, rest = disposition.partition(";")
-    return kind.strip().lower() != "inline" or "filename" in rest.lower() or "name" in parameters
+    shown, _, rest = disposition.partition(";")
+    return shown.strip().lower() != "inline" or "filename" in rest.lower() or "name" in parameters
 
 
 class _Walk:
     """One pass over a mail; remembers what it met that speaks against changing it."""
 
     def __init__(self) -> None:
-        self.reason: str | None = None  # of the whole mail
-        self.hidden: str | None = None  # why a part was not even looked into
+        self.reason: SkipReason | None = None  # of the whole mail
+        self.hidden: SkipReason | None = None  # why a part was not even looked into
         self._parts = 0
 
     def part(
-        self, raw: bytes, headers: _Headers, start: int, end: int, depth: int, reason: str | None
+        self, raw: bytes, headers: _Headers, start: int, end: int, depth: int, reason: SkipReason | None
     ) -> Iterator[Leaf]:
         """Give the text parts in the body `raw[start:end]` that belongs to *headers*."""
         if headers.ambiguous:
@@ -141,14 +144,14 @@ class _Walk:
             return
         if headers.media_type.startswith("multipart/"):
             yield from self._children(raw, headers, start, end, depth, reason)
-        elif headers.media_type in _KINDS:
+        elif headers.media_type in _PARTS:
             yield _leaf(raw, headers, start, end, reason)
 
     def _children(
-        self, raw: bytes, headers: _Headers, start: int, end: int, depth: int, reason: str | None
+        self, raw: bytes, headers: _Headers, start: int, end: int, depth: int, reason: SkipReason | None
     ) -> Iterator[Leaf]:
         boundary = headers.parameters.get("boundary", "").encode("latin-1")
-        if not boundary or headers.encoding in ("quoted-printable", "base64"):
+        if not boundary:  # a transfer encoding is ignored, as every reader does: RFC 2045 §6.4 allows none here
             self.reason = self.reason or "ambiguous headers"
             return
         default_type = "message/rfc822" if headers.media_type == "multipart/digest" else "text/plain"
@@ -156,7 +159,7 @@ class _Walk:
         if not closed:
             self.reason = self.reason or "truncated"
         self._parts += len(spans)
-        if depth == MAX_DEPTH or self._parts > MAX_PARTS:
+        if depth == _MAX_DEPTH or self._parts > _MAX_PARTS:
             self.reason = "too complex"
             return
         for part_start, part_end in spans:
@@ -186,9 +189,9 @@ def _split(raw: bytes, delimiter: bytes, start: int, end: int) -> tuple[list[tup
     return spans, False
 
 
-def _leaf(raw: bytes, headers: _Headers, start: int, end: int, reason: str | None) -> Leaf:
-    kind, parameters = _KINDS[headers.media_type], headers.parameters
-    if kind == "text" and raw.find(_PGP, start, end) >= 0:
+def _leaf(raw: bytes, headers: _Headers, start: int, end: int, reason: SkipReason | None) -> Leaf:
+    part, parameters = _PARTS[headers.media_type], headers.parameters
+    if part == "text" and raw.find(_PGP, start, end) >= 0:
         reason = reason or "signed or encrypted"
     joined = parameters.get("format", "").lower() == "flowed" and parameters.get("delsp", "").lower() == "yes"
-    return Leaf(start, end, kind, parameters.get("charset", "").lower(), headers.encoding, joined, reason)
+    return Leaf(start, end, part, parameters.get("charset", "").lower(), headers.encoding, joined, reason)

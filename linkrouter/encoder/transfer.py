@@ -1,81 +1,25 @@
-"""Charsets and content transfer encodings: bytes to text and, for the places that changed, back again.
+"""Content transfer encodings: the bytes of a body, decoded and, for the places that changed, encoded again.
 
 Promise: only what was replaced changes. Text outside a link is copied from the bytes that came in, never encoded again:
 an 8bit body is spliced, a quoted-printable one is spliced in its encoded form, and only base64, where every byte
 moves those behind it, is written anew, in lines of the length it had. What does not read back as intended is refused.
 """
 
-import codecs
-import re
 import struct
 from binascii import Error as Base64Error
 from binascii import a2b_base64, a2b_qp, b2a_base64
 
-__all__ = [
-    "Splice",
-    "decode_charset",
-    "decode_transfer",
-    "overlong",
-    "splice",
-    "splice_text",
-    "splice_transfer",
-    "to_octets",
-]
+from linkrouter.encoder.charsets import Splice
+
+__all__ = ["MAX_LINE_OCTETS", "decode_transfer", "overlong", "splice", "splice_text", "splice_transfer"]
 
 MAX_LINE_OCTETS = 998  # RFC 5322 §2.1.1, without the line end
-MAX_QP_COLUMNS = 76  # RFC 2045 §6.7
-BASE64_COLUMNS = 76  # RFC 2045 §6.8
+_QP_COLUMNS = 76  # RFC 2045 §6.7
+_BASE64_COLUMNS = 76  # RFC 2045 §6.8
 
 _PLAIN_ENCODINGS = ("", "7bit", "8bit", "binary")
-_UTF8 = ("", "utf-8", "utf8", "us-ascii", "ascii")  # an undeclared 8-bit body is UTF-8 if it is anything
-# Charsets in which every ASCII byte of markup stands for itself: not UTF-16, UTF-7, ISO-2022-*, HZ or EBCDIC.
-_HOLDS_ASCII = re.compile(
-    r"utf-8|ascii|iso8859-\d+|cp(?:125\d|437|85\d|86\d|874|932|949|950)|koi8-[rut]|gb2312|gbk|gb18030|big5|big5hkscs"
-    r"|shift_jis|euc_(?:jp|kr)|mac-roman|tis-620"
-)
 _BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _WHITE_SPACE = b" \t\r\n"
-
-Splice = tuple[int, int, str]  # (start, end, new): replace what stands at [start:end] by *new*, which is ASCII
-
-
-def decode_charset(body: bytes, charset: str) -> str | None:
-    """Read *body* in *charset* so that each character knows its bytes, or give None when that cannot be done."""
-    if body.isascii() and charset in _UTF8:
-        return body.decode("ascii")
-    codec = _codec(charset)
-    if codec is None:
-        return None
-    try:
-        text = body.decode(codec, "surrogateescape")
-        same = codec == "utf-8" or text.encode(codec, "surrogateescape") == body
-    except UnicodeError:
-        return None
-    return text if same else None
-
-
-def _codec(charset: str) -> str | None:
-    if charset in _UTF8:
-        return "utf-8"
-    try:
-        name = codecs.lookup(charset).name
-    except (LookupError, ValueError):
-        return None
-    return name if _HOLDS_ASCII.fullmatch(name) else None
-
-
-def to_octets(text: str, charset: str, splices: list[Splice]) -> list[Splice]:
-    """Move *splices* from offsets in *text* to offsets in its bytes."""
-    if text.isascii():
-        return splices
-    codec = _codec(charset) or "utf-8"
-    moved, at, octets = [], 0, 0
-    for start, end, new in splices:
-        first = octets + len(text[at:start].encode(codec, "surrogateescape"))
-        octets = first + len(text[start:end].encode(codec, "surrogateescape"))
-        moved.append((first, octets, new))
-        at = end
-    return moved
 
 
 def splice(body: bytes, splices: list[Splice]) -> bytes:
@@ -101,7 +45,10 @@ def splice_text(text: str, splices: list[Splice]) -> str:
 
 
 def overlong(body: bytes, splices: list[Splice]) -> set[int]:
-    """Give the numbers of those *splices* that would leave a line of *body* over 998 octets, those before them made."""
+    """Give the numbers of those *splices* that would make a line of *body* longer than 998 octets, those before made.
+
+    A line that is longer already may grow: the next server cuts it whatever stands in it.
+    """
     refused: set[int] = set()
     line_start, line_end, growth = 0, -1, 0
     for number, (start, end, new) in enumerate(splices):
@@ -111,7 +58,7 @@ def overlong(body: bytes, splices: list[Splice]) -> set[int]:
             line_end = body.find(b"\n", end)
             line_end = len(body) if line_end < 0 else line_end
         longer = growth + len(new) - (end - start)
-        if line_end - line_start + longer > MAX_LINE_OCTETS:
+        if line_end - line_start <= MAX_LINE_OCTETS < line_end - line_start + longer:
             refused.add(number)
         else:
             growth = longer
@@ -162,7 +109,7 @@ def _encode_base64_like(body: bytes, decoded: bytes) -> bytes:
     if not newline:
         columns = len(digits)
     if columns > MAX_LINE_OCTETS:
-        columns = BASE64_COLUMNS
+        columns = _BASE64_COLUMNS
     eol = b"\n" if b"\n" in body and b"\r\n" not in body else b"\r\n"
     head = body[: len(body) - len(body.lstrip(_WHITE_SPACE))]
     tail = body[len(head) + len(core) :]
@@ -173,7 +120,7 @@ def _encode_base64_like(body: bytes, decoded: bytes) -> bytes:
 
 
 def _splice_quoted_printable(body: bytes, decoded: bytes, splices: list[Splice]) -> bytes | None:
-    """Splice the encoded *body* itself: a tracked link needs no encoding, so only soft line breaks are put in anew."""
+    """Splice the encoded *body* itself: a tracked link needs at most its `=` encoded, and soft line breaks."""
     soft_break = b"=\r\n" if b"\r\n" in body or b"\n" not in body else b"=\n"
     spans = _encoded_spans(body, splices)
     pieces: list[bytes] = []
@@ -184,10 +131,10 @@ def _splice_quoted_printable(body: bytes, decoded: bytes, splices: list[Splice])
         gap = body[at:start]
         line_start = gap.rfind(b"\n") + 1
         column = len(gap) - line_start + (0 if line_start else column)
-        lines, column = _wrapped(splices[number][2].encode("ascii"), column, soft_break)
+        lines, column = _wrapped(splices[number][2].encode("ascii").replace(b"=", b"=3D"), column, soft_break)
         pieces += (gap, lines)
         following = spans[number + 1][0] if number + 1 < len(spans) else len(body)
-        if column + _columns_to_break(body, end, following) > MAX_QP_COLUMNS:
+        if column + _columns_to_break(body, end, following) > _QP_COLUMNS:
             pieces.append(soft_break)
             column = 0
         at = end
@@ -223,14 +170,21 @@ def _encoded_offset(body: bytes, at: int, octets: int) -> int:
     return end
 
 
-def _wrapped(url: bytes, column: int, soft_break: bytes) -> tuple[bytes, int]:
-    """Break *url*, which begins in *column*, into quoted-printable lines; give also the column it ends in."""
-    most = MAX_QP_COLUMNS - 1  # one for the `=` of the soft break
-    room = max(most - column, 0)
-    if len(url) <= room:
-        return url, column + len(url)
-    chunks = [url[:room], *(url[first : first + most] for first in range(room, len(url), most))]
-    return soft_break.join(chunks), len(chunks[-1])
+def _wrapped(encoded: bytes, column: int, soft_break: bytes) -> tuple[bytes, int]:
+    """Break *encoded*, which begins in *column*, into quoted-printable lines; give also the column it ends in."""
+    most = _QP_COLUMNS - 1  # one for the `=` of the soft break
+    if len(encoded) <= most - column:
+        return encoded, column + len(encoded)
+    lines: list[bytes] = []
+    at, room = 0, max(most - column, 0)
+    while len(encoded) - at > room:
+        end = at + room
+        escape = encoded.find(b"=", max(end - 2, at), end)  # `=3D` must not be cut
+        end = end if escape < 0 else escape
+        lines.append(encoded[at:end])
+        at, room = end, most
+    lines.append(encoded[at:])
+    return soft_break.join(lines), len(lines[-1])
 
 
 def _columns_to_break(body: bytes, start: int, end: int) -> int:

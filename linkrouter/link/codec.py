@@ -12,7 +12,7 @@ import itertools
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from linkrouter.errors import BadLink
 
@@ -21,6 +21,7 @@ __all__ = [
     "MAX_TENANT",
     "TAG_CHARS",
     "Link",
+    "LinkPart",
     "Meta",
     "decode_base64url",
     "encode_base64url",
@@ -31,6 +32,8 @@ __all__ = [
     "write_meta",
     "write_target",
 ]
+
+LinkPart = Literal["html", "text"]  # the part of a mail that a link stands in
 
 MAX_PATH_CHARS = 8000  # a longer link is left alone: proxies and mail clients have limits near 8 KB
 MAX_TENANT = 2**32 - 1
@@ -59,7 +62,7 @@ class Link(NamedTuple):
 
     destination: str
     link_id: bytes
-    part: str  # "html" or "text"
+    part: LinkPart
     count_only: bool
     tenant: int
     key_id: int
@@ -72,7 +75,7 @@ class Link(NamedTuple):
 class Meta(NamedTuple):
     """The middle of a link: everything that is neither target nor id."""
 
-    part: str
+    part: LinkPart
     count_only: bool
     tenant: int
     key_id: int

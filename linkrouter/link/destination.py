@@ -14,7 +14,7 @@ import ada_url
 
 from linkrouter.errors import BadDestination
 
-__all__ = ["MAX_DESTINATION_BYTES", "canonical", "is_redirectable"]
+__all__ = ["MAX_DESTINATION_BYTES", "canonical_url", "is_redirectable"]
 
 MAX_DESTINATION_BYTES = 4096  # the longest of 16,000 real links has 2,539
 
@@ -46,7 +46,7 @@ def is_redirectable(url: str) -> bool:
     return len(url) <= MAX_DESTINATION_BYTES and _REDIRECTABLE.fullmatch(url) is not None
 
 
-def canonical(url: str) -> str:
+def canonical_url(url: str) -> str:
     """Give the URL that a browser requests when it follows *url*: the WHATWG serialisation.
 
     The lone final slash of an origin is dropped: `https://example.com/` and `https://example.com` are one

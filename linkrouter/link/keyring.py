@@ -21,6 +21,7 @@ from linkrouter.link.codec import (
     MAX_PATH_CHARS,
     TAG_CHARS,
     Link,
+    LinkPart,
     Meta,
     decode_base64url,
     encode_base64url,
@@ -31,7 +32,7 @@ from linkrouter.link.codec import (
     write_meta,
     write_target,
 )
-from linkrouter.link.destination import canonical, is_redirectable
+from linkrouter.link.destination import canonical_url, is_redirectable
 from linkrouter.link.keyfile import (
     MAX_KEYS,
     MIN_SECRET_BYTES,
@@ -113,7 +114,7 @@ class Keyring:
         url: str,
         *,
         link_id: bytes | None = None,
-        part: str = "html",
+        part: LinkPart = "html",
         count_only: bool = False,
         tenant: int = 0,
         key_id: int | None = None,
@@ -129,10 +130,10 @@ class Keyring:
             ValueError: *part*, *tenant* or *link_id* is out of its range.
         """
         sign = self.signer(part=part, count_only=count_only, tenant=tenant, key_id=key_id)
-        return sign(canonical(url), secrets.token_bytes(8) if link_id is None else link_id)
+        return sign(canonical_url(url), secrets.token_bytes(8) if link_id is None else link_id)
 
     def signer(
-        self, *, part: str = "html", count_only: bool = False, tenant: int = 0, key_id: int | None = None
+        self, *, part: LinkPart = "html", count_only: bool = False, tenant: int = 0, key_id: int | None = None
     ) -> Callable[[str, bytes], str]:
         """Give what signs the links of one part: a function from a canonical destination and a link id to the path.
 

@@ -7,7 +7,7 @@ import pytest
 from linkrouter.encoder import Encoder
 from linkrouter.encoder.entities import decode_attribute
 from linkrouter.errors import BadDestination
-from linkrouter.link import Key, Keyring, canonical
+from linkrouter.link import Key, Keyring, canonical_url
 
 ORIGIN = "https://click.example.net"
 
@@ -24,7 +24,7 @@ def encoder(ring):
 
 def _meaning(value, part):
     try:
-        return canonical(decode_attribute(value).strip() if part == "html" else value)
+        return canonical_url(decode_attribute(value).strip() if part == "html" else value)
     except BadDestination:
         return None
 

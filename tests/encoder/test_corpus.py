@@ -6,8 +6,8 @@ import json
 import pytest
 
 from linkrouter.encoder import Encoder, find_links
+from linkrouter.encoder.documents import read_documents
 from linkrouter.encoder.message import read_mail
-from linkrouter.encoder.parts import read_parts
 
 ORIGIN = "https://click.example.net"
 
@@ -40,14 +40,14 @@ def test_undoing_the_links_of_a_message_gives_the_message(corpus, encoder, check
             continue
         tracked += len(done.links)
         _check_frame(raw, done.content)
-        for before, after in zip(_parts(raw), _parts(done.content), strict=True):
-            mine = [link for link in done.links if link.part == before.kind and link.tracked_url in after.document]
-            check(before.document, after.document, mine)
+        for before, after in zip(_documents(raw), _documents(done.content), strict=True):
+            mine = [link for link in done.links if link.part == before.part and link.tracked_url in after.text]
+            check(before.text, after.text, mine)
     assert tracked > 300
 
 
-def _parts(raw):
-    return read_parts(raw, read_mail(raw)).parts
+def _documents(raw):
+    return read_documents(raw, read_mail(raw)).documents
 
 
 def _check_frame(raw, content):
@@ -60,13 +60,13 @@ def _check_frame(raw, content):
             assert one.get_payload() == other.get_payload()
 
 
-def test_no_line_of_a_message_grows_over_998_octets(corpus, encoder):
+def test_no_line_of_a_message_grows_over_998_octets_unless_it_was_longer(corpus, encoder):
     for path in _messages(corpus):
         raw = path.read_bytes()
         done = encoder.rewrite_message(raw)
-        old = set(raw.split(b"\n"))
+        old, longest = set(raw.split(b"\n")), max(map(len, raw.split(b"\n")))
         for line in done.content.split(b"\n"):
-            assert len(line.rstrip(b"\r")) <= 998 or line in old, path.name
+            assert len(line.rstrip(b"\r")) <= 998 or line in old or longest > 999, path.name
 
 
 def test_every_link_of_a_message_is_genuine(corpus, encoder, ring):
@@ -79,14 +79,14 @@ def test_every_link_of_a_message_is_genuine(corpus, encoder, ring):
 def test_sees_the_links_that_the_composed_messages_are_known_to_hold(corpus):
     folder = corpus / "messages" / "composed"
     for name, parts in json.loads((folder / "links.json").read_text()).items():
-        found = [link.url for link in find_links((folder / name).read_bytes()) if link.url[:4].lower() == "http"]
+        found = [link.url for link in find_links((folder / name).read_bytes()).links if link.url[:4].lower() == "http"]
         expected = [url.replace("&amp;", "&") for part in parts if _is_read(part) for url in part["links"] or ()]
         if all(part["links"] is not None for part in parts):
             assert found == expected, name
 
 
 def _is_read(part):
-    if part["charset"].lower().startswith(("utf-16", "iso-2022")):
+    if part["charset"].lower().startswith("utf-16"):
         return False
     return part["type"].rpartition("signed > ")[2] in ("text/html", "text/plain")
 
@@ -101,7 +101,6 @@ def test_the_composed_messages_are_rewritten_or_say_why_not(corpus, encoder):
     assert unchanged == {
         "encrypted-pgp": "signed or encrypted",
         "folded-header-odd-spacing": "DKIM signature",
-        "iso-2022-jp-7bit": "charset",
         "last-boundary-missing": "truncated",
         "pkcs7-signed": "signed or encrypted",
         "signed-pgp-html": "signed or encrypted",

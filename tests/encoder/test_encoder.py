@@ -1,12 +1,17 @@
 """The encoder as a caller meets it: arguments, reports, the gate, and the links of a mail for those who check it."""
 
 import email.message
+import multiprocessing
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from typing import get_args
 
 import pytest
 
-from linkrouter.encoder import REASONS, Encoder, FoundLink, find_links
+import linkrouter
+from linkrouter.encoder import SKIP_REASONS, Encoder, FoundLink, FoundLinks, SkipReason, UnreadPart, find_links
 from linkrouter.errors import HeldMail, KeyringError
 from linkrouter.link import Key, Keyring
 
@@ -100,7 +105,7 @@ def test_refuses_other_types(method, content, encoder):
 
 
 def test_refuses_a_message_that_is_text(encoder):
-    with pytest.raises(TypeError, match="must be bytes or an EmailMessage, not str"):
+    with pytest.raises(TypeError, match=r"must be bytes or an email\.message\.Message, not str"):
         encoder.rewrite_message("From: a@example.com\n\nx")
 
 
@@ -119,7 +124,17 @@ def test_keeps_bytes_that_are_not_utf_8(encoder):
     done = encoder.rewrite_html(content)
 
     assert done.content == content.replace(b"https://a.com/", done.links[0].tracked_url.encode())
-    assert [link.reason for link in done.skipped] == ["not a URL"]
+    assert [(link.url, link.reason) for link in done.skipped] == [("https://b.com/\ufffd", "charset")]
+
+
+@pytest.mark.parametrize("code", [0xDCE9, 0xD800])
+def test_reports_no_lone_surrogate(code, encoder):
+    document = f"<a href='https://a.com/{chr(code)}'>"
+
+    done, found = encoder.rewrite_html(document), find_links(document + "\udcff", "html")
+
+    reported = [link.url for link in (*done.links, *done.skipped, *found.links)] + [link.text for link in found.links]
+    assert "".join(reported).encode()
 
 
 def test_leaves_text_links_alone_that_the_caller_names(encoder):
@@ -176,7 +191,8 @@ def test_finds_what_the_encoder_sees(encoder):
 
     found = find_links(document, "html")
 
-    assert found == (
+    assert found.unread == ()
+    assert found.links == (
         FoundLink("https://a.com/?a&b", "html", 0, 2, "A bold link", None),
         FoundLink("mailto:a@b.com", "html", 1, 4, "Mail", "scheme"),
         FoundLink("{{u}}", "html", 2, 4, "Go", "merge tag"),
@@ -186,7 +202,7 @@ def test_finds_what_the_encoder_sees(encoder):
     done = encoder.rewrite_html(document)
     assert [link.position for link in done.links] == [0]
     assert [(link.url, link.position, link.reason) for link in done.skipped] == [
-        (link.url, link.position, link.reason) for link in found[1:]
+        (link.url, link.position, link.reason) for link in found.links[1:]
     ]
 
 
@@ -196,10 +212,25 @@ def test_finds_the_links_of_a_message_in_all_its_shapes():
 
     found = find_links(message)
 
-    assert found == (FoundLink("https://a.com/x", "text", 0, 2, "", None),)
+    assert found == FoundLinks((FoundLink("https://a.com/x", "text", 0, 2, "", None),), ())
     assert find_links(message.as_bytes()) == found
     assert find_links(b"See\nhttps://a.com/x.\n", "text") == found
-    assert find_links(b"\x89PNG") == ()
+    assert "a.com" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "unread"),
+    [
+        (b"\x89PNG", "message", [UnreadPart("message", "not a mail")]),
+        (b"\xff\xfe<\0", "html", [UnreadPart("html", "charset")]),
+        (b"A: b\nContent-Type: text/html; charset=utf-7\n\nx", "message", [UnreadPart("html", "charset")]),
+        (b"A: b\n", "message", []),
+        (b"A: b\nContent-Type: image/png\n\nx", "message", []),
+        (b"A: b\nDKIM-Signature: x\n\nhttps://a.com", "message", []),
+    ],
+)
+def test_tells_what_could_not_be_read_with_the_links(content, kind, unread):
+    assert list(find_links(content, kind).unread) == unread
 
 
 @pytest.mark.parametrize(("content", "kind"), [("x", "message"), (1, "html"), (None, "text"), (None, "message")])
@@ -214,8 +245,8 @@ def test_finds_nothing_in_an_unknown_kind():
 
 
 def test_explains_every_reason_it_gives():
-    assert all(reason and words for reason, words in REASONS.items())
-    assert list(REASONS) == list(dict.fromkeys(REASONS))
+    assert all(reason and words for reason, words in SKIP_REASONS.items())
+    assert set(SKIP_REASONS) == set(get_args(SkipReason))
 
 
 def test_loads_no_server_client_or_mail_package():
@@ -224,3 +255,50 @@ def test_loads_no_server_client_or_mail_package():
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"aiohttp", "httpx", "pydantic", "email.message", "email.parser", "sqlite3", "asyncio"} & set(loaded)
+
+
+class Marked(str):
+    """A str that says of itself that it is safe, as Jinja's and Django's do; its constructor would escape."""
+
+    __slots__ = ()
+
+    def __new__(cls, text):
+        raise AssertionError("a rewrite must not run code of the caller's class")
+
+
+@pytest.mark.parametrize("method", ["rewrite_html", "rewrite_text"])
+def test_keeps_the_class_of_a_str_and_reports_plain_ones(method, encoder):
+    content = str.__new__(Marked, '<a href="https://a.com/?a=1"> https://b.com/\u00e9 mailto:x <a href="/y">')
+
+    done = getattr(encoder, method)(content)
+
+    assert type(done.content) is Marked
+    assert done.links
+    reported = [getattr(link, name) for link in (*done.links, *done.skipped) for name in ("url", "part")]
+    assert {type(text) for text in reported} == {str}
+    assert {type(link.url) for link in find_links(content, "html").links} == {str}
+
+
+def _only_a(urls):
+    assert all(url.startswith("https://a.com") for url in urls)
+
+
+def test_works_in_a_spawned_process(ring):
+    encoder = Encoder(
+        ORIGIN, ring, tenant=3, visible_urls="skip", excluded_domains=["b.com"], gate=_only_a, trap_link=True
+    )
+    html = '<a href="https://a.com/x">x</a><a href="https://b.com">y</a>'
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        done = pool.submit(pickle.loads(pickle.dumps(encoder)).rewrite_html, html).result()
+
+    assert [(link.url, link.trap) for link in done.links] == [("https://a.com/x", False), ("https://a.com/x", True)]
+    assert [link.reason for link in done.skipped] == ["excluded domain"]
+    assert ring.verify(done.links[0].tracked_url.removeprefix(ORIGIN)).tenant == 3
+
+
+def test_gives_what_a_sender_needs_from_the_package_itself():
+    names = ["BadLink", "Encoder", "HeldMail", "Keyring", "Link", "Rewritten", "SkippedLink", "TrackedLink"]
+
+    assert linkrouter.__all__ == names
+    assert all(hasattr(linkrouter, name) for name in names)

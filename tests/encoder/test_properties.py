@@ -173,7 +173,7 @@ def test_never_fails_on_a_mail_and_never_loses_it(encoder, rest):
 
     assert (done.content is raw) == (not done.links)
     assert done.bytes_added == len(done.content) - len(raw)
-    before, after = find_links(raw), find_links(done.content)
+    before, after = find_links(raw).links, find_links(done.content).links
     assert [(link.part, link.position) for link in before] == [(link.part, link.position) for link in after]
     assert len(done.links) + len(done.skipped) == len(before)
     assert encoder.rewrite_message(done.content).content is done.content

@@ -33,7 +33,7 @@ FIRST_LINKS = [
     ("http://google.com/search?q=Markup+(business)", "http://google.com/search?q=Markup+(business)"),
     ("http://google.com/search?q=Markup+(business)))", "http://google.com/search?q=Markup+(business)"),
     ("(http://google.com/search?q=Markup+(business)", "http://google.com/search?q=Markup+(business)"),
-    ("http://google.com/search?q=(business))+ok", "http://google.com/search?q=(business))+ok"),
+    ("http://google.com/search?q=(business))+ok", "http://google.com/search?q=(business)"),  # Markdown takes all
     ("http://google.com/search?q=commonmark&hl=en", "http://google.com/search?q=commonmark&hl=en"),
     ("http://google.com/search?q=commonmark&hl;", "http://google.com/search?q=commonmark"),
     ("http://commonmark.org/he<lp", "http://commonmark.org/he"),
@@ -67,6 +67,20 @@ def test_ends_a_link_where_a_reader_would(document, expected):
         ("x > https://ex.com/a", False, [None]),
         ("<https://ex.com/a\r\nnd-b>", False, ["wrapped"]),
         ("<https://ex.com/a\nis the page", False, [None]),
+        ("<https://ex.com/a/\n  nd-b>", False, ["wrapped"]),
+        ("<https://ex.com/a/ \r\nnd-b>", False, ["wrapped"]),
+        ("<https://ex.com/a/\r\n\tnd-b\r\n\tand-c>", False, ["wrapped"]),
+        ("<https://ex.com/a/\n  and more>", False, [None]),
+        ("* https://ex.com/long/\n  path/rest\n", False, ["wrapped"]),
+        ("* https://ex.com/long/\n  path/rest is there", False, [None]),
+        ("* https://ex.com/long/\n  path", False, [None]),
+        ("see https://ex.com/long/ \npath/rest for more", False, ["wrapped"]),
+        ("see https://ex.com/long?a=1& \nb=2 for more", False, ["wrapped"]),
+        ("see https://ex.com/long/ \nfor more", False, [None]),
+        ("see https://ex.com \nTel/Fax", False, [None]),
+        ("https://ex.com/a \nhttps://ex.com/b/c", False, [None, None]),
+        ("https://ex.com/a\n  https://ex.com/b/c\n  www.ex.com/d/e", False, [None, None]),
+        ("https://ex.com/a\nb/c\n", False, [None]),
         ("https://ex.com/a \r\nnd so on", True, ["wrapped"]),
         ("https://ex.com/a \r\nnd so on", False, [None]),
         ("https://ex.com/a and so on \r\nx", True, [None]),
@@ -80,7 +94,8 @@ def test_says_when_a_link_must_stay(document, joined_lines, reasons):
 
 @pytest.mark.parametrize(
     "unit", ["(", ")", "((a", "https://", "https://a)", "https://a.b/](", "://", "<https://", "https://a\n", ";", "&a;",
-             "https://a.b/;;", "xhttps://", "https://[[data-msys-clicktrack=", "https://a "]
+             "https://a.b/;;", "xhttps://", "https://a,", "https://a)~", "https://a(", "(,", "https://a?u=https://b,",
+             "<https://a\n ", "https://a/b \nc/", "https://[[data-msys-clicktrack=", "https://a "]
 )  # fmt: skip
 def test_finishes_a_megabyte_of_anything(unit, encoder):
     # Were any of these quadratic, this would take hours.
@@ -89,6 +104,65 @@ def test_finishes_a_megabyte_of_anything(unit, encoder):
     done = encoder.rewrite_text(document)
 
     assert len(done.links) + len(done.skipped) >= 1
+
+
+JOINED = [
+    ("https://a.com/1,https://b.com/2;https://c.com/3", ["https://a.com/1", "https://b.com/2", "https://c.com/3"]),
+    ("(https://a.com/1),https://b.com/2", ["https://a.com/1", "https://b.com/2"]),
+    ("https://a.com,https://b.com", ["https://a.com", "https://b.com"]),
+    ("https://a.com|HTTPS://b.com", ["https://a.com", "HTTPS://b.com"]),
+    ("'https://a.com/x','https://b.com/y'", ["https://a.com/x", "https://b.com/y"]),
+    ("https://a.com/x(https://b.com/y)", ["https://a.com/x", "https://b.com/y"]),
+    ("<https://a.com/x,https://b.com/y>", ["https://a.com/x", "https://b.com/y"]),
+    ("https://a.com/P_(q),https://b.com/y", ["https://a.com/P_(q)", "https://b.com/y"]),
+    ("https://a.com/1,2,3,https://b.com/4,5", ["https://a.com/1,2,3", "https://b.com/4,5"]),
+    ("https://a.com/?x=1,https://b.com/?y=2", ["https://a.com/?x=1", "https://b.com/?y=2"]),
+    ("https://a.com/?next=https://b.com/", ["https://a.com/?next=https://b.com/"]),
+    ("https://a.com/web/1/https://b.com/", ["https://a.com/web/1/https://b.com/"]),
+    ("https://a.com/?https://b.com/", ["https://a.com/?https://b.com/"]),
+    ("https://a.com/?u=https://b.com,https://c.com", ["https://a.com/?u=https://b.com,https://c.com"]),
+]
+
+
+@pytest.mark.parametrize(("document", "expected"), JOINED, ids=lambda value: str(value)[:40])
+def test_takes_joined_addresses_apart_and_lists_in_a_query_for_one(document, expected):
+    assert [link.url for link in scan_text(document)] == expected
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *"\u200b\ufeff\u2060\u00ad\u200e\u200f\u202c\u2069",
+        *"–—―",
+        *"｡､｣．。、」，！？：；）］｝〉】〕〟",
+        *"،؛؟۔।„‚›»”’…",
+    ],
+    ids=lambda mark: f"U+{ord(mark):04X}",
+)
+@pytest.mark.parametrize("behind", ["", " x", "次x", "x/y"])
+def test_ends_a_link_at_marks_that_no_address_needs(mark, behind):
+    document = f"https://a.com/x{mark}{behind}"
+
+    assert [link.url for link in scan_text(document)] == ["https://a.com/x"]
+
+
+@pytest.mark.parametrize(
+    "path", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "👨\u200d👩\u200d👧", "❤\ufe0f", "ア・イー", "a---b"]
+)
+def test_keeps_marks_that_words_and_emoji_need(path):
+    (link,) = scan_text(f"https://a.com/{path} \u200d")
+
+    assert link.url == f"https://a.com/{path}"
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [("(https://a.com/z)0", "https://a.com/z"), ("[https://a.com/z]0", "https://a.com/z"),
+     ("{https://a.com/z}0", "https://a.com/z"), ("https://a.com/(z)0", "https://a.com/(z)0"),
+     ("<https://a.com/z)0>", "https://a.com/z)0")],
+)  # fmt: skip
+def test_ends_a_link_at_a_closing_bracket_that_it_did_not_open(document, expected):
+    assert [link.url for link in scan_text(document)] == [expected]
 
 
 def _fixtures(path):

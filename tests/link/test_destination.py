@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linkrouter.errors import BadDestination
-from linkrouter.link import canonical, is_redirectable
+from linkrouter.link import canonical_url, is_redirectable
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ from linkrouter.link import canonical, is_redirectable
     ],
 )
 def test_gives_what_a_browser_would_request(url, expected):
-    assert canonical(url) == expected
-    assert canonical(expected) == expected
+    assert canonical_url(url) == expected
+    assert canonical_url(expected) == expected
     assert is_redirectable(expected)
 
 
@@ -79,14 +79,14 @@ def test_gives_what_a_browser_would_request(url, expected):
 )
 def test_refuses_what_may_not_be_redirected_to(url, reason):
     with pytest.raises(BadDestination) as refused:
-        canonical(url)
+        canonical_url(url)
 
     assert (refused.value.reason, str(refused.value)) == (reason, reason)
     assert refused.value.__cause__ is None
 
 
 def test_takes_the_host_a_browser_takes():
-    assert canonical("https://trusted.example\\@evil.example/") == "https://trusted.example/@evil.example/"
+    assert canonical_url("https://trusted.example\\@evil.example/") == "https://trusted.example/@evil.example/"
 
 
 @pytest.mark.parametrize(
@@ -144,17 +144,17 @@ def test_agrees_with_the_url_parser_on_what_is_canonical_at_sight(host, tail):
         parsed = ada_url.normalize_url(url)
     except ValueError:
         with pytest.raises(BadDestination):
-            canonical(url)
+            canonical_url(url)
         return
 
-    destination = canonical(url)
+    destination = canonical_url(url)
 
     assert destination + "/" * (destination.count("/") == 2) == parsed
 
 
 def _reason(url):
     try:
-        canonical(url)
+        canonical_url(url)
     except BadDestination as exc:
         return exc.reason
     return None
@@ -173,7 +173,7 @@ def test_serialises_every_case_of_the_url_standard(corpus):
             expected = "userinfo" if case["username"] or case["password"] else None
         assert _reason(case["input"]) in (expected, "characters"), case["input"]
         if _reason(case["input"]) is None:
-            assert canonical(case["input"]) in (case["href"], case["href"].removesuffix("/"))
-            assert is_redirectable(canonical(case["input"]))
+            assert canonical_url(case["input"]) in (case["href"], case["href"].removesuffix("/"))
+            assert is_redirectable(canonical_url(case["input"]))
         checked += 1
     assert checked > 300

@@ -20,7 +20,7 @@ from linkrouter.checker.mail.rules import find_malformed
 from linkrouter.checker.urls import find_followed, split_url
 from linkrouter.checker.verdict import REASONS, Fetched, Hop
 from linkrouter.errors import BadDestination, BadLink
-from linkrouter.link import canonical
+from linkrouter.link import canonical_url
 
 __all__ = ["LINK_TIMEOUT_S", "Fetcher"]
 
@@ -108,7 +108,7 @@ class Fetcher:
         try:
             joined = str(ada_url.URL(location, url).href)
             if find_malformed(joined, local=self._local) is None:
-                return canonical(joined).partition("#")[0]
+                return canonical_url(joined).partition("#")[0]
         except BadDestination:
             pass
         return Failure(journey.end(followed, "redirects to a malformed URL")[0])

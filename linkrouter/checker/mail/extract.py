@@ -7,15 +7,14 @@ cannot be checked says why, a part that cannot be read included.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 from linkrouter.checker.mail.rules import find_malformed
 from linkrouter.checker.urls import find_followed
 from linkrouter.checker.verdict import Place
-from linkrouter.encoder import FoundLink, find_links
-from linkrouter.encoder.message import read_mail
-from linkrouter.encoder.parts import read_document, read_parts
+from linkrouter.encoder import ContentKind, FoundLink, UnreadPart, find_links
 from linkrouter.errors import BadDestination
-from linkrouter.link import canonical
+from linkrouter.link import canonical_url
 
 __all__ = ["Subject", "extract", "subjects_of"]
 
@@ -25,7 +24,6 @@ _NO_TRACK = re.compile(r"(https?)\+notrack:", re.IGNORECASE)  # Postal's opt-out
 _WHOLE_TAG = re.compile(r"\[[A-Za-z][A-Za-z0-9_ -]*\]")  # SendGrid's [unsubscribe]
 _WEB = re.compile(r"https?:", re.IGNORECASE)
 _READ_ONLY = re.compile(r"mailto:|tel:", re.IGNORECASE)
-_NOTHING_TO_READ = ("no body", "no text part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,8 @@ def extract(content: str | bytes, kind: str = "message", *, local: bool = False)
 
     *local* allows hosts that only a local network knows.
     """
-    links = find_links(content, kind)
-    unreadable = () if links and kind != "message" else _unreadable(content, kind)
-    return (*unreadable, *subjects_of(links, local=local))
+    found = find_links(content, cast("ContentKind", kind))  # which refuses any other
+    return (*(_unreadable(part) for part in found.unread), *subjects_of(found.links, local=local))
 
 
 def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Subject, ...]:
@@ -66,21 +63,9 @@ def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Sub
     )
 
 
-def _unreadable(content: str | bytes, kind: str) -> tuple[Subject, ...]:
+def _unreadable(unread: UnreadPart) -> Subject:
     """Give a subject without a URL for what cannot be read: its links are unknown, so it holds the mail."""
-    if kind == "message":
-        if isinstance(content, str):
-            raise TypeError("a message must be bytes, not str")
-        reading = read_parts(content, read_mail(content))
-    else:
-        reading = read_document(content, kind)
-    why = None if reading.parts else reading.reason
-    faults = [(kind, why)] if why else [(part.kind, part.reason) for part in reading.parts if not part.document]
-    return tuple(
-        Subject("", "", ("unverifiable", "unreadable", fault), (Place(part, 0, 1, ""),))
-        for part, fault in faults
-        if fault and fault not in _NOTHING_TO_READ
-    )
+    return Subject("", "", ("unverifiable", "unreadable", unread.reason), (Place(unread.part, 0, 1, ""),))
 
 
 def _subject(url: str, reason: str | None, local: bool) -> tuple[str, Subject]:
@@ -116,6 +101,6 @@ def _settle(url: str, reason: str | None, key: str, destination: str, local: boo
 
 def _canonical(url: str) -> str:
     try:
-        return canonical(url)
+        return canonical_url(url)
     except BadDestination:
         return ""
