@@ -70,6 +70,7 @@ RULES = {
     "links": f"a list of at most {MAX_LINKS} links",
     "losses": f"a list of at most {MAX_LOSSES} losses",
     "message_id": "1 to 998 characters without control characters",
+    "message_key": "8 bytes in canonical base64url without padding",
     "metadata": f"an object of at most {MAX_METADATA} names (1 to 64 characters) with texts (at most 1024 characters)",
     "part": "html or text",
     "position": f"a whole number from 0 to {MAX_POSITION}",
@@ -80,6 +81,7 @@ RULES = {
     "since": _TIME_RULE,
     "tag": "1 to 256 characters without control characters",
     "tenant": f"a whole number from 0 to {MAX_TENANT}",
+    "trap": "true or false",
     "until": _TIME_RULE,
     "url": "an http(s) URL of at most 4096 printable ASCII characters",
     "user_agent": f"text of at most {MAX_USER_AGENT_BYTES} bytes without NUL, or null",
@@ -173,6 +175,7 @@ Place = Annotated[int, Field(ge=0, le=MAX_POSITION)]
 Part = Literal["html", "text"]
 Kind = Literal["click", "head", "prefetch"]
 MessageId = Annotated[str, Field(max_length=998, pattern=_PLAIN_TEXT)]
+MessageKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
 Tag = Annotated[str, Field(max_length=256, pattern=_PLAIN_TEXT)]
 Recipient = Annotated[str, Field(max_length=320, pattern=_PLAIN_TEXT)]
 MetadataName = Annotated[str, Field(max_length=64, pattern=_PLAIN_TEXT)]

@@ -76,6 +76,7 @@ class MessageLinkRecord(TypedDict):
     url: Annotated[fields.Url, about("url")]
     part: Annotated[fields.Part, about("part")]
     position: Annotated[fields.Place, about("position")]
+    trap: NotRequired[Annotated[bool, about("trap")]]
 
 
 class MessageRecord(TypedDict):
@@ -92,6 +93,7 @@ class MessageRecord(TypedDict):
             dict[fields.MetadataName, fields.MetadataText], Field(max_length=fields.MAX_METADATA), about("metadata")
         ]
     ]
+    message_key: NotRequired[Annotated[fields.MessageKey, about("message_key")]]
     links: Annotated[list[MessageLinkRecord], Field(max_length=fields.MAX_LINKS), about("links")]
 
 

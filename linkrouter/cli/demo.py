@@ -90,7 +90,8 @@ def _rewrite_sample(home: Path, base_url: str) -> list[str]:
     sample = files("linkrouter.cli").joinpath("newsletter.eml").read_bytes()
     done = Encoder(base_url, Keyring.load(home / "keys.json")).rewrite_message(sample)
     (home / "newsletter.eml").write_bytes(done.content)
-    entry = manifest_entry(done.links, f"demo-{secrets.token_hex(6)}@garden.example", "reader@example.net", "november")
+    message_id = f"demo-{secrets.token_hex(6)}@garden.example"
+    entry = manifest_entry(done.links, message_id, "reader@example.net", "november", message_key=done.message_key)
     (home / "manifest.jsonl").write_text(json.dumps(entry) + "\n")
     click.echo(f"A newsletter (HTML and text) was rewritten; {len(done.links)} links are tracked:\n")
     for link in done.links:

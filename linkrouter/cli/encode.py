@@ -1,27 +1,29 @@
 """`linkrouter encode`: rewrite the links of a mail from standard input or a file to standard output."""
 
 import json
+import os
 import re
 import sys
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from linkrouter.link.codec import encode_base64url
 from linkrouter.link.keyring import Keyring
 
 if TYPE_CHECKING:
-    from linkrouter.encoder import Rewritten, TrackedLink
+    from linkrouter.encoder import Mode, Rewritten, TrackedLink, VisibleUrls
 
-__all__ = ["encode", "guess_type"]
+__all__ = ["encode", "guess_type", "manifest_entry"]
 
 _HEADER_LINE = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]+[ \t]*:")
 _TAG = re.compile(rb"<(?:!doctype|html|head|body|table|div|p|a|span|img|h[1-6])\b", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t\r\n]*<?([^<>\s]{1,200})>?", re.IGNORECASE | re.MULTILINE)
-GUESS_BYTES = 64 * 1024
+_GUESS_BYTES = 64 * 1024
 
 
 @click.command()
@@ -45,6 +47,7 @@ GUESS_BYTES = 64 * 1024
     show_default=True,
     help="Links whose visible text is itself a URL: some mail clients warn when it differs from the target.",
 )
+@click.option("--trap-link", is_flag=True, help="Put one invisible link into the HTML, which only machines follow.")
 @click.option("--manifest", type=click.Path(path_type=Path), help="Append what POST /v1/messages takes to this file.")
 @click.option("--message-id", help="For the manifest; by default the mail's own, else a fresh one.")
 @click.option("--recipient", help="For the manifest.")
@@ -54,10 +57,11 @@ def encode(
     keys: Path,
     base_url: str,
     content_type: str | None,
-    mode: str,
+    mode: "Mode",
     tenant: int,
     count_only: bool,
-    visible_urls: str,
+    visible_urls: "VisibleUrls",
+    trap_link: bool,
     manifest: Path | None,
     message_id: str | None,
     recipient: str | None,
@@ -73,23 +77,25 @@ def encode(
         encoder = Encoder(
             base_url,
             Keyring.load(keys),
-            mode=cast("Any", mode),  # click has checked the choices
+            mode=mode,
             tenant=tenant,
             count_only=count_only,
-            visible_urls=cast("Any", visible_urls),
+            visible_urls=visible_urls,
+            trap_link=trap_link,
         )
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
     raw = file.read()
-    kind = content_type or guess_type(raw)
-    if kind == "eml":
+    content_type = content_type or guess_type(raw)
+    if content_type == "eml":
         done = encoder.rewrite_message(raw)
     else:
-        done = encoder.rewrite_html(raw) if kind == "html" else encoder.rewrite_text(raw)
+        done = encoder.rewrite_html(raw) if content_type == "html" else encoder.rewrite_text(raw)
     if manifest is not None and done.links:
-        entry = manifest_entry(done.links, message_id or _find_message_id(raw), recipient, tag, tenant)
-        with manifest.open("a", encoding="ascii") as out:
-            out.write(json.dumps(entry) + "\n")
+        entry = manifest_entry(
+            done.links, message_id or _find_message_id(raw), recipient, tag, tenant, message_key=done.message_key
+        )
+        _append(manifest, entry)
     sys.stdout.buffer.write(done.content)
     sys.stdout.buffer.flush()
     _report(done)
@@ -97,7 +103,7 @@ def encode(
 
 def guess_type(raw: bytes) -> str:
     """Tell a whole message ("eml") from "html" and "text" by how *raw* begins."""
-    start = raw[:GUESS_BYTES]
+    start = raw[:_GUESS_BYTES]
     if _HEADER_LINE.match(start) and re.search(rb"\r?\n\r?\n", start):
         return "eml"
     return "html" if _TAG.search(start) else "text"
@@ -109,21 +115,33 @@ def manifest_entry(
     recipient: str | None = None,
     tag: str | None = None,
     tenant: int = 0,
+    *,
+    message_key: bytes = b"",
 ) -> dict[str, object]:
-    """Give what `POST /v1/messages` takes for one message sent now."""
+    """Return what `POST /v1/messages` takes for one message sent now."""
     entry: dict[str, object] = {
         "message_id": message_id,
         "sent_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "links": [
-            {"link_id": link.link_id, "url": link.url, "part": link.part, "position": link.position} for link in links
-        ],
+        "links": [_link_entry(link) for link in links],
     }
-    optional = {"recipient": recipient, "tag": tag, "tenant": tenant}
+    key = encode_base64url(message_key)
+    optional = {"message_key": key, "recipient": recipient, "tag": tag, "tenant": tenant}
     return entry | {name: value for name, value in optional.items() if value}
 
 
+def _link_entry(link: "TrackedLink") -> dict[str, object]:
+    entry = {"link_id": link.link_id, "url": link.url, "part": link.part, "position": link.position}
+    return entry | {"trap": True} if link.trap else entry
+
+
+def _append(manifest: Path, entry: dict[str, object]) -> None:
+    """Append one line; a new file is for its owner alone, since it holds recipients and links with their secrets."""
+    with open(manifest, "a", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        out.write(json.dumps(entry) + "\n")
+
+
 def _find_message_id(raw: bytes) -> str:
-    head = re.split(rb"\r?\n\r?\n", raw[:GUESS_BYTES], maxsplit=1)[0]
+    head = re.split(rb"\r?\n\r?\n", raw[:_GUESS_BYTES], maxsplit=1)[0]
     match = _MESSAGE_ID.search(head)
     return match[1].decode("ascii", "replace") if match else str(uuid.uuid4())
 

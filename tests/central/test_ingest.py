@@ -346,6 +346,13 @@ async def test_a_link_of_another_message_is_a_conflict(centre, message):
     refused(await centre.sender.post("/v1/messages", json=message("mail-2")), 409)
 
 
+async def test_takes_the_message_key_and_the_trap_that_the_encoder_reports(centre, message):
+    mail = message(message_key="-----------w"[1:])
+    mail["links"][0]["trap"] = True
+
+    assert (await centre.sender.post("/v1/messages", json=mail)).json() == {"stored": 1, "duplicates": 0}
+
+
 async def test_a_message_may_say_no_more_than_it_must(centre):
     least = {"message_id": "mail-1", "sent_at": "2026-11-21T12:00:00Z", "links": []}
 
@@ -366,6 +373,7 @@ async def test_a_message_may_say_no_more_than_it_must(centre):
         {"metadata": {str(n): "" for n in range(51)}},
         {"links": None},
         {"tenant": "0"},
+        {"message_key": "AAAA"},
         {"colour": "blue"},
     ],
     ids=str,
@@ -385,6 +393,7 @@ async def test_refuses_a_bad_message(centre, message, changes):
         {"position": -1},
         {"part": "amp"},
         {"link_id": "="},
+        {"trap": 1},
     ],
     ids=str,
 )

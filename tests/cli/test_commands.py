@@ -9,6 +9,8 @@ import sys
 import pytest
 from processes import COMMAND, free_port, wait_until
 
+from linkrouter.link.codec import decode_base64url
+
 HTML = b'<p><a href="https://example.com/a?b=1&amp;c=2">x</a> <a href="mailto:a@example.com">y</a></p>'
 
 
@@ -71,6 +73,22 @@ def test_encode_guesses_what_it_is_given(home, content, kind):
     entry = json.loads((home.path / "m.jsonl").read_text())
     assert [link["part"] for link in entry["links"]] == [kind]
     assert done.stdout.count(b"https://click.example.com/2s/example.com/a") == 1
+
+
+def test_encode_writes_a_manifest_for_its_owner_alone_with_key_and_trap(home):
+    options = ("--base-url", "https://click.example.com", "--manifest", "m.jsonl", "--trap-link")
+
+    for content in (HTML, b"https://example.com/a", HTML):
+        home.run("encode", "--keys", "keys.json", *options, stdin=content)
+
+    html, text, again = map(json.loads, (home.path / "m.jsonl").read_text().splitlines())
+    assert (home.path / "m.jsonl").stat().st_mode & 0o777 == 0o600
+    assert [link.get("trap") for link in html["links"]] == [None, True]
+    assert [link.get("trap") for link in text["links"]] == [None]
+    for entry in (html, text, again):
+        key = decode_base64url(entry["message_key"])
+        assert {decode_base64url(link["link_id"])[:-1] for link in entry["links"]} == {key}
+    assert html["message_key"] != again["message_key"]
 
 
 def test_binary_input_comes_back_unchanged_with_the_reason(home):
