@@ -2,6 +2,7 @@
 
     LinkrouterError
     ├── BadLink            a path is not a genuine tracked link (a router's constant 404)
+    ├── BadRule            a take-back is not one that this keyring signed, or cannot be made
     ├── BadDestination     a URL may not be redirected to, so it cannot be signed
     ├── KeyringError       a keyring file cannot be used; says the cure
     ├── SettingsError      a setting is missing or wrong; names it and says the cure
@@ -18,6 +19,7 @@ batch, a link left alone) are values, not errors.
 __all__ = [
     "BadDestination",
     "BadLink",
+    "BadRule",
     "DamagedFrame",
     "HeldMail",
     "KeyringError",
@@ -37,6 +39,10 @@ class BadLink(LinkrouterError):
 
     The reason is for the person at the command line; a router answers all of them alike.
     """
+
+
+class BadRule(LinkrouterError):
+    """A take-back could not be read, verified or made; the reason is one of a fixed set of lines."""
 
 
 class BadDestination(LinkrouterError):

@@ -4,5 +4,7 @@ from linkrouter.link.codec import Link, LinkPart
 from linkrouter.link.destination import canonical_url, is_redirectable
 from linkrouter.link.keyfile import Key
 from linkrouter.link.keyring import Keyring
+from linkrouter.link.takeback import TakeBack
+from linkrouter.link.takeback_table import TakeBacks
 
-__all__ = ["Key", "Keyring", "Link", "LinkPart", "canonical_url", "is_redirectable"]
+__all__ = ["Key", "Keyring", "Link", "LinkPart", "TakeBack", "TakeBacks", "canonical_url", "is_redirectable"]

@@ -41,7 +41,7 @@ def is_redirectable(url: str) -> bool:
     """Whether *url* may stand in a `Location` header.
 
     Scheme http or https in lower case, a non-empty host, no userinfo, bytes 0x21-0x7E only, no
-    backslash, at most `MAX_DESTINATION_BYTES` (wire-format.md, last paragraph).
+    backslash, at most `MAX_DESTINATION_BYTES` (docs/wire-format.md, "The destination").
     """
     return len(url) <= MAX_DESTINATION_BYTES and _REDIRECTABLE.fullmatch(url) is not None
 

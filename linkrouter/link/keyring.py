@@ -84,6 +84,14 @@ class _Mac:
         outer.update(inner.digest())
         return b2a_base64(outer.digest()[:11])[:TAG_CHARS].translate(_TAG_ALPHABET)
 
+    def code(self, signed: bytes) -> str:
+        """Give 16 bytes of the HMAC of *signed*, as 22 characters of base64url."""
+        inner = self._inner()
+        inner.update(signed)
+        outer = self._outer()
+        outer.update(inner.digest())
+        return encode_base64url(outer.digest()[:16])
+
 
 class Keyring:
     """An immutable set of keys, at most one of which signs.
@@ -98,6 +106,7 @@ class Keyring:
         self._signing = next((key for key in self._keys.values() if key.state == "sign"), None)
         self._metas: dict[str, tuple[Meta, _Mac]] = {}
         self._signers: dict[Meta, tuple[str, _Mac]] = {}
+        self._codes: dict[tuple[bytes, int, int], Callable[[bytes], str]] = {}
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -139,7 +148,7 @@ class Keyring:
 
         It is `sign` without what is the same for all of them. It raises as `sign` does, and so does this.
         """
-        meta_text, mac = self._signer(Meta(part, count_only, tenant, self._key_that_signs(key_id)))
+        meta_text, mac = self._signer(Meta(part, count_only, tenant, self.key_that_signs(key_id)))
 
         def sign(destination: str, link_id: bytes) -> str:
             if not 1 <= len(link_id) <= 16:
@@ -190,7 +199,26 @@ class Keyring:
             raise BadLink("the destination may not be redirected to")
         return _new_opened_link((destination, link_id, meta))
 
-    def _key_that_signs(self, key_id: int | None) -> int:
+    def code_for(self, purpose: bytes, *, key_id: int, tenant: int) -> Callable[[bytes], str]:
+        """Give what authenticates texts of another kind than links: from bytes to 16 bytes of HMAC in base64url.
+
+        *purpose* parts the kinds: each has a key of its own, derived as a link's is.
+
+        Raises:
+            KeyringError: *key_id* is not in the ring, or is revoked.
+        """
+        known = self._codes.get((purpose, key_id, tenant))
+        if known is None:
+            known = self._mac(self.key_that_signs(key_id), tenant, purpose).code
+            _remember(self._codes, (purpose, key_id, tenant), known)
+        return known
+
+    def key_that_signs(self, key_id: int | None = None) -> int:
+        """Give the id of the key to sign with: *key_id* if it may, and the signing key where it is None.
+
+        Raises:
+            KeyringError: no key may sign, or *key_id* is not in the ring or revoked.
+        """
         if key_id is not None:
             if self._live(key_id) is None:
                 raise KeyringError(f"key {key_id} is not in the keyring, or is revoked")
@@ -213,8 +241,8 @@ class Keyring:
             raise BadLink("its key is not in the keyring, or is revoked")
         return meta, self._mac(meta.key_id, meta.tenant)
 
-    def _mac(self, key_id: int, tenant: int) -> _Mac:
-        return _Mac(_tenant_key(self._keys[key_id].secret, tenant))
+    def _mac(self, key_id: int, tenant: int, purpose: bytes = b"linkrouter link v2") -> _Mac:
+        return _Mac(_tenant_key(self._keys[key_id].secret, tenant, purpose))
 
     def _live(self, key_id: int) -> Key | None:
         key = self._keys.get(key_id)
@@ -261,10 +289,10 @@ class Keyring:
         write_keyring_file(os.fspath(path), self.keys, replace_existing)
 
 
-def _tenant_key(secret: bytes, tenant: int) -> bytes:
+def _tenant_key(secret: bytes, tenant: int, purpose: bytes) -> bytes:
     """HKDF-SHA-256 (RFC 5869) with an empty salt and one output block."""
     pseudo_random_key = hmac.digest(b"\0" * 32, secret, "sha256")
-    return hmac.digest(pseudo_random_key, b"linkrouter link v2" + varint(tenant) + b"\x01", "sha256")
+    return hmac.digest(pseudo_random_key, purpose + varint(tenant) + b"\x01", "sha256")
 
 
 def _remember(cache: dict[Any, Any], key: object, value: object) -> None:

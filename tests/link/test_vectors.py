@@ -8,7 +8,9 @@ import pytest
 from linkrouter.errors import BadLink
 from linkrouter.link import Key, Keyring, Link
 
-VECTORS = json.loads((Path(__file__).parent / "wire-format-vectors.json").read_text())
+DOCS = Path(__file__).parents[2] / "docs"
+DESIGN = Path(__file__).parents[3] / "shared" / "design"
+VECTORS = json.loads((DOCS / "wire-format-vectors.json").read_text())
 RING = Keyring(
     Key(int(key_id), bytes.fromhex(secret), "sign" if key_id == "1" else "verify")
     for key_id, secret in VECTORS["keys"].items()
@@ -43,3 +45,13 @@ def test_signs_and_reads_every_valid_vector(vector):
 def test_refuses_every_invalid_vector(vector):
     with pytest.raises(BadLink):
         RING.verify(vector["path"])
+
+
+@pytest.mark.parametrize("name", ["wire-format-vectors.json", "take-back-vectors.json"])
+def test_the_published_vectors_are_those_of_the_design(name):
+    if not DESIGN.is_dir():
+        pytest.skip("the design is not beside this checkout")
+
+    published = json.loads((DOCS / name).read_text())
+
+    assert published == json.loads((DESIGN / name).read_text())
