@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from linkrouter.checker.check import Checker
-from linkrouter.checker.fetch.client import Wire
+from linkrouter.checker.fetch.client import HttpClient
 from linkrouter.checker.fetch.fetcher import Fetcher
-from linkrouter.checker.fetch.limits import Pace
+from linkrouter.checker.fetch.limits import HostLimits
 from linkrouter.checker.fetch.lying_hosts import load_lying_hosts
 from linkrouter.checker.fetch.own_links import OwnLinks, no_own_links, own_links_of
 from linkrouter.checker.mail.rules import rules_version
@@ -25,7 +25,7 @@ from linkrouter.errors import SettingsError
 from linkrouter.link import Keyring
 from linkrouter.settings import CheckSettings, read_secret
 
-__all__ = ["is_installed", "open_checker"]
+__all__ = ["EXTRA", "is_installed", "open_checker"]
 
 EXTRA = ("aiodns", "h2", "publicsuffixlist")
 
@@ -48,11 +48,11 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
     sources = [_source(name, settings) for name in settings.reputation]
     lying_hosts = load_lying_hosts(settings.lying_hosts)
     own_links = _own_links(settings)
-    pace = Pace()
-    wire = Wire(settings.allow_network)
+    limits = HostLimits()
+    client = HttpClient(settings.allow_network)
     fetcher = Fetcher(
-        wire,
-        pace,
+        client,
+        limits,
         lying_hosts=lying_hosts,
         own_links=own_links,
         local=bool(settings.allow_network),
@@ -60,10 +60,10 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
     )
     states = LinkStates(settings.cache or ":memory:", rules=rules_version())
     try:
-        async with Checker(fetcher.fetch, states, sources=sources, pace=pace) as checker:
+        async with Checker(fetcher.fetch, states, sources=sources, limits=limits) as checker:
             yield checker
     finally:
-        await wire.close()
+        await client.close()
 
 
 def _source(name: str, settings: CheckSettings) -> Source:

@@ -9,11 +9,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from linkrouter.checker.gate import Decision
-from linkrouter.checker.verdict import VERDICTS, LinkReport
+from linkrouter.checker.verdict import VERDICTS, LinkReport, Verdict
 
-__all__ = ["exit_code", "link_json", "result_json", "result_junit", "result_lines", "summary"]
+__all__ = ["FINDINGS", "MAX_PLACES", "exit_code", "link_json", "result_json", "result_junit", "result_lines", "summary"]
 
-FINDINGS = frozenset({"broken", "flagged", "malformed"})
+FINDINGS: frozenset[Verdict] = frozenset(("broken", "flagged", "malformed"))
 MAX_PLACES = 3  # of one link, for people; JSON has them all
 
 
@@ -32,8 +32,8 @@ def link_json(report: LinkReport) -> dict[str, Any]:
         "places": [{"part": p.part, "position": p.position, "line": p.line, "text": p.text} for p in report.places],
         "hops": [{"url": h.url, "method": h.method, "status": h.status, "note": h.note} for h in report.hops],
         "reputation": [
-            {"source": source, "subject": subject, "answer": o.answer, "lists": list(o.lists), "why": o.why}
-            for source, subject, o in report.opinions
+            {"source": source, "subject": query, "answer": o.answer, "lists": list(o.lists), "why": o.why}
+            for source, query, o in report.opinions
         ],
         "cached": report.cached,
         "complete": report.complete,

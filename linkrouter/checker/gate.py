@@ -10,36 +10,39 @@ Without a reputation source (the command line's default) nobody is asked, so the
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from linkrouter.checker.fetch.limits import Clock
-from linkrouter.checker.mail.extract import Subject
+from linkrouter.checker.mail.extract import LinkToCheck
 from linkrouter.checker.reputation.interface import Source
 from linkrouter.checker.verdict import LinkState, OpinionState
 from linkrouter.errors import BadDestination, HeldMail
 from linkrouter.link import canonical_url
 
-__all__ = ["Decision", "Held", "asked_about", "decide", "gate_for_encoder"]
+__all__ = ["Decision", "GateAnswer", "GateFinding", "decide", "gate_for_encoder", "queries_about"]
 
 
-class Held(NamedTuple):
+GateAnswer = Literal["send", "wait", "block"]
+
+
+class GateFinding(NamedTuple):
     """A link, and what about it: what is waited for, why it is blocked, or what to look at."""
 
     url: str
     why: str
 
     def __repr__(self) -> str:
-        return f"<Held {self.why}>"
+        return f"<GateFinding {self.why}>"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer: "send", "wait" or "block". It holds until `holds_until`, in seconds since the epoch."""
 
-    answer: str
-    waits: tuple[Held, ...]
-    blocks: tuple[Held, ...]
-    warnings: tuple[Held, ...]
+    answer: GateAnswer
+    waits: tuple[GateFinding, ...]
+    blocks: tuple[GateFinding, ...]
+    warnings: tuple[GateFinding, ...]
     holds_until: float
     keys: frozenset[str] = field(repr=False)  # of the links that were decided about
 
@@ -50,39 +53,39 @@ class Decision:
 
 
 def decide(
-    subjects: Sequence[Subject],
-    links: Mapping[str, LinkState],
+    links: Sequence[LinkToCheck],
+    states: Mapping[str, LinkState],
     opinions: Mapping[tuple[str, str], OpinionState],
     sources: Sequence[Source],
     now: float,
 ) -> Decision:
     """Decide from what is stored; *now* is in seconds since the epoch."""
-    waits: list[Held] = []
-    blocks: list[Held] = []
-    warnings: list[Held] = []
+    waits: list[GateFinding] = []
+    blocks: list[GateFinding] = []
+    warnings: list[GateFinding] = []
     times: list[float] = []
-    for subject in subjects:
-        for kind, why, holds_until in _judge(subject, links.get(subject.key), opinions, sources, now):
+    for link in links:
+        for kind, why, holds_until in _judge(link, states.get(link.key), opinions, sources, now):
             found = {"wait": waits, "block": blocks, "warn": warnings}.get(kind)
             if found is not None:
-                found.append(Held(subject.url, why))
+                found.append(GateFinding(link.url, why))
             times.append(holds_until)
-    answer = "block" if blocks else "wait" if waits else "send"
-    keys = frozenset(subject.key for subject in subjects if subject.key)
+    answer: GateAnswer = "block" if blocks else "wait" if waits else "send"
+    keys = frozenset(link.key for link in links if link.key)
     return Decision(answer, tuple(waits), tuple(blocks), tuple(warnings), min(times, default=float("inf")), keys)
 
 
 def _judge(
-    subject: Subject,
+    link: LinkToCheck,
     state: LinkState | None,
     opinions: Mapping[tuple[str, str], OpinionState],
     sources: Sequence[Source],
     now: float,
 ) -> Iterator[tuple[str, str, float]]:
-    """Give what *subject* does to the mail: ("wait" | "block" | "warn" | "pass", why, until when that is so)."""
-    urls: tuple[str, ...] = (subject.key,) if subject.key else ()
-    if subject.settled is not None:
-        verdict, reason, detail = subject.settled
+    """Give what *link* does to the mail: ("wait" | "block" | "warn" | "pass", why, until when that is so)."""
+    urls: tuple[str, ...] = (link.key,) if link.key else ()
+    if link.settled is not None:
+        verdict, reason, detail = link.settled
         harm = "wait" if reason == "unreadable" else "pass" if verdict == "fine" else "warn"
         yield harm, f"{reason}: {detail}" if detail else reason, float("inf")
     elif state is None or state.fetched is None:
@@ -93,8 +96,8 @@ def _judge(
         fetched = state.fetched
         yield "pass" if fetched.verdict == "fine" else "warn", fetched.reason, state.holds_until
         urls += tuple(hop.url for hop in fetched.hops)
-    for name, asked in asked_about(urls, sources):
-        yield _weigh(name, opinions.get((name, asked)), now)
+    for name, query in queries_about(urls, sources):
+        yield _weigh(name, opinions.get((name, query)), now)
 
 
 def _weigh(name: str, state: OpinionState | None, now: float) -> tuple[str, str, float]:
@@ -107,10 +110,10 @@ def _weigh(name: str, state: OpinionState | None, now: float) -> tuple[str, str,
     return "block" if state.opinion.blocks else "warn", ", ".join(state.opinion.lists), state.holds_until
 
 
-def asked_about(urls: Sequence[str], sources: Iterable[Source]) -> list[tuple[str, str]]:
-    """Give what the *sources* are asked about the *urls* of a link's way: (source, subject), each once."""
-    asked = ((source.name, source.subject(url)) for source in sources for url in urls)
-    return [(name, subject) for name, subject in dict.fromkeys(asked) if subject is not None]
+def queries_about(urls: Sequence[str], sources: Iterable[Source]) -> list[tuple[str, str]]:
+    """Give what the *sources* are asked about the *urls* of a link's way: (source, query), each once."""
+    queries = ((source.name, source.query_for(url)) for source in sources for url in urls)
+    return [(name, query) for name, query in dict.fromkeys(queries) if query is not None]
 
 
 def gate_for_encoder(decision: Decision, *, clock: Clock = time.time) -> Callable[[tuple[str, ...]], None]:

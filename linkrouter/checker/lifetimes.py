@@ -6,9 +6,21 @@ minutes; a transient error is never taken from the cache; nothing is used longer
 
 from typing import NamedTuple
 
-from linkrouter.checker.verdict import REASONS, Opinion
+from linkrouter.checker.verdict import CHECK_REASONS, Opinion
 
-__all__ = ["Lifetime", "fetch_lifetime", "opinion_holds_s", "trust"]
+__all__ = [
+    "BROKEN_S",
+    "CLEAN_S",
+    "DAY_S",
+    "FINE_S",
+    "LOOK_S",
+    "MOMENT_S",
+    "PROVEN_VERDICTS",
+    "Lifetime",
+    "fetch_lifetime",
+    "opinion_holds_s",
+    "trust",
+]
 
 DAY_S = 86_400.0
 FINE_S = 3600.0
@@ -34,7 +46,7 @@ def trust(streak: int, author_good: int, author_flagged: int) -> int:
 
 def fetch_lifetime(reason: str, doublings: int) -> Lifetime:
     """Give the lifetime of a fetch that ended with *reason*."""
-    verdict, lasts, _ = REASONS[reason]
+    verdict, lasts, _ = CHECK_REASONS[reason]
     if lasts == "not":
         return Lifetime(0.0, 0.0)
     if lasts == "moment":

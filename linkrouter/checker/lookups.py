@@ -12,20 +12,20 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from linkrouter.checker.fetch.limits import Clock
-from linkrouter.checker.fetch.single_flight import Flights
+from linkrouter.checker.fetch.single_flight import SingleFlight
 from linkrouter.checker.lifetimes import fetch_lifetime, opinion_holds_s, trust
 from linkrouter.checker.reputation.interface import Source
 from linkrouter.checker.states import AuthorRecord, LinkStates
-from linkrouter.checker.verdict import Fetched, LinkState, Opinion, OpinionState
+from linkrouter.checker.verdict import FetchResult, LinkState, Opinion, OpinionState
 from linkrouter.errors import StoreError
 
-__all__ = ["Asked", "Asker", "Fetch", "Lookups", "fetched_before"]
+__all__ = ["ASK_GRACE_S", "MAX_KEPT", "Asker", "Fetch", "Lookups", "SourceQuery", "find_reusable"]
 
 MAX_KEPT = 20_000
 ASK_GRACE_S = 1.0  # for the sources, when the links have used up the time
 
-Fetch = Callable[[str, float], Awaitable[Fetched]]  # the canonical URL and a deadline in the loop's time
-Asked = tuple[str, str]  # source and subject
+Fetch = Callable[[str, float], Awaitable[FetchResult]]  # the canonical URL and a deadline in the loop's time
+SourceQuery = tuple[str, str]  # the name of a source, and what it is asked
 
 
 class Asker(NamedTuple):
@@ -47,38 +47,38 @@ class Lookups:
         self._sources = {source.name: source for source in sources}
         self._clock = clock
         self._kept: dict[str, LinkState] = {}  # stored since a check that is still running read the store
-        self._fetches: Flights[str, Fetched] = Flights()
-        self._asks: Flights[Asked, Opinion] = Flights()
+        self._fetches: SingleFlight[str, FetchResult] = SingleFlight()
+        self._asks: SingleFlight[SourceQuery, Opinion] = SingleFlight()
 
     async def close(self) -> None:
         """Stop all look-ups; links that were being fetched stay pending."""
         await self._fetches.close()
         await self._asks.close()
 
-    async def fetch(self, key: str, before: LinkState | None, asker: Asker) -> tuple[Fetched, bool]:
+    async def fetch(self, key: str, before: LinkState | None, asker: Asker) -> tuple[FetchResult, bool]:
         """Give how fetching *key* ends, and whether that was known; *before* is its state as *asker* read it."""
-        known = fetched_before(self._kept.get(key, before), self._clock())
+        known = find_reusable(self._kept.get(key, before), self._clock())
         if known is not None:
             return known, True
         try:
             async with asyncio.timeout_at(asker.deadline):
                 return await self._fetches.join(key, lambda: self._fetch_and_store(key, before, asker)), False
         except TimeoutError:
-            return Fetched("not reached in time"), False
+            return FetchResult("not reached in time"), False
 
-    async def ask(self, asked: Asked, asker: Asker) -> Opinion:
-        """Give the opinion of a source on a subject."""
+    async def ask(self, query: SourceQuery, asker: Asker) -> Opinion:
+        """Give what a source answers to a query."""
         try:
             async with asyncio.timeout_at(asker.deadline + ASK_GRACE_S):
-                return await self._asks.join(asked, lambda: self._ask_and_store(asked, asker))
+                return await self._asks.join(query, lambda: self._ask_and_store(query, asker))
         except TimeoutError:
             return Opinion("unknown", why="it did not answer in time")
 
-    async def _fetch_and_store(self, key: str, before: LinkState | None, asker: Asker) -> Fetched:
+    async def _fetch_and_store(self, key: str, before: LinkState | None, asker: Asker) -> FetchResult:
         try:
             fetched = await self._fetch(key, asker.deadline)
         except Exception:
-            fetched = Fetched("check failed")
+            fetched = FetchResult("check failed")
         streak = before.streak if before is not None else 0
         lifetime = fetch_lifetime(fetched.reason, trust(streak, *asker.record))
         if lifetime.holds_s:
@@ -95,22 +95,22 @@ class Lookups:
             self._kept.clear()
         self._kept[key] = state
 
-    async def _ask_and_store(self, asked: Asked, asker: Asker) -> Opinion:
-        name, subject = asked
+    async def _ask_and_store(self, query: SourceQuery, asker: Asker) -> Opinion:
+        name, text = query
         try:
-            stored = (await self._states.opinions([asked])).get(asked)
+            stored = (await self._states.opinions([query])).get(query)
             if stored is not None and stored.holds_until > self._clock():
                 return stored.opinion
-            opinion = await self._sources[name].ask(subject)
+            opinion = await self._sources[name].ask(text)
         except Exception:
             return Opinion("unknown", why="asking failed")
         if opinion.answer != "unknown":
             until = self._clock() + opinion_holds_s(opinion, trust(0, *asker.record))
             with suppress(StoreError):
-                await self._states.save_opinion(*asked, OpinionState(opinion, until), asker.author)
+                await self._states.save_opinion(*query, OpinionState(opinion, until), asker.author)
         return opinion
 
 
-def fetched_before(state: LinkState | None, now: float) -> Fetched | None:
+def find_reusable(state: LinkState | None, now: float) -> FetchResult | None:
     """Give what *state* holds, when it may be taken from the cache."""
     return state.fetched if state is not None and state.reuse_until > now else None

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import aiosqlite
 
 from linkrouter.checker.fetch.limits import Clock
-from linkrouter.checker.verdict import REASONS, Fetched, Hop, LinkState, Opinion, OpinionState
+from linkrouter.checker.verdict import CHECK_REASONS, FetchResult, Hop, LinkState, Opinion, OpinionState
 from linkrouter.errors import StoreError
 
-__all__ = ["AuthorRecord", "LinkStates"]
+__all__ = ["CLEARED_EVERY_S", "KEPT_S", "MAX_PARAMETERS", "RECORD_S", "AuthorRecord", "LinkStates"]
 
 KEPT_S = 90 * 86_400.0  # how long what is no longer believed is kept, for who asks later what was said
 CLEARED_EVERY_S = 86_400.0
@@ -127,10 +127,10 @@ class LinkStates:
         rows = await self._select(_LINKS, self._rules, keys)
         return {row[0]: LinkState(_fetched(row[1], row[2], row[3]), row[4], row[5], row[6], row[7]) for row in rows}
 
-    async def opinions(self, asked: Iterable[tuple[str, str]]) -> dict[tuple[str, str], OpinionState]:
-        """Give what is stored for *asked*, pairs of source and subject."""
+    async def opinions(self, queries: Iterable[tuple[str, str]]) -> dict[tuple[str, str], OpinionState]:
+        """Give what is stored for *queries*, pairs of source and subject."""
         subjects: dict[str, set[str]] = {}
-        for source, subject in asked:
+        for source, subject in queries:
             subjects.setdefault(source, set()).add(subject)
         found: dict[tuple[str, str], OpinionState] = {}
         for source, names in subjects.items():
@@ -145,11 +145,6 @@ class LinkStates:
             return AuthorRecord(0, 0)
         counts = dict(await self._fetch(_AUTHOR, (author, self._clock() - RECORD_S)))
         return AuthorRecord(counts.get(0, 0), counts.get(1, 0))
-
-    async def history(self, key: str) -> list[tuple[str, str, str, float]]:
-        """Give (source, answer, author, time) of everything that was learnt of the link or host *key*, oldest first."""
-        sql = "SELECT source, answer, author, at FROM check_history WHERE subject = ? ORDER BY id"
-        return [(row[0], row[1], row[2], row[3]) for row in await self._fetch(sql, (key,))]
 
     async def not_before(self) -> dict[str, float]:
         """Give the hosts that may not be asked yet, with the time from which they may."""
@@ -167,7 +162,7 @@ class LinkStates:
         hops = json.dumps(fetched.hops, separators=(",", ":"))
         row = (key, fetched.reason, fetched.detail, hops, self._rules)
         times = (state.checked_at, state.reuse_until, state.holds_until, state.streak)
-        history = (key, "fetch", REASONS[fetched.reason].verdict, author, state.checked_at)
+        history = (key, "fetch", CHECK_REASONS[fetched.reason].verdict, author, state.checked_at)
         await self._write([(_SAVE_LINK, row + times), (_SAVE_HISTORY, history)])
 
     async def save_opinion(self, source: str, subject: str, state: OpinionState, author: str = "") -> None:
@@ -240,7 +235,7 @@ class LinkStates:
 
 
 @lru_cache(16_384)  # a check and its gate read the same rows, and so does the next check of the mail
-def _fetched(reason: str | None, detail: str, hops: str) -> Fetched | None:
-    if reason not in REASONS:
+def _fetched(reason: str | None, detail: str, hops: str) -> FetchResult | None:
+    if reason not in CHECK_REASONS:
         return None
-    return Fetched(reason, detail, tuple(Hop(*hop) for hop in json.loads(hops)))
+    return FetchResult(reason, detail, tuple(Hop(*hop) for hop in json.loads(hops)))

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import ada_url
 
-__all__ = ["find_followed", "split_url"]
+__all__ = ["find_browser_url", "split_url"]
 
 _URL = re.compile(r"(https?)://(\[[^\]]*\]|[^:/?#]*)(?::([0-9]+))?([^#]*)", re.DOTALL)
 
@@ -25,7 +25,7 @@ def split_url(url: str) -> tuple[str, str, str]:
     return origin, host, target if target.startswith("/") else f"/{target}"
 
 
-def find_followed(url: str, base: str | None = None) -> str | None:
+def find_browser_url(url: str, base: str | None = None) -> str | None:
     """Give what a browser requests for *url* on the page *base*, without user name and fragment; None for nothing.
 
     It tells where a malformed link leads: a listed host must not pass for being badly spelt.

@@ -5,22 +5,26 @@ and what an author can do. Nothing here touches a network or a disk, and no repr
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 __all__ = [
-    "REASONS",
+    "CHECK_REASONS",
     "VERDICTS",
-    "Fetched",
+    "FetchResult",
     "Hop",
+    "LinkPlace",
     "LinkReport",
     "LinkState",
     "Opinion",
+    "OpinionAnswer",
     "OpinionState",
-    "Place",
     "Reason",
+    "Verdict",
 ]
 
-VERDICTS = ("fine", "broken", "unverifiable", "flagged", "malformed", "skipped")
+Verdict = Literal["fine", "broken", "unverifiable", "flagged", "malformed", "skipped"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+OpinionAnswer = Literal["clean", "listed", "unknown"]
 
 
 class Reason(NamedTuple):
@@ -30,8 +34,8 @@ class Reason(NamedTuple):
     learnt, so the link stays pending and holds the mail).
     """
 
-    verdict: str
-    lasts: str
+    verdict: Verdict
+    lasts: Literal["long", "short", "moment", "not"]
     advice: str
 
 
@@ -40,7 +44,7 @@ _LOOK = "Open it in a browser before you send."
 _AGAIN = "Check again in a few minutes."
 _OWNER = "Tell whoever runs the site; until then recipients get a browser warning."
 
-REASONS: dict[str, Reason] = {
+CHECK_REASONS: dict[str, Reason] = {
     "answers": Reason("fine", "long", ""),
     "syntax only": Reason("fine", "long", "Mail addresses and telephone numbers are only read, never tried."),
     # The server said so.
@@ -97,7 +101,7 @@ REASONS: dict[str, Reason] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinkPlace:
     """Where a link stands in the mail; `line` counts from 1 in the decoded part, `position` from 0 among its links."""
 
     part: str
@@ -119,17 +123,17 @@ class Hop(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """How fetching a link ended: one of `REASONS`, and the requests that led there, oldest first."""
+class FetchResult:
+    """How fetching a link ended: one of `CHECK_REASONS`, and the requests that led there, oldest first."""
 
     reason: str
     detail: str = ""  # the signature, the certificate's fault, the entry of the table: never anything of the URL
     hops: tuple[Hop, ...] = field(default=(), repr=False)
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """The verdict that the reason stands for."""
-        return REASONS[self.reason].verdict
+        return CHECK_REASONS[self.reason].verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Opinion:
     send. `holds_s` is how long the source lets the answer be used, None when it does not say.
     """
 
-    answer: str
+    answer: OpinionAnswer
     lists: tuple[str, ...] = ()
     blocks: bool = False
     why: str = ""  # of an unknown: what went wrong
@@ -151,7 +155,7 @@ class Opinion:
 class LinkState:
     """What is known of a link; `fetched` is None while it is pending. Times are seconds since the epoch."""
 
-    fetched: Fetched | None
+    fetched: FetchResult | None
     checked_at: float
     reuse_until: float
     holds_until: float
@@ -170,16 +174,16 @@ class LinkReport:
     """All that a check says of one link."""
 
     url: str = field(repr=False)
-    verdict: str
+    verdict: Verdict | Literal["waiting"]  # waiting: not checked yet
     reason: str
     detail: str = ""
-    places: tuple[Place, ...] = field(default=(), repr=False)
+    places: tuple[LinkPlace, ...] = field(default=(), repr=False)
     hops: tuple[Hop, ...] = field(default=(), repr=False)
-    opinions: tuple[tuple[str, str, Opinion], ...] = field(default=(), repr=False)  # source, subject, opinion
+    opinions: tuple[tuple[str, str, Opinion], ...] = field(default=(), repr=False)  # source, query, opinion
     cached: bool = False
     complete: bool = True  # every source has answered, or will not
 
     @property
     def advice(self) -> str:
         """What the author can do about it; empty when there is nothing to do."""
-        return REASONS[self.reason].advice if self.reason in REASONS else _FIX
+        return CHECK_REASONS[self.reason].advice if self.reason in CHECK_REASONS else _FIX

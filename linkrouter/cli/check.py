@@ -13,13 +13,18 @@ from linkrouter.settings import PREFIX, CheckSettings, read_settings
 
 if TYPE_CHECKING:
     from linkrouter.checker.gate import Decision
-    from linkrouter.checker.mail.extract import Subject
+    from linkrouter.checker.mail.extract import LinkToCheck
     from linkrouter.checker.verdict import LinkReport
+    from linkrouter.encoder import ContentKind
 
-__all__ = ["check"]
+__all__ = ["FILE_TYPES", "LINES_OF_PROGRESS", "REPEATABLE", "check"]
 
 REPEATABLE = ("allow_network", "reputation")
-KINDS = {"eml": "message", "html": "html", "text": "text"}
+FILE_TYPES: dict[str, "ContentKind"] = {
+    "eml": "message",
+    "html": "html",
+    "text": "text",
+}
 LINES_OF_PROGRESS = 10
 
 
@@ -34,7 +39,7 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("file", type=click.File("rb"), default="-")
-@click.option("--type", "content_type", type=click.Choice(list(KINDS)), help="Guessed when not given.")
+@click.option("--type", "content_type", type=click.Choice(list(FILE_TYPES)), help="Guessed when not given.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--junit", "as_junit", is_flag=True, help="JUnit XML.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Read settings from this TOML file.")
@@ -60,8 +65,8 @@ def check(
     texts = {name: (",".join(value) or None) if name in REPEATABLE else value for name, value in options.items()}
     settings = read_settings(CheckSettings, texts, config_file=config_file)
     raw = file.read()
-    subjects = extract(raw, KINDS[content_type or guess_type(raw)], local=bool(settings.allow_network))
-    reports, decision = _run(settings, subjects)
+    links = extract(raw, FILE_TYPES[content_type or guess_type(raw)], local=bool(settings.allow_network))
+    reports, decision = _run(settings, links)
     if as_json:
         click.echo(json.dumps(result_json(reports, decision)))
     elif as_junit:
@@ -71,8 +76,8 @@ def check(
     sys.exit(exit_code(reports, decision))
 
 
-def _run(settings: CheckSettings, subjects: "Sequence[Subject]") -> "tuple[list[LinkReport], Decision]":
-    """Check *subjects*; the reports come back in the order of the mail."""
+def _run(settings: CheckSettings, links: "Sequence[LinkToCheck]") -> "tuple[list[LinkReport], Decision]":
+    """Check *links*; the reports come back in the order of the mail."""
     import asyncio
 
     import uvloop
@@ -87,11 +92,11 @@ def _run(settings: CheckSettings, subjects: "Sequence[Subject]") -> "tuple[list[
         asyncio.get_running_loop().set_exception_handler(quiet_exception_handler)
         found = {}
         async with open_checker(settings) as checker:
-            with _Progress(len(subjects)) as progress:
-                async for report in checker.check(subjects, within_s=within_s):
+            with _Progress(len(links)) as progress:
+                async for report in checker.check(links, within_s=within_s):
                     found[report.url, report.places] = report
                     progress.step(report.complete)
-            return [found[subject.url, subject.places] for subject in subjects], await checker.gate(subjects)
+            return [found[link.url, link.places] for link in links], await checker.gate(links)
 
     return uvloop.run(run())
 

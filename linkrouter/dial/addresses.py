@@ -8,10 +8,10 @@ they answer changes between Python releases.
 import ipaddress
 from collections.abc import Iterable
 
-__all__ = ["ALLOWED_PORTS", "Address", "Network", "may_connect"]
+__all__ = ["ALLOWED_PORTS", "IpAddress", "IpNetwork", "may_connect"]
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ALLOWED_PORTS = frozenset({80, 443})
 
@@ -52,7 +52,7 @@ _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # how a host with IPv6 alone reaches the public IPv4
 
 
-def may_connect(address: Address, port: int, allowed: Iterable[Network] = ()) -> bool:
+def may_connect(address: IpAddress, port: int, allowed: Iterable[IpNetwork] = ()) -> bool:
     """Whether a check may connect to *address* and *port*; in the networks of *allowed*, to any port."""
     address = _plain(address)
     if any(address.version == network.version and address in network for network in allowed):
@@ -60,7 +60,7 @@ def may_connect(address: Address, port: int, allowed: Iterable[Network] = ()) ->
     return port in ALLOWED_PORTS and _is_public(address)
 
 
-def _plain(address: Address) -> Address:
+def _plain(address: IpAddress) -> IpAddress:
     """Give the IPv4 address inside *address* where the network would use that one."""
     if isinstance(address, ipaddress.IPv6Address):
         address = ipaddress.IPv6Address(int(address))  # without its zone
@@ -69,7 +69,7 @@ def _plain(address: Address) -> Address:
     return address
 
 
-def _is_public(address: Address) -> bool:
+def _is_public(address: IpAddress) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return address in _GLOBAL_V4 or not any(address in network for network in _REFUSED_V4)
     return address in _GLOBAL_V6 and not any(address in network for network in _REFUSED_V6)

@@ -14,10 +14,18 @@ from typing import Any
 
 import httpcore
 
-from linkrouter.dial.addresses import Address, Network, may_connect
+from linkrouter.dial.addresses import IpAddress, IpNetwork, may_connect
 from linkrouter.dial.resolve import Resolve
 
-__all__ = ["CONNECT_TIMEOUT_S", "Dialler", "Refusal"]
+__all__ = [
+    "CONNECT_TIMEOUT_S",
+    "MAX_DIALLED",
+    "MAX_VETTED",
+    "READ_LIMIT_BYTES",
+    "VETTED_FOR_S",
+    "Dialer",
+    "ForbiddenAddress",
+]
 
 CONNECT_TIMEOUT_S = 3.0
 MAX_DIALLED = 4  # addresses of one name
@@ -26,7 +34,7 @@ MAX_VETTED = 10_000
 READ_LIMIT_BYTES = 64 * 1024
 
 
-class Refusal(Exception):
+class ForbiddenAddress(Exception):
     """A host that is not connected to; `reason` is one of the verdicts' reasons."""
 
     def __init__(self, reason: str) -> None:
@@ -34,13 +42,13 @@ class Refusal(Exception):
         self.reason = reason
 
 
-class Dialler(httpcore.AsyncNetworkBackend):
+class Dialer(httpcore.AsyncNetworkBackend):
     """Resolves, vets and connects."""
 
-    def __init__(self, allowed: tuple[Network, ...], resolve_host: Resolve) -> None:
+    def __init__(self, allowed: tuple[IpNetwork, ...], resolve_host: Resolve) -> None:
         self._allowed = allowed
         self._resolve = resolve_host
-        self._vetted: dict[tuple[str, int], tuple[float, tuple[Address, ...]]] = {}
+        self._vetted: dict[tuple[str, int], tuple[float, tuple[IpAddress, ...]]] = {}
 
     async def connect_tcp(
         self,
@@ -53,7 +61,7 @@ class Dialler(httpcore.AsyncNetworkBackend):
         """Connect within *timeout* seconds, name lookup included.
 
         Raises:
-            Refusal: the name has no address, or one that may not be connected to.
+            ForbiddenAddress: the name has no address, or one that may not be connected to.
             OSError: no address accepts.
         """
         async with asyncio.timeout(timeout):
@@ -65,24 +73,24 @@ class Dialler(httpcore.AsyncNetworkBackend):
                         return await _connect(address, port)
             return await _connect(addresses[-1], port)
 
-    async def _vet(self, host: str, port: int) -> tuple[Address, ...]:
+    async def _vet(self, host: str, port: int) -> tuple[IpAddress, ...]:
         known = self._vetted.get((host, port))
         if known and time.monotonic() - known[0] < VETTED_FOR_S:
             return known[1]
         addresses = tuple(dict.fromkeys(await self._resolve(host)))
         if not addresses:
-            raise Refusal("host does not exist")
+            raise ForbiddenAddress("host does not exist")
         if not all(may_connect(address, 443, self._allowed) for address in addresses):
-            raise Refusal("address not public")
+            raise ForbiddenAddress("address not public")
         if not all(may_connect(address, port, self._allowed) for address in addresses):
-            raise Refusal("port not checked")
+            raise ForbiddenAddress("port not checked")
         if len(self._vetted) >= MAX_VETTED:
             self._vetted.clear()
         self._vetted[host, port] = (time.monotonic(), addresses[:MAX_DIALLED])
         return addresses[:MAX_DIALLED]
 
 
-async def _connect(address: Address, port: int) -> "_Stream":
+async def _connect(address: IpAddress, port: int) -> "_Stream":
     return _Stream(*await asyncio.open_connection(str(address), port, limit=READ_LIMIT_BYTES))
 
 

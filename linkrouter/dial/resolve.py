@@ -11,18 +11,18 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 
-from linkrouter.dial.addresses import Address
+from linkrouter.dial.addresses import IpAddress
 
-__all__ = ["Resolve", "resolve"]
+__all__ = ["MAX_LOOKUPS", "Resolve", "resolve"]
 
-Resolve = Callable[[str], Awaitable[tuple[Address, ...]]]
+Resolve = Callable[[str], Awaitable[tuple[IpAddress, ...]]]
 
 MAX_LOOKUPS = 512  # more are waiting only when name servers do not answer
 
 _slots = threading.BoundedSemaphore(MAX_LOOKUPS)
 
 
-async def resolve(host: str) -> tuple[Address, ...]:
+async def resolve(host: str) -> tuple[IpAddress, ...]:
     """Give every address of *host*, in the order in which the system would try them.
 
     Raises:
@@ -33,17 +33,17 @@ async def resolve(host: str) -> tuple[Address, ...]:
     except ValueError:
         pass
     loop = asyncio.get_running_loop()
-    found: asyncio.Future[tuple[Address, ...]] = loop.create_future()
+    found: asyncio.Future[tuple[IpAddress, ...]] = loop.create_future()
     if not _slots.acquire(blocking=False):
         raise socket.gaierror(socket.EAI_AGAIN, "too many lookups are waiting")
     threading.Thread(target=_look_up, args=(host, loop, found), daemon=True).start()
     return await found
 
 
-def _look_up(host: str, loop: asyncio.AbstractEventLoop, found: "asyncio.Future[tuple[Address, ...]]") -> None:
+def _look_up(host: str, loop: asyncio.AbstractEventLoop, found: "asyncio.Future[tuple[IpAddress, ...]]") -> None:
     try:
         rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        result: tuple[Address, ...] | Exception = tuple(
+        result: tuple[IpAddress, ...] | Exception = tuple(
             ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in rows
         )
     except (OSError, UnicodeError) as exc:
@@ -56,7 +56,7 @@ def _look_up(host: str, loop: asyncio.AbstractEventLoop, found: "asyncio.Future[
         pass  # the loop is closed: nobody waits any more
 
 
-def _deliver(found: "asyncio.Future[tuple[Address, ...]]", result: tuple[Address, ...] | Exception) -> None:
+def _deliver(found: "asyncio.Future[tuple[IpAddress, ...]]", result: tuple[IpAddress, ...] | Exception) -> None:
     if found.done():
         return
     if isinstance(result, Exception):

@@ -13,9 +13,9 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
 
-from linkrouter.checker.fetch.client import Wire
+from linkrouter.checker.fetch.client import HttpClient
 from linkrouter.checker.fetch.fetcher import Fetcher
-from linkrouter.checker.fetch.limits import Pace
+from linkrouter.checker.fetch.limits import HostLimits
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -84,15 +84,17 @@ def answering(data):
 
 
 @asynccontextmanager
-async def fetching(*, allowed=LOOPBACK, local=True, pace=None, within_s=20.0, resolve_host=None, tls=None, **options):
+async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=20.0, resolve_host=None, tls=None, **options):
     """Give a function from a URL to what fetching it gives."""
     names = {} if resolve_host is None else {"resolve_host": resolve_host}
-    wire = Wire(allowed, ssl_context=tls, **names)
-    fetcher = Fetcher(wire, pace or Pace(), lying_hosts=options.pop("lying_hosts", {}), local=local, **options)
+    client = HttpClient(allowed, ssl_context=tls, **names)
+    fetcher = Fetcher(
+        client, limits or HostLimits(), lying_hosts=options.pop("lying_hosts", {}), local=local, **options
+    )
     try:
         yield lambda url: fetcher.fetch(url, asyncio.get_running_loop().time() + within_s)
     finally:
-        await wire.close()
+        await client.close()
 
 
 @asynccontextmanager

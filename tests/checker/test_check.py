@@ -12,28 +12,27 @@ from checker.world import CLEAN, LISTED, REVIEW, UNKNOWN, Clock, Lists, Web, che
 
 from linkrouter.checker.compose import open_checker
 from linkrouter.checker.mail.extract import extract
-from linkrouter.checker.states import LinkStates
-from linkrouter.checker.verdict import Fetched
+from linkrouter.checker.verdict import FetchResult
 from linkrouter.settings import CheckSettings
 
 A, B = "https://a.example/1", "https://b.example/2"
 
 
 async def test_every_link_gets_one_report_with_its_places():
-    subjects = extract(f'<a href="{A}">x</a><a href="{A}">y</a><a href="{B}">z</a><a href="{{{{m}}}}">m</a>', "html")
+    links = extract(f'<a href="{A}">x</a><a href="{A}">y</a><a href="{B}">z</a><a href="{{{{m}}}}">m</a>', "html")
 
     async with checking(Web({B: "not found"})) as checker:
-        found = await reports(checker, subjects)
+        found = await reports(checker, links)
 
     assert {url: report.verdict for url, report in found.items()} == {A: "fine", B: "broken", "{{m}}": "skipped"}
     assert [place.text for place in found[A].places] == ["x", "y"]
 
 
 async def test_what_is_known_is_reported_first():
-    subjects = mail(A, "mailto:me@example.com")
+    links = mail(A, "mailto:me@example.com")
 
     async with checking() as checker:
-        order = [report.url async for report in checker.check(subjects)]
+        order = [report.url async for report in checker.check(links)]
 
     assert order == ["mailto:me@example.com", A]
 
@@ -92,7 +91,7 @@ async def test_the_same_link_is_fetched_once_whoever_asks():
         fetched.append(url)
         begun.set()
         await go_on.wait()
-        return Fetched("answers")
+        return FetchResult("answers")
 
     async with checking(fetch) as checker:
         first = asyncio.create_task(reports(checker, mail(A), author="one"))
@@ -112,7 +111,7 @@ async def test_a_check_ends_at_its_deadline_and_says_what_it_did_not_reach():
     async def fetch(url, deadline):
         if url == B:
             await asyncio.Event().wait()
-        return Fetched("answers")
+        return FetchResult("answers")
 
     async with checking(fetch) as checker:
         found = await reports(checker, mail(A, B), within_s=0.1)
@@ -126,7 +125,7 @@ async def test_fetching_does_not_wait_for_reputation():
     class Slow(Lists):
         go_on = asyncio.Event()
 
-        async def ask(self, subject):
+        async def ask(self, query):
             await self.go_on.wait()
             return LISTED
 
@@ -250,12 +249,10 @@ async def test_what_was_learnt_and_by_whom_is_kept(tmp_path):
         Web(), Lists(answers={"a.example": LISTED}), path=tmp_path / "links.db", clock=clock
     ) as checker:
         await reports(checker, mail(A), author="anna")
-    states = LinkStates(tmp_path / "links.db", rules=1, clock=clock)
-    await states.open()
-    history = await states.history(A), await states.history("a.example")
-    await states.close()
 
-    assert history == ([("fetch", "fine", "anna", clock.now)], [("dbl", "flagged", "anna", clock.now)])
+    with closing(sqlite3.connect(tmp_path / "links.db")) as db:
+        history = db.execute("SELECT subject, source, answer, author, at FROM check_history ORDER BY source").fetchall()
+    assert history == [("a.example", "dbl", "flagged", "anna", clock.now), (A, "fetch", "fine", "anna", clock.now)]
     assert (tmp_path / "links.db").stat().st_mode & 0o077 == 0
 
 

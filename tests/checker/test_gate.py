@@ -16,7 +16,7 @@ from linkrouter.checker.gate import gate_for_encoder
 from linkrouter.checker.lifetimes import CLEAN_S
 from linkrouter.checker.mail.extract import extract
 from linkrouter.checker.states import LinkStates
-from linkrouter.checker.verdict import Fetched, Hop
+from linkrouter.checker.verdict import FetchResult, Hop
 from linkrouter.errors import HeldMail
 
 A, B, C = "https://a.example/1", "https://b.example/2", "https://a.example/3"
@@ -220,7 +220,7 @@ class Interleavings(RuleBasedStateMachine):
     # This machine is the web and the one source of its checker.
 
     name = "dbl"
-    subject = Lists.subject
+    query_for = Lists.query_for
 
     async def fetch(self, url, deadline):
         answer = asyncio.get_running_loop().create_future()
@@ -228,10 +228,10 @@ class Interleavings(RuleBasedStateMachine):
         self.fetched.pop(url, None)  # asked again: what was known is no longer good enough
         return await answer
 
-    async def ask(self, subject):
+    async def ask(self, query):
         answer = asyncio.get_running_loop().create_future()
-        self.open_asks.append((subject, answer))
-        self.said.pop(subject, None)
+        self.open_asks.append((query, answer))
+        self.said.pop(query, None)
         return await answer
 
     async def close(self):
@@ -260,7 +260,7 @@ class Interleavings(RuleBasedStateMachine):
         if reason is None:
             answer.set_exception(OSError("the fetch failed"))
         else:
-            answer.set_result(Fetched(reason, "", tuple(Hop(each, "HEAD", 200) for each in (url, *way))))
+            answer.set_result(FetchResult(reason, "", tuple(Hop(each, "HEAD", 200) for each in (url, *way))))
             if reason != "not reached in time":
                 self.fetched[url] = (self.clock.now + LONGEST_S[reason], (url, *way))
         self.run(self.settle())
@@ -269,7 +269,7 @@ class Interleavings(RuleBasedStateMachine):
     def answer_a_question(self, index, opinion):
         if not self.open_asks:
             return
-        subject, answer = self.open_asks.pop(index % len(self.open_asks))
+        query, answer = self.open_asks.pop(index % len(self.open_asks))
         if answer.done():
             return
         if opinion is None:
@@ -277,7 +277,7 @@ class Interleavings(RuleBasedStateMachine):
         else:
             answer.set_result(opinion)
             if opinion.answer != "unknown":
-                self.said[subject] = (self.clock.now + (opinion.holds_s or CLEAN_S), opinion)
+                self.said[query] = (self.clock.now + (opinion.holds_s or CLEAN_S), opinion)
         self.run(self.settle())
 
     @rule(seconds=st.sampled_from([1, 299, 601, 1801, 3601, 90_000]))
@@ -297,16 +297,16 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def nothing_unverified_or_listed_may_be_sent(self):
-        for subjects in MAILS:
-            decision = self.run(self.checker.gate(subjects))
+        for links in MAILS:
+            decision = self.run(self.checker.gate(links))
             if not decision.may_send:
                 continue
-            for subject in subjects:
-                way = (subject.key,)
-                if subject.settled is None:
-                    until, way = self.fetched[subject.key]
+            for link in links:
+                way = (link.key,)
+                if link.settled is None:
+                    until, way = self.fetched[link.key]
                     assert self.clock.now < until
-                for host in {self.subject(url) for url in way}:
+                for host in {self.query_for(url) for url in way}:
                     until, opinion = self.said[host]
                     assert self.clock.now < until
                     assert not opinion.blocks
@@ -315,10 +315,10 @@ class Interleavings(RuleBasedStateMachine):
         lists = Lists(answers=dict.fromkeys(blocked, LISTED))
         path = Path(self.folder.name) / "links.db"
         async with checking(Web(), lists, path=path, clock=self.clock) as checker:
-            for subjects in MAILS:
-                await reports(checker, subjects)
-                hosts = {self.subject(subject.key) for subject in subjects}
-                assert (await checker.gate(subjects)).answer == ("block" if hosts & blocked else "send")
+            for links in MAILS:
+                await reports(checker, links)
+                hosts = {self.query_for(link.key) for link in links}
+                assert (await checker.gate(links)).answer == ("block" if hosts & blocked else "send")
 
 
 def test_what_was_fetched_before_a_crash_is_not_fetched_again():
@@ -335,7 +335,7 @@ def test_what_was_fetched_before_a_crash_is_not_fetched_again():
     state.check(which=MAILS[0], author="")
 
     assert state.open_fetches == []
-    assert [subject for subject, _ in state.open_asks] == ["a.example"]
+    assert [query for query, _ in state.open_asks] == ["a.example"]
     state.teardown()
 
 

@@ -6,7 +6,7 @@ from linkrouter.checker.check import Checker
 from linkrouter.checker.mail.extract import extract
 from linkrouter.checker.states import LinkStates
 from linkrouter.checker.urls import split_url
-from linkrouter.checker.verdict import Fetched, Hop, Opinion
+from linkrouter.checker.verdict import FetchResult, Hop, Opinion
 
 CLEAN = Opinion("clean")
 LISTED = Opinion("listed", ("DBL: phishing",), blocks=True, holds_s=600.0)
@@ -30,12 +30,12 @@ class Lists:
         self.answers = answers or {}
         self.asked = []
 
-    def subject(self, url):
+    def query_for(self, url):
         return split_url(url)[1]
 
-    async def ask(self, subject):
-        self.asked.append(subject)
-        answer = self.answers.get(subject, CLEAN)
+    async def ask(self, query):
+        self.asked.append(query)
+        answer = self.answers.get(query, CLEAN)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -57,7 +57,7 @@ class Web:
         if isinstance(page, Exception):
             raise page
         *way, reason = [page] if isinstance(page, str) else page
-        return Fetched(reason, "", tuple(Hop(each, "HEAD", 200) for each in (url, *way)))
+        return FetchResult(reason, "", tuple(Hop(each, "HEAD", 200) for each in (url, *way)))
 
 
 @asynccontextmanager
@@ -70,10 +70,10 @@ async def checking(web=None, *sources, path=":memory:", clock=None, rules=1):
 
 
 def mail(*urls):
-    """Give the subjects of a mail with links to *urls*."""
+    """Give the links of a mail with *urls*."""
     return extract("".join(f'<p><a href="{url}">x</a></p>' for url in urls), "html")
 
 
-async def reports(checker, subjects, **options):
-    """Check *subjects* to the end; gives the reports by URL."""
-    return {report.url: report async for report in checker.check(subjects, **options)}
+async def reports(checker, links, **options):
+    """Check *links* to the end; gives the reports by URL."""
+    return {report.url: report async for report in checker.check(links, **options)}

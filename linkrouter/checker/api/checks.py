@@ -1,6 +1,6 @@
 """The check as an API: what is asked, in the words of `models`, to what is answered.
 
-Promise: nothing here knows HTTP; the centre serves these answers like its own. A mail is read beside the event loop, so
+Promise: nothing here knows HTTP; central serves these answers like its own. A mail is read beside the event loop, so
 that a large one holds nobody up; whether it may be sent is asked of the gate at every answer, never remembered.
 """
 
@@ -24,14 +24,14 @@ from linkrouter.checker.api.models import (
 )
 from linkrouter.checker.check import Checker
 from linkrouter.checker.formats import link_json, result_json
-from linkrouter.checker.mail.extract import Subject, extract
-from linkrouter.checker.verdict import LinkReport, Place
+from linkrouter.checker.mail.content import CONTENT_TYPES, ContentType
+from linkrouter.checker.mail.extract import LinkToCheck, extract
+from linkrouter.checker.verdict import LinkPlace, LinkReport
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.tokens import Caller
 
-__all__ = ["CheckApi", "Event", "read_subjects"]
+__all__ = ["MAX_READING", "CheckApi", "Event", "read_links"]
 
-KINDS = ("html", "text", "message", "urls")
 MAX_READING = 2  # mails at once: each may need ten times its size in memory
 
 Event = tuple[int, str, Any]  # id, name, data
@@ -47,40 +47,40 @@ class CheckApi:
         self._quiet_s = quiet_s
         self._reading = asyncio.Semaphore(MAX_READING)
 
-    async def start_check(self, asked: CheckRequest, _: Caller) -> CheckResult | Refusal:
+    async def start_check(self, request: CheckRequest, _: Caller) -> CheckResult | Refusal:
         """Begin to check the links of a mail.
 
         The answer has every link, those waiting for their verdict included. Ask for it again under its id, or follow
         its events. It is forgotten an hour after its end.
         """
         async with self._reading:
-            subjects = await asyncio.to_thread(read_subjects, asked, local=self._local)
-        if isinstance(subjects, Refusal):
-            return subjects
-        job = self._jobs.start(subjects, asked.get("author", ""))
+            links = await asyncio.to_thread(read_links, request, local=self._local)
+        if isinstance(links, Refusal):
+            return links
+        job = self._jobs.start(links, request.get("author", ""))
         return Refusal(429) if job is None else await self._result(job)
 
-    async def get_check(self, asked: CheckQuery, _: Caller) -> CheckResult | Refusal:
+    async def get_check(self, query: CheckQuery, _: Caller) -> CheckResult | Refusal:
         """Say how a check stands.
 
         This is what `linkrouter check --json` prints, with the id, the state and the progress. A link without a verdict
         is `waiting`. `may_send` is decided anew for each answer.
         """
-        job = self._jobs.find(asked["id"])
+        job = self._jobs.find(query["id"])
         return Refusal(404) if job is None else await self._result(job)
 
-    async def follow_check(self, asked: CheckEventsQuery, _: Caller) -> AsyncIterator[Event | None] | Refusal:
+    async def follow_check(self, query: CheckEventsQuery, _: Caller) -> AsyncIterator[Event | None] | Refusal:
         """Send the verdicts of a check as they come, as server-sent events.
 
         Each `link` event has the index of a link and what is known of it now; one that is not `complete` is followed by
         another, when the reputation lists have answered. The last event is `done`, with all that the check's own path
         gives but the links: close the connection then. With `Last-Event-ID` only what came after that event is sent.
         """
-        job = self._jobs.find(asked["id"])
-        return Refusal(404) if job is None else self._events(job, int(asked.get("last_event_id", 0)))
+        job = self._jobs.find(query["id"])
+        return Refusal(404) if job is None else self._events(job, int(query.get("last_event_id", 0)))
 
     async def _events(self, job: CheckJob, after: int) -> AsyncIterator[Event | None]:
-        number = min(after, len(job.arrived))
+        number = min(after, len(job.arrivals))
         async for arrival in job.follow(number, quiet_s=self._quiet_s):
             if arrival is None:
                 yield None
@@ -91,41 +91,40 @@ class CheckApi:
         yield number + 1, "done", await self._end(job)
 
     async def _result(self, job: CheckJob) -> CheckResult:
-        known = dict(job.arrived)  # of a link with two reports, the later one
+        known = dict(job.arrivals)  # of a link with two reports, the later one
         links: list[Any] = [
-            link_json(known[number]) if number in known else _waiting(subject)
-            for number, subject in enumerate(job.subjects)
+            link_json(known[number]) if number in known else _waiting(link) for number, link in enumerate(job.links)
         ]
         return {**await self._end(job), "links": links}
 
     async def _end(self, job: CheckJob) -> CheckEnd:
-        gate = result_json((), await self._checker.gate(job.subjects))
+        gate = result_json((), await self._checker.gate(job.links))
         return {
             "id": job.id,
             "state": job.state,
-            "progress": {"done": job.done, "total": len(job.subjects)},
+            "progress": {"done": job.done, "total": len(job.links)},
             "may_send": gate["may_send"],
             "gate": gate["gate"],
         }
 
 
-def read_subjects(asked: CheckRequest, *, local: bool = False) -> tuple[Subject, ...] | Refusal:
+def read_links(request: CheckRequest, *, local: bool = False) -> tuple[LinkToCheck, ...] | Refusal:
     """Give the links of what is to be checked."""
-    given: list[tuple[str, Any]] = [(kind, asked[kind]) for kind in KINDS if kind in asked]  # type: ignore[literal-required]
+    given: list[tuple[ContentType, Any]] = [(kind, request[kind]) for kind in CONTENT_TYPES if kind in request]
     if len(given) != 1:
         return Refusal(422, Fault("exactly one of html, text, message and urls must be there"))
     [(kind, content)] = given
     if kind == "urls":
-        subjects = _listed(content, local)
+        links = _listed(content, local)
     else:
         if kind == "message":
             content = _decode(content)
             if content is None:
                 return Refusal(422, Fault(f"message must be {CHECK_RULES['message']}"))
-        subjects = extract(content, kind, local=local)
-    if len(subjects) > MAX_CHECKED_LINKS:
+        links = extract(content, kind, local=local)
+    if len(links) > MAX_CHECKED_LINKS:
         return Refusal(422, Fault(f"it must have at most {MAX_CHECKED_LINKS} links"))
-    return subjects
+    return links
 
 
 def _decode(text: str) -> bytes | None:
@@ -136,17 +135,15 @@ def _decode(text: str) -> bytes | None:
     return raw if len(raw) <= MAX_MAIL_BYTES else None
 
 
-def _listed(urls: list[str], local: bool) -> tuple[Subject, ...]:
+def _listed(urls: list[str], local: bool) -> tuple[LinkToCheck, ...]:
     """Read *urls* as links of a mail would be read, so that merge tags and all else mean the same."""
     links = extract("".join(f'<a href="{escape(url)}"></a>' for url in urls), "html", local=local)
     return tuple(
-        replace(
-            subject, places=tuple(Place("urls", place.position, place.position + 1, "") for place in subject.places)
-        )
-        for subject in links
+        replace(link, places=tuple(LinkPlace("urls", place.position, place.position + 1, "") for place in link.places))
+        for link in links
     )
 
 
-def _waiting(subject: Subject) -> dict[str, Any]:
-    report = LinkReport(subject.url, "waiting", "not checked yet", places=subject.places)
+def _waiting(link: LinkToCheck) -> dict[str, Any]:
+    report = LinkReport(link.url, "waiting", "not checked yet", places=link.places)
     return link_json(report) | {"advice": "", "complete": False}

@@ -1,4 +1,4 @@
-"""Checks that run while their authors look on, or look away.
+"""Checks that run in the background, whether or not their authors watch.
 
 Promise: a check runs to its end whoever listens; all who listen get every report once and in one order, also those who
 lost the connection and come back. How many checks run, and how much is remembered for how long, is bounded.
@@ -11,32 +11,32 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from linkrouter.checker.check import CHECK_TIMEOUT_S, Checker
-from linkrouter.checker.mail.extract import Subject
+from linkrouter.checker.mail.extract import LinkToCheck
 from linkrouter.checker.verdict import LinkReport
 from linkrouter.log import log
 
-__all__ = ["CheckJob", "CheckJobs"]
+__all__ = ["KEEP_CHECKS_S", "MAX_LINKS_KEPT", "MAX_RUNNING_CHECKS", "QUIET_S", "Arrival", "CheckJob", "CheckJobs"]
 
-MAX_RUNNING = 16
+MAX_RUNNING_CHECKS = 16
 MAX_LINKS_KEPT = 50_000  # of all checks together, running ones included: about 100 MB at the worst
-KEEP_S = 3600.0
+KEEP_CHECKS_S = 3600.0
 QUIET_S = 15.0  # proxies hang up after half a minute of silence or more
 
-Arrival = tuple[int, LinkReport]  # the link's index among the subjects
+Arrival = tuple[int, LinkReport]  # the link's index among the links of the check
 
 
 @dataclass(slots=True, eq=False)
 class CheckJob:
-    """One check: `arrived` has the reports in the order in which they came."""
+    """One check: `arrivals` has the reports in the order in which they came."""
 
     id: str = field(repr=False)  # who knows it may read the links
-    subjects: tuple[Subject, ...] = field(repr=False)
+    links: tuple[LinkToCheck, ...] = field(repr=False)
     state: Literal["running", "done", "failed"] = "running"
-    arrived: list[Arrival] = field(default_factory=list, repr=False)
+    arrivals: list[Arrival] = field(default_factory=list, repr=False)
     done: int = 0  # links whose report is complete
     news: asyncio.Event = field(default_factory=asyncio.Event, repr=False)  # set, and replaced, whenever it changes
 
-    def tell(self) -> None:
+    def wake(self) -> None:
         """Wake everybody who listens."""
         self.news.set()
         self.news = asyncio.Event()
@@ -45,8 +45,8 @@ class CheckJob:
         """Give what arrived from number *after* on until the check ends, and None when nothing came for *quiet_s*."""
         while True:
             news = self.news
-            while after < len(self.arrived):
-                yield self.arrived[after]
+            while after < len(self.arrivals):
+                yield self.arrivals[after]
                 after += 1
             if self.state != "running":
                 return
@@ -65,9 +65,9 @@ class CheckJobs:
         checker: Checker,
         *,
         within_s: float = CHECK_TIMEOUT_S,
-        max_running: int = MAX_RUNNING,
+        max_running: int = MAX_RUNNING_CHECKS,
         max_links_kept: int = MAX_LINKS_KEPT,
-        keep_s: float = KEEP_S,
+        keep_s: float = KEEP_CHECKS_S,
     ) -> None:
         self._checker = checker
         self._within_s = within_s
@@ -89,11 +89,11 @@ class CheckJobs:
         for task in self._tasks:
             task.cancel()
 
-    def start(self, subjects: Sequence[Subject], author: str = "") -> CheckJob | None:
+    def start(self, links: Sequence[LinkToCheck], author: str = "") -> CheckJob | None:
         """Begin a check; None when as many run as may."""
-        if len(self._tasks) >= self._max_running or not self._make_room(len(subjects)):
+        if len(self._tasks) >= self._max_running or not self._make_room(len(links)):
             return None
-        job = CheckJob(secrets.token_urlsafe(16), tuple(subjects))
+        job = CheckJob(secrets.token_urlsafe(16), tuple(links))
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, author))
         self._tasks.add(task)
@@ -105,12 +105,12 @@ class CheckJobs:
         return self._jobs.get(check_id)
 
     async def _run(self, job: CheckJob, author: str) -> None:
-        index = {(subject.url, subject.places): number for number, subject in enumerate(job.subjects)}
+        index = {(link.url, link.places): number for number, link in enumerate(job.links)}
         try:
-            async for report in self._checker.check(job.subjects, author=author, within_s=self._within_s):
-                job.arrived.append((index[report.url, report.places], report))
+            async for report in self._checker.check(job.links, author=author, within_s=self._within_s):
+                job.arrivals.append((index[report.url, report.places], report))
                 job.done += report.complete
-                job.tell()
+                job.wake()
             job.state = "done"
         except Exception as exc:  # the border of the task: its links stay pending, and so hold the mail
             log("check.failed", reason=type(exc).__name__)
@@ -120,15 +120,15 @@ class CheckJobs:
         self._tasks.discard(task)
         if job.state == "running":
             job.state = "failed"
-        job.tell()
+        job.wake()
         asyncio.get_running_loop().call_later(self._keep_s, self._jobs.pop, job.id, None)
 
     def _make_room(self, links: int) -> bool:
         """Forget the oldest checks that have ended, as far as *links* more need it."""
-        kept = sum(len(job.subjects) for job in self._jobs.values())
+        kept = sum(len(job.links) for job in self._jobs.values())
         for job in list(self._jobs.values()):
             if kept + links <= self._max_links_kept:
                 break
             if job.state != "running":
-                kept -= len(self._jobs.pop(job.id).subjects)
+                kept -= len(self._jobs.pop(job.id).links)
         return kept + links <= self._max_links_kept

@@ -9,17 +9,30 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from linkrouter.checker.gate import GateAnswer
+from linkrouter.checker.mail.content import CONTENT_TYPES
+from linkrouter.checker.verdict import OpinionAnswer, Verdict
+
 __all__ = [
     "CHECK_RULES",
     "MAX_CHECKED_LINKS",
     "MAX_CHECK_BODY_BYTES",
     "MAX_MAIL_BYTES",
+    "MAX_URL_CHARS",
     "CheckEnd",
     "CheckEventsQuery",
+    "CheckProgress",
     "CheckQuery",
     "CheckRequest",
     "CheckResult",
+    "CheckState",
+    "FindingRecord",
+    "GateRecord",
+    "HopRecord",
     "LinkEvent",
+    "LinkRecord",
+    "OpinionRecord",
+    "PlaceRecord",
 ]
 
 MAX_MAIL_BYTES = 10 * 1024**2
@@ -41,7 +54,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid")
 _ONE_OF_THEM = ConfigDict(
     strict=True,
     extra="forbid",
-    json_schema_extra={"oneOf": [{"required": [name]} for name in ("html", "text", "message", "urls")]},
+    json_schema_extra={"oneOf": [{"required": [name]} for name in CONTENT_TYPES]},
 )
 
 
@@ -84,7 +97,7 @@ class CheckEventsQuery(CheckQuery):
     last_event_id: NotRequired[Annotated[str, Field(pattern=r"^[0-9]{1,9}$", description=CHECK_RULES["last_event_id"])]]
 
 
-State = Annotated[
+CheckState = Annotated[
     Literal["running", "done", "failed"],
     Field(description="failed: it was cut short, and the links that wait were not checked"),
 ]
@@ -113,7 +126,7 @@ class OpinionRecord(TypedDict):
 
     source: str
     subject: str
-    answer: Literal["clean", "listed", "unknown"]
+    answer: OpinionAnswer
     lists: list[str]
     why: str
 
@@ -122,7 +135,7 @@ class LinkRecord(TypedDict):
     """All that is known of one link."""
 
     url: str
-    verdict: Literal["waiting", "fine", "broken", "unverifiable", "flagged", "malformed", "skipped"]
+    verdict: Literal["waiting", Verdict]
     reason: str
     detail: str
     advice: Annotated[str, Field(description="what the author can do; empty when there is nothing to do")]
@@ -136,7 +149,7 @@ class LinkRecord(TypedDict):
     complete: Annotated[bool, Field(description="false while the link, or a reputation list, has yet to answer")]
 
 
-class HeldRecord(TypedDict):
+class FindingRecord(TypedDict):
     """A link, and what about it."""
 
     url: str
@@ -146,13 +159,13 @@ class HeldRecord(TypedDict):
 class GateRecord(TypedDict):
     """Whether the mail may be sent, and what is in the way."""
 
-    answer: Literal["send", "wait", "block"]
-    blocks: list[HeldRecord]
-    waits: list[HeldRecord]
-    warnings: list[HeldRecord]
+    answer: GateAnswer
+    blocks: list[FindingRecord]
+    waits: list[FindingRecord]
+    warnings: list[FindingRecord]
 
 
-class Progress(TypedDict):
+class CheckProgress(TypedDict):
     """How many of the links have their verdict."""
 
     done: int
@@ -163,8 +176,8 @@ class CheckEnd(TypedDict):
     """How a check stands, without its links. `may_send` is true at the time of the answer, not for ever."""
 
     id: str
-    state: State
-    progress: Progress
+    state: CheckState
+    progress: CheckProgress
     may_send: bool
     gate: GateRecord
 

@@ -9,16 +9,16 @@ from importlib.resources import files
 
 from linkrouter.web.files import StaticFile
 
-__all__ = ["page_files"]
+__all__ = ["PAGE_PATHS", "RULES_PATH", "page_files"]
 
-HTML, CSS, SCRIPT = "text/html", "text/css", "text/javascript"
+_HTML, _CSS, _SCRIPT = "text/html", "text/css", "text/javascript"
 
-FILES = {
-    "/check": ("page.html", HTML),
-    "/check/page.css": ("page.css", CSS),
+PAGE_PATHS = {
+    "/check": ("page.html", _HTML),
+    "/check/page.css": ("page.css", _CSS),
     "/check/icon.svg": ("icon.svg", "image/svg+xml"),
     **{
-        f"/check/{name}": (name, SCRIPT)
+        f"/check/{name}": (name, _SCRIPT)
         for name in ("page.js", "api.js", "banner.js", "mail.js", "malformed.js", "memory.js", "rows.js", "words.js")
     },
 }
@@ -28,7 +28,7 @@ RULES_PATH = "/check/rules.json"
 def page_files(*, local: bool = False) -> tuple[StaticFile, ...]:
     """Give every file of the page; *local* is for where hosts that only a local network knows are not malformed."""
     static = files(__package__).joinpath("static")
-    found = [StaticFile(path, kind, static.joinpath(name).read_bytes()) for path, (name, kind) in FILES.items()]
+    found = [StaticFile(path, kind, static.joinpath(name).read_bytes()) for path, (name, kind) in PAGE_PATHS.items()]
     table = json.loads(files("linkrouter.checker.mail").joinpath("rules.json").read_text("utf-8"))
     table["rules"] = [rule for rule in table["rules"] if not (local and rule.get("local"))]
     return (*found, StaticFile(RULES_PATH, "application/json", json.dumps(table).encode()))

@@ -9,7 +9,7 @@ from linkrouter.web.problems import Refusal
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
 
-__all__ = ["check_routes"]
+__all__ = ["NOT_INSTALLED", "TOO_MANY", "check_routes"]
 
 TOO_MANY = "as many checks are running as may at once; try again"
 NOT_INSTALLED = "this needs more packages where central runs: pip install 'linkrouter[check]'"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from linkrouter.retry import find_retry_after
 
-__all__ = ["GET_AFTER_HEAD", "REDIRECTS", "Answer", "find_wall", "judge", "retry_after_s"]
+__all__ = ["GET_AFTER_HEAD", "REDIRECTS", "HttpAnswer", "classify_answer", "find_wall", "retry_after_s"]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -31,7 +31,7 @@ _BY_STATUS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """One HTTP response: header names in lower case, several of one name joined by line breaks, up to 64 KB of body."""
 
     status: int
@@ -39,8 +39,8 @@ class Answer:
     body: bytes = field(default=b"", repr=False)
 
 
-def judge(answer: Answer) -> tuple[str, str]:
-    """Give the reason, one of `REASONS`, and a detail for the *answer* that ended the chain."""
+def classify_answer(answer: HttpAnswer) -> tuple[str, str]:
+    """Give the reason, one of `CHECK_REASONS`, and a detail for the *answer* that ended the chain."""
     wall = None if answer.status in (404, 410) else find_wall(answer)
     if wall:
         return "bot wall", wall
@@ -98,7 +98,7 @@ _WALL_BODIES = tuple(
 _REFUSALS = frozenset({401, 403, 405, 429, 500, 502, 503, 504, 999})
 
 
-def find_wall(answer: Answer) -> str | None:
+def find_wall(answer: HttpAnswer) -> str | None:
     """Give whose bot wall answered, or None."""
     for whose, header, pattern in _WALL_HEADERS:
         if any(pattern.search(line) for line in answer.headers.get(header, "\0").split("\n") if line != "\0"):
@@ -110,6 +110,6 @@ def find_wall(answer: Answer) -> str | None:
     return next((whose for whose, body in _WALL_BODIES if body.search(answer.body)), None)
 
 
-def retry_after_s(answer: Answer, now: float) -> float | None:
+def retry_after_s(answer: HttpAnswer, now: float) -> float | None:
     """Give the seconds that `Retry-After` asks for (RFC 9110 §10.2.3: a number or a date), or None; *now* is UTC."""
     return find_retry_after(answer.headers.get("retry-after"), now)

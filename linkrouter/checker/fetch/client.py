@@ -1,7 +1,7 @@
 """One HTTP request to one vetted address.
 
 Promise: a connection is made only to an address that was judged after it was resolved, and to a name only when every
-one of its addresses may be connected to. What comes back is a value: an `Answer`, or the reason why there is none.
+one of its addresses may be connected to. What comes back is a value: an `HttpAnswer`, or the reason why there is none.
 No proxy of the environment, no cookies, no credentials, no redirect followed, no content decoded.
 """
 
@@ -15,20 +15,28 @@ from typing import NamedTuple
 import httpcore
 import httpx
 
-from linkrouter.checker.fetch.classify import Answer
-from linkrouter.dial.addresses import Network
-from linkrouter.dial.dialer import CONNECT_TIMEOUT_S, Dialler, Refusal
+from linkrouter.checker.fetch.classify import HttpAnswer
+from linkrouter.dial.addresses import IpNetwork
+from linkrouter.dial.dialer import CONNECT_TIMEOUT_S, Dialer, ForbiddenAddress
 from linkrouter.dial.resolve import Resolve, resolve
 
-__all__ = ["MAX_BODY_BYTES", "Failure", "Wire"]
+__all__ = [
+    "BROWSER_HEADERS",
+    "CONNECTION_POOLS",
+    "MAX_IDLE_CONNECTIONS",
+    "MAX_PAGE_BYTES",
+    "USER_AGENT",
+    "Failure",
+    "HttpClient",
+]
 
-MAX_BODY_BYTES = 64 * 1024
-POOLS = 16  # a pool looks through all its connections for every request
+MAX_PAGE_BYTES = 64 * 1024
+CONNECTION_POOLS = 16  # a pool looks through all its connections for every request
 MAX_IDLE_CONNECTIONS = 16  # of one pool
 
 # A browser's: many sites answer anything else with a wall.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
-HEADERS = (
+BROWSER_HEADERS = (
     ("User-Agent", USER_AGENT),
     ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
     ("Accept-Language", "en-US,en;q=0.9"),
@@ -49,31 +57,31 @@ _CERTIFICATE_FAULTS = {
 
 
 class Failure(NamedTuple):
-    """Why there is no answer: one of `REASONS`."""
+    """Why there is no answer: one of `CHECK_REASONS`."""
 
     reason: str
 
 
-class Wire:
+class HttpClient:
     """Pools of vetted connections, to public addresses and to the networks of *allowed*."""
 
     def __init__(
         self,
-        allowed: tuple[Network, ...] = (),
+        allowed: tuple[IpNetwork, ...] = (),
         *,
         resolve_host: Resolve = resolve,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         context = ssl_context or httpx.create_ssl_context(trust_env=False)
-        dialler = Dialler(allowed, resolve_host)
-        self._transports = [_transport(context, dialler) for _ in range(POOLS)]
+        dialer = Dialer(allowed, resolve_host)
+        self._transports = [_transport(context, dialer) for _ in range(CONNECTION_POOLS)]
 
     async def close(self) -> None:
         """Close every connection."""
         for transport in self._transports:
             await transport.aclose()
 
-    async def request(self, method: str, origin: str, target: str, within_s: float) -> Answer | Failure:
+    async def request(self, method: str, origin: str, target: str, within_s: float) -> HttpAnswer | Failure:
         """Ask *origin* (`https://host:port`) for *target*, whose characters are sent as they are.
 
         Reads no body of HEAD, and at most 64 KB of GET's.
@@ -81,27 +89,27 @@ class Wire:
         extensions = {"target": target.encode("ascii"), "timeout": {"connect": CONNECT_TIMEOUT_S}}
         try:
             async with asyncio.timeout(within_s):
-                request = httpx.Request(method, origin, headers=HEADERS, extensions=extensions)
-                response = await self._transports[hash(origin) % POOLS].handle_async_request(request)
+                request = httpx.Request(method, origin, headers=BROWSER_HEADERS, extensions=extensions)
+                response = await self._transports[hash(origin) % CONNECTION_POOLS].handle_async_request(request)
                 try:
                     body = await _read(response, within_s / 2) if method == "GET" else b""
                 finally:
                     await response.aclose()
         except Exception as exc:  # whatever a hostile server provokes is one link's verdict, never more
             return _failure(exc)
-        return Answer(response.status_code, _headers(response), body)
+        return HttpAnswer(response.status_code, _headers(response), body)
 
 
-def _transport(context: ssl.SSLContext, dialler: Dialler) -> httpx.AsyncHTTPTransport:
+def _transport(context: ssl.SSLContext, dialer: Dialer) -> httpx.AsyncHTTPTransport:
     transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
     # httpx has no way to hand a network backend down to its pool, so the pool is put in place of its own.
     transport._pool = httpcore.AsyncConnectionPool(
         ssl_context=context,
-        max_connections=None,  # the pace keeps the number
+        max_connections=None,  # the limits keeps the number
         max_keepalive_connections=MAX_IDLE_CONNECTIONS,
         keepalive_expiry=5.0,
         http2=True,
-        network_backend=dialler,
+        network_backend=dialer,
     )
     return transport
 
@@ -113,11 +121,11 @@ async def _read(response: httpx.Response, within_s: float) -> bytes:
         async with asyncio.timeout(within_s):
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) >= MAX_BODY_BYTES:
+                if len(body) >= MAX_PAGE_BYTES:
                     break
     except (TimeoutError, httpx.TransportError):
         pass
-    return bytes(body[:MAX_BODY_BYTES])
+    return bytes(body[:MAX_PAGE_BYTES])
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:
@@ -132,7 +140,7 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 def _failure(exc: BaseException) -> Failure:
     causes = list(_causes(exc))
     for cause in causes:
-        if isinstance(cause, Refusal):
+        if isinstance(cause, ForbiddenAddress):
             return Failure(cause.reason)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Failure(_CERTIFICATE_FAULTS.get(cause.verify_code, "certificate invalid"))

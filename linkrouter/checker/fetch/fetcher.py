@@ -11,18 +11,18 @@ import time
 
 import ada_url
 
-from linkrouter.checker.fetch.classify import GET_AFTER_HEAD, REDIRECTS, Answer, judge, retry_after_s
-from linkrouter.checker.fetch.client import Failure, Wire
-from linkrouter.checker.fetch.limits import Pace, Sleep
+from linkrouter.checker.fetch.classify import GET_AFTER_HEAD, REDIRECTS, HttpAnswer, classify_answer, retry_after_s
+from linkrouter.checker.fetch.client import Failure, HttpClient
+from linkrouter.checker.fetch.limits import HostLimits, Sleep
 from linkrouter.checker.fetch.lying_hosts import LyingHosts, find_lie
 from linkrouter.checker.fetch.own_links import OwnLinks, no_own_links
 from linkrouter.checker.mail.rules import find_malformed
-from linkrouter.checker.urls import find_followed, split_url
-from linkrouter.checker.verdict import REASONS, Fetched, Hop
+from linkrouter.checker.urls import find_browser_url, split_url
+from linkrouter.checker.verdict import CHECK_REASONS, FetchResult, Hop
 from linkrouter.errors import BadDestination, BadLink
 from linkrouter.link import canonical_url
 
-__all__ = ["LINK_TIMEOUT_S", "Fetcher"]
+__all__ = ["BACKOFF_S", "HOLD_S", "LINK_TIMEOUT_S", "MAX_HOLDS", "MAX_REDIRECTS", "Fetcher"]
 
 LINK_TIMEOUT_S = 8.0
 MAX_REDIRECTS = 10
@@ -37,12 +37,12 @@ _OTHER_SCHEME = re.compile(r"\s*(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 class Fetcher:
-    """Fetches links over *wire* at *pace*; *local* allows hosts that only a local network knows."""
+    """Fetches links over *client* within *limits*; *local* allows hosts that only a local network knows."""
 
     def __init__(
         self,
-        wire: Wire,
-        pace: Pace,
+        client: HttpClient,
+        limits: HostLimits,
         *,
         lying_hosts: LyingHosts,
         own_links: OwnLinks = no_own_links,
@@ -50,59 +50,59 @@ class Fetcher:
         link_timeout_s: float = LINK_TIMEOUT_S,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._wire = wire
-        self._pace = pace
+        self._client = client
+        self._limits = limits
         self._lying_hosts = lying_hosts
         self._own_links = own_links
         self._local = local
         self._link_timeout_s = link_timeout_s
         self._sleep = sleep
 
-    async def fetch(self, url: str, deadline: float) -> Fetched:
+    async def fetch(self, url: str, deadline: float) -> FetchResult:
         """Fetch the canonical *url*; *deadline* is in the loop's time."""
-        journey = _Journey(self._link_timeout_s, deadline)
+        trace = _Trace(self._link_timeout_s, deadline)
         try:
             async with asyncio.timeout_at(deadline):
-                reason, detail = await self._follow(url, journey)
+                reason, detail = await self._follow(url, trace)
         except TimeoutError:
             reason, detail = "not reached in time", ""
-        if REASONS[reason].verdict == "broken" and (lie := self._find_lie(url, journey)):
+        if CHECK_REASONS[reason].verdict == "broken" and (lie := self._find_lie(url, trace)):
             reason, detail = "refuses robots", lie
-        return Fetched(reason, detail, tuple(journey.hops))
+        return FetchResult(reason, detail, tuple(trace.hops))
 
-    def _find_lie(self, url: str, journey: "_Journey") -> str | None:
-        last = journey.hops[-1].url if journey.hops else url
+    def _find_lie(self, url: str, trace: "_Trace") -> str | None:
+        last = trace.hops[-1].url if trace.hops else url
         return next((lie for each in (last, url) if (lie := find_lie(self._lying_hosts, split_url(each)[1]))), None)
 
-    async def _follow(self, url: str, journey: "_Journey") -> tuple[str, str]:
+    async def _follow(self, url: str, trace: "_Trace") -> tuple[str, str]:
         seen: set[str] = set()
         while len(seen) <= MAX_REDIRECTS:
             seen.add(url)
             try:
                 location = self._own_links(url)
             except BadLink:
-                return journey.end(url, "not a genuine tracked link")
+                return trace.end(url, "not a genuine tracked link")
             if location is not None:
-                journey.hops.append(Hop(url, "", None, "own link"))
+                trace.hops.append(Hop(url, "", None, "own link"))
             else:
-                answer = await self._ask(url, journey)
+                answer = await self._ask(url, trace)
                 if isinstance(answer, Failure):
-                    return journey.end(url, answer.reason)
+                    return trace.end(url, answer.reason)
                 if answer.status not in REDIRECTS or "location" not in answer.headers:
-                    return judge(answer)
+                    return classify_answer(answer)
                 location = _read_location(answer)
-                journey.cookies |= "set-cookie" in answer.headers
-            next_url = self._next(url, location, journey)
+                trace.cookies |= "set-cookie" in answer.headers
+            next_url = self._next(url, location, trace)
             if isinstance(next_url, Failure):
                 return next_url.reason, ""
             if next_url in seen:
-                return ("needs cookies" if journey.cookies else "redirects in a circle"), ""
+                return ("needs cookies" if trace.cookies else "redirects in a circle"), ""
             url = next_url
-        return journey.end(url, "too many redirects")
+        return trace.end(url, "too many redirects")
 
-    def _next(self, url: str, location: str, journey: "_Journey") -> str | Failure:
+    def _next(self, url: str, location: str, trace: "_Trace") -> str | Failure:
         """Judge where *location* leads from *url*."""
-        followed = find_followed(location, url)
+        followed = find_browser_url(location, url)
         if followed is None:
             return Failure("leaves the web" if _OTHER_SCHEME.match(location) else "redirects to a malformed URL")
         try:
@@ -111,43 +111,43 @@ class Fetcher:
                 return canonical_url(joined).partition("#")[0]
         except BadDestination:
             pass
-        return Failure(journey.end(followed, "redirects to a malformed URL")[0])
+        return Failure(trace.end(followed, "redirects to a malformed URL")[0])
 
-    async def _ask(self, url: str, journey: "_Journey") -> Answer | Failure:
+    async def _ask(self, url: str, trace: "_Trace") -> HttpAnswer | Failure:
         """Request one hop: HEAD, then GET where HEAD may be all that it minds, waiting when it says so."""
         host = split_url(url)[0].partition("://")[2]
         while True:
-            if journey.method == "GET" and _LETS_THE_READER_CHOOSE.search(url):
+            if trace.method == "GET" and _LETS_THE_READER_CHOOSE.search(url):
                 return Failure("not opened")
-            answer = await self._request(url, host, journey)
-            if journey.wants_get(answer):
-                journey.method = "GET"
+            answer = await self._request(url, host, trace)
+            if trace.wants_get(answer):
+                trace.method = "GET"
                 await self._sleep(BACKOFF_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 continue
             hold_s = _hold_s(answer)
             if hold_s is None:
                 return answer
-            self._pace.hold(host, hold_s)
-            journey.holds += 1
-            if journey.holds > MAX_HOLDS or not journey.has_time(self._pace.wait_s(host)):
+            self._limits.hold(host, hold_s)
+            trace.holds += 1
+            if trace.holds > MAX_HOLDS or not trace.has_time(self._limits.wait_s(host)):
                 return answer
 
-    async def _request(self, url: str, host: str, journey: "_Journey") -> Answer | Failure:
-        if not journey.has_time(self._pace.wait_s(host)):
+    async def _request(self, url: str, host: str, trace: "_Trace") -> HttpAnswer | Failure:
+        if not trace.has_time(self._limits.wait_s(host)):
             return Failure("rate limited")
         origin, _, target = split_url(url)
-        async with self._pace.turn(host):
+        async with self._limits.slot(host):
             started = time.monotonic()
-            answer = await self._wire.request(journey.method, origin, target, journey.left_s)
-            journey.left_s = max(0.05, journey.left_s - (time.monotonic() - started))
+            answer = await self._client.request(trace.method, origin, target, trace.left_s)
+            trace.left_s = max(0.05, trace.left_s - (time.monotonic() - started))
         if isinstance(answer, Failure):
-            journey.hops.append(Hop(url, journey.method, None, answer.reason))
+            trace.hops.append(Hop(url, trace.method, None, answer.reason))
         else:
-            journey.hops.append(Hop(url, journey.method, answer.status))
+            trace.hops.append(Hop(url, trace.method, answer.status))
         return answer
 
 
-class _Journey:
+class _Trace:
     """What one fetch has done so far, and may still do."""
 
     def __init__(self, left_s: float, deadline: float) -> None:
@@ -167,7 +167,7 @@ class _Journey:
     def has_time(self, wait_s: float) -> bool:
         return asyncio.get_running_loop().time() + wait_s < self.deadline
 
-    def wants_get(self, answer: Answer | Failure) -> bool:
+    def wants_get(self, answer: HttpAnswer | Failure) -> bool:
         if self.method == "GET":
             return False
         if isinstance(answer, Failure):
@@ -176,7 +176,7 @@ class _Journey:
         return answer.status in GET_AFTER_HEAD and not asks_to_wait
 
 
-def _read_location(answer: Answer) -> str:
+def _read_location(answer: HttpAnswer) -> str:
     """Read the header as browsers do: the first of several, and its bytes as UTF-8."""
     location = answer.headers["location"].split("\n")[0]
     try:
@@ -185,7 +185,7 @@ def _read_location(answer: Answer) -> str:
         return location
 
 
-def _hold_s(answer: Answer | Failure) -> float | None:
+def _hold_s(answer: HttpAnswer | Failure) -> float | None:
     """Give how long the host of *answer* wants to be left alone, or None when it did not say."""
     if isinstance(answer, Failure) or answer.status not in (429, 503):
         return None

@@ -10,24 +10,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
-__all__ = ["MAX_HOLD_S", "Pace"]
+__all__ = ["MAX_HOLD_S", "MAX_REQUESTS", "REQUESTS_PER_HOST", "Clock", "HostLimits", "Sleep"]
 
-PER_HOST = 10
-OVERALL = 200  # one that hangs keeps its place for seconds
+REQUESTS_PER_HOST = 10
+MAX_REQUESTS = 200  # one that hangs keeps its place for seconds
 MAX_HOLD_S = 3600.0  # a host may not keep every later check away for a year
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class Pace:
+class HostLimits:
     """Shared by every check of a process. `not_before` maps a host to seconds since the epoch."""
 
     def __init__(
         self,
         *,
-        per_host: int = PER_HOST,
-        overall: int = OVERALL,
+        per_host: int = REQUESTS_PER_HOST,
+        overall: int = MAX_REQUESTS,
         clock: Clock = time.time,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -54,7 +54,7 @@ class Pace:
         return dict(self.not_before)
 
     @asynccontextmanager
-    async def turn(self, host: str) -> AsyncIterator[None]:
+    async def slot(self, host: str) -> AsyncIterator[None]:
         """Wait until *host* may be asked, and count as one of its requests meanwhile."""
         semaphore = self._hosts.get(host)
         if semaphore is None:

@@ -7,19 +7,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Flights"]
+__all__ = ["SingleFlight"]
 
-Key = TypeVar("Key", bound=Hashable)
-Result = TypeVar("Result")
+_Key = TypeVar("_Key", bound=Hashable)
+_Result = TypeVar("_Result")
 
 
-class Flights(Generic[Key, Result]):
+class SingleFlight(Generic[_Key, _Result]):
     """The work that is under way, by key."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Key, asyncio.Task[Result]] = {}
+        self._tasks: dict[_Key, asyncio.Task[_Result]] = {}
 
-    def join(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> Awaitable[Result]:
+    def join(self, key: _Key, work: Callable[[], Coroutine[Any, Any, _Result]]) -> Awaitable[_Result]:
         """Give the result of the work under *key*, which is begun by *work* when none is under way."""
         task = self._tasks.get(key)
         if task is None:

@@ -1,22 +1,21 @@
 """What is to be checked in a mail: every link, once, with its places.
 
-Promise: the encoder's own eyes. What the encoder would track or leave alone is found here, and nothing else; whatever
-cannot be checked says why, a part that cannot be read included.
+Promise: the encoder's own scanner finds the links, so what is checked is what would be tracked or left alone. Whatever
+cannot be checked says why; a part that cannot be read is reported, too.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass, field, replace
 
 from linkrouter.checker.mail.rules import find_malformed
-from linkrouter.checker.urls import find_followed
-from linkrouter.checker.verdict import Place
+from linkrouter.checker.urls import find_browser_url
+from linkrouter.checker.verdict import LinkPlace, Verdict
 from linkrouter.encoder import ContentKind, FoundLink, UnreadPart, find_links
 from linkrouter.errors import BadDestination
 from linkrouter.link import canonical_url
 
-__all__ = ["Subject", "extract", "subjects_of"]
+__all__ = ["MAX_TEXT_CHARS", "LinkToCheck", "extract", "links_to_check"]
 
 MAX_TEXT_CHARS = 200
 
@@ -27,7 +26,7 @@ _READ_ONLY = re.compile(r"mailto:|tel:", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class LinkToCheck:
     """One link of a mail. `key` is its canonical URL without the fragment, empty when no browser could follow it.
 
     `settled` is None for a link that must be fetched, else the (verdict, reason, detail) that is known without: a merge
@@ -36,50 +35,50 @@ class Subject:
 
     url: str = field(repr=False)
     key: str = field(repr=False)
-    settled: tuple[str, str, str] | None
-    places: tuple[Place, ...] = field(default=(), repr=False)
+    settled: tuple[Verdict, str, str] | None
+    places: tuple[LinkPlace, ...] = field(default=(), repr=False)
 
 
-def extract(content: str | bytes, kind: str = "message", *, local: bool = False) -> tuple[Subject, ...]:
-    """Give the links of *content*, a "message", "html" or "text", in the order in which they first stand there.
+def extract(
+    content: str | bytes, content_type: ContentKind = "message", *, local: bool = False
+) -> tuple[LinkToCheck, ...]:
+    """Return the links of *content*, a "message", "html" or "text", in the order in which they first stand there.
 
     *local* allows hosts that only a local network knows.
     """
-    found = find_links(content, cast("ContentKind", kind))  # which refuses any other
-    return (*(_unreadable(part) for part in found.unread), *subjects_of(found.links, local=local))
+    found = find_links(content, content_type)  # which refuses any other
+    return (*map(_unread, found.unread), *links_to_check(found.links, local=local))
 
 
-def subjects_of(links: Iterable[FoundLink], *, local: bool = False) -> tuple[Subject, ...]:
+def links_to_check(links: Iterable[FoundLink], *, local: bool = False) -> tuple[LinkToCheck, ...]:
     """Do what `extract` does, with links that are found already."""
-    subjects: dict[str, Subject] = {}
-    places: dict[str, list[Place]] = {}
+    unique: dict[str, LinkToCheck] = {}
+    places: dict[str, list[LinkPlace]] = {}
     for link in links:
-        name, subject = _subject(_NO_TRACK.sub(r"\1:", link.url), link.reason, local)
-        subjects.setdefault(name, subject)
+        name, to_check = _link_to_check(_NO_TRACK.sub(r"\1:", link.url), link.reason, local)
+        unique.setdefault(name, to_check)
         text = link.text[:MAX_TEXT_CHARS]
-        places.setdefault(name, []).append(Place(link.part, link.position, link.line, text))
-    return tuple(
-        Subject(subject.url, subject.key, subject.settled, tuple(places[name])) for name, subject in subjects.items()
-    )
+        places.setdefault(name, []).append(LinkPlace(link.part, link.position, link.line, text))
+    return tuple(replace(link, places=tuple(places[name])) for name, link in unique.items())
 
 
-def _unreadable(unread: UnreadPart) -> Subject:
-    """Give a subject without a URL for what cannot be read: its links are unknown, so it holds the mail."""
-    return Subject("", "", ("unverifiable", "unreadable", unread.reason), (Place(unread.part, 0, 1, ""),))
+def _unread(part: UnreadPart) -> LinkToCheck:
+    """Return a link without a URL for what cannot be read: its links are unknown, so it holds the mail."""
+    return LinkToCheck("", "", ("unverifiable", "unreadable", part.reason), (LinkPlace(part.part, 0, 1, ""),))
 
 
-def _subject(url: str, reason: str | None, local: bool) -> tuple[str, Subject]:
-    """Give a link's subject, with the name that it shares with its other places.
+def _link_to_check(url: str, reason: str | None, local: bool) -> tuple[str, LinkToCheck]:
+    """Return a link, with the name that it shares with its other places.
 
     Two spellings of one URL are one link, unless one of them is malformed: that one is to be corrected.
     """
     destination = _canonical(url)
-    key = (destination or find_followed(url) or "").partition("#")[0]
+    key = (destination or find_browser_url(url) or "").partition("#")[0]
     settled = _settle(url, reason, key, destination, local)
-    return url if settled else destination, Subject(url, key, settled)
+    return url if settled else destination, LinkToCheck(url, key, settled)
 
 
-def _settle(url: str, reason: str | None, key: str, destination: str, local: bool) -> tuple[str, str, str] | None:
+def _settle(url: str, reason: str | None, key: str, destination: str, local: bool) -> tuple[Verdict, str, str] | None:
     if reason == "merge tag" or _WHOLE_TAG.fullmatch(url):
         return "skipped", "merge tag", ""
     if url.startswith("#"):

@@ -18,7 +18,19 @@ from linkrouter.checker.urls import split_url
 from linkrouter.checker.verdict import Opinion
 from linkrouter.errors import SettingsError
 
-__all__ = ["BlockList", "Zone", "dbl", "surbl"]
+__all__ = [
+    "CONTROLS_HOLD_S",
+    "FAILED_CONTROLS_HOLD_S",
+    "LISTED_HOLDS_S",
+    "MAX_QUERIES",
+    "NEVER_LISTED",
+    "QUERY_TIMEOUT_S",
+    "QUERY_TRIES",
+    "BlockList",
+    "Zone",
+    "dbl",
+    "surbl",
+]
 
 QUERY_TIMEOUT_S = 2.0
 QUERY_TRIES = 2
@@ -95,14 +107,14 @@ class BlockList:
         self._controls: asyncio.Task[tuple[str, bool]] | None = None
         self._controlled_until = 0.0
 
-    def subject(self, url: str) -> str | None:
+    def query_for(self, url: str) -> str | None:
         """Give the host of *url*: a link is judged by where it leads, not by its path."""
         host = split_url(url)[1].rstrip(".")
         return host if self._names(host) else None
 
-    async def ask(self, subject: str) -> Opinion:
-        """Ask for every name of the host *subject*; the worst answer counts."""
-        opinions = await asyncio.gather(*(self._query(name) for name in self._names(subject)))
+    async def ask(self, query: str) -> Opinion:
+        """Ask for every name of the host *query*; the worst answer counts."""
+        opinions = await asyncio.gather(*(self._query(name) for name in self._names(query)))
         listed = [opinion for opinion in opinions if opinion.answer == "listed"]
         fault, answers_always = await self._fault()
         if listed and not answers_always:

@@ -16,11 +16,11 @@ class Source(Protocol):
 
     name: str  # one word, for the store and the reports
 
-    def subject(self, url: str) -> str | None:
+    def query_for(self, url: str) -> str | None:
         """Give what this source is asked about the canonical *url* (its host, or itself), or None for nothing."""
 
-    async def ask(self, subject: str) -> Opinion:
-        """Give the source's opinion of *subject*."""
+    async def ask(self, query: str) -> Opinion:
+        """Give the source's opinion of *query*."""
 
     async def close(self) -> None:
         """Let go of what the source holds."""

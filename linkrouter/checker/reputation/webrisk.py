@@ -16,12 +16,12 @@ import httpx
 from linkrouter.checker.fetch.limits import Clock
 from linkrouter.checker.verdict import Opinion
 
-__all__ = ["DEFAULT_URL", "WebRisk"]
+__all__ = ["MAX_WEBRISK_ANSWER_BYTES", "MAX_WEBRISK_REQUESTS", "WEBRISK_TIMEOUT_S", "WEBRISK_URL", "WebRisk"]
 
-DEFAULT_URL = "https://webrisk.googleapis.com"
-TIMEOUT_S = 5.0
-MAX_ANSWER_BYTES = 64 * 1024
-MAX_REQUESTS = 16  # in flight at once; the quota is 6,000 a minute
+WEBRISK_URL = "https://webrisk.googleapis.com"
+WEBRISK_TIMEOUT_S = 5.0
+MAX_WEBRISK_ANSWER_BYTES = 64 * 1024
+MAX_WEBRISK_REQUESTS = 16  # in flight at once; the quota is 6,000 a minute
 
 # (type, what it means, whether it alone stops a mail): extended coverage is documented as wrong in up to a tenth.
 _THREATS = {
@@ -38,22 +38,27 @@ class WebRisk:
     name = "webrisk"
 
     def __init__(
-        self, key: Callable[[], str], *, url: str = DEFAULT_URL, clock: Clock = time.time, timeout_s: float = TIMEOUT_S
+        self,
+        key: Callable[[], str],
+        *,
+        url: str = WEBRISK_URL,
+        clock: Clock = time.time,
+        timeout_s: float = WEBRISK_TIMEOUT_S,
     ) -> None:
         self._key = key
         self._url = url.rstrip("/") + "/v1/uris:search"
         self._clock = clock
         self._timeout_s = timeout_s
         self._client = httpx.AsyncClient(trust_env=False, timeout=timeout_s)
-        self._requests = asyncio.Semaphore(MAX_REQUESTS)
+        self._requests = asyncio.Semaphore(MAX_WEBRISK_REQUESTS)
 
-    def subject(self, url: str) -> str | None:
+    def query_for(self, url: str) -> str | None:
         """Give *url* itself: Google knows single pages."""
         return url
 
-    async def ask(self, subject: str) -> Opinion:
-        """Ask for the URL *subject*."""
-        params = {"threatTypes": list(_THREATS), "uri": subject}
+    async def ask(self, query: str) -> Opinion:
+        """Ask for the URL *query*."""
+        params = {"threatTypes": list(_THREATS), "uri": query}
         try:
             async with self._requests, asyncio.timeout(self._timeout_s):
                 headers = {"X-Goog-Api-Key": self._key(), "Accept-Encoding": "identity"}
@@ -63,7 +68,7 @@ class WebRisk:
                     body = bytearray()
                     async for chunk in response.aiter_raw():
                         body += chunk
-                        if len(body) > MAX_ANSWER_BYTES:
+                        if len(body) > MAX_WEBRISK_ANSWER_BYTES:
                             return Opinion("unknown", why="the service answered garbage")
             return self._read(json.loads(body))
         except TimeoutError:

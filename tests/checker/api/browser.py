@@ -3,7 +3,7 @@
 import shutil
 from contextlib import asynccontextmanager
 
-from checker.centre import SENDER
+from checker.api.centre import SENDER
 from checker.servers import status
 
 CHROMIUM = shutil.which("chromium")

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from checker.lists import free_port, rbldnsd
+from checker.reputation.lists import free_port, rbldnsd
 
 from linkrouter.checker.reputation.codes import read_dbl, read_surbl
 from linkrouter.checker.reputation.dnsbl import dbl, surbl
@@ -83,14 +83,14 @@ def test_the_dbl_does_not_read_surbls_answers():
     ],
 )
 async def test_surbl_is_asked_about_hosts_and_ipv4_addresses(url, name):
-    assert surbl().subject(url) == name
+    assert surbl().query_for(url) == name
 
 
 @pytest.mark.parametrize(
     ("url", "name"), [("https://a.example/", "a.example"), ("http://192.0.2.7/", None), ("http://[::1]/", None)]
 )
 async def test_the_dbl_is_never_asked_about_an_address(url, name):
-    assert dbl().subject(url) == name
+    assert dbl().query_for(url) == name
 
 
 async def ask(source, *hosts):

@@ -120,7 +120,7 @@ async def test_stopping_ends_every_check_and_tells_who_listens(begun):
                 assert (await anext(following))[1].verdict == "skipped"
             jobs.stop()
             rest = [arrival async for arrival in following]
-        decision = await checker.gate(job.subjects)
+        decision = await checker.gate(job.links)
 
     assert rest == []
     assert job.state == "failed"

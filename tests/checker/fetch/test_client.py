@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from checker.servers import Certificates, answering, fetching, h2_site, raw, site, status
 
-from linkrouter.checker.fetch.limits import Pace
+from linkrouter.checker.fetch.limits import HostLimits
 
 
 def methods(fetched):
@@ -176,7 +176,10 @@ async def test_a_fetch_never_outlives_its_deadline():
     async def sleep(_):
         await asyncio.Event().wait()
 
-    async with site(handler) as (origin, _), fetching(pace=Pace(sleep=sleep), within_s=0.3, sleep=sleep) as fetch:
+    async with (
+        site(handler) as (origin, _),
+        fetching(limits=HostLimits(sleep=sleep), within_s=0.3, sleep=sleep) as fetch,
+    ):
         fetched = await fetch(f"{origin}/")
 
     assert fetched.verdict == "unverifiable"

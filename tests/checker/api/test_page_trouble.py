@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from checker.browser import by_path, check, open_row, opened, verdicts
-from checker.centre import SENDER
+from checker.api.browser import by_path, check, open_row, opened, verdicts
+from checker.api.centre import SENDER
 from checker.servers import site, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -6,15 +6,15 @@ import json
 
 import pytest
 from aiohttp import web
-from checker.centre import SENDER, checking_centre, client, read_events
+from checker.api.centre import SENDER, checking_centre, client, read_events
 from checker.farm import Farm
-from checker.lists import rbldnsd
+from checker.reputation.lists import rbldnsd
 from checker.servers import site, status
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from linkrouter.checker.api.checks import read_subjects
+from linkrouter.checker.api.checks import read_links
 from linkrouter.checker.api.models import MAX_CHECKED_LINKS, MAX_MAIL_BYTES
 from linkrouter.settings import Address
 
@@ -86,9 +86,9 @@ async def test_a_mail_may_come_in_any_of_four_forms(centre, kind):
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.from_regex(r"https?://[a-z.{}%]+/"))
 )
 def test_every_url_of_a_list_is_a_link_in_its_place(urls):
-    subjects = read_subjects({"urls": urls})
+    links = read_links({"urls": urls})
 
-    places = [place for subject in subjects for place in subject.places]
+    places = [place for link in links for place in link.places]
     assert sorted(place.position for place in places) == list(range(len(urls)))
     assert all(place.part == "urls" and place.line == place.position + 1 for place in places)
 
@@ -308,7 +308,7 @@ async def test_answers_have_the_fields_of_their_schemas_and_no_other(centre):
     for name, value in {
         "CheckResult": result,
         "GateRecord": result["gate"],
-        "HeldRecord": result["gate"]["warnings"][0],
+        "FindingRecord": result["gate"]["warnings"][0],
         "HopRecord": link["hops"][0],
         "LinkRecord": link,
         "PlaceRecord": link["places"][0],
@@ -346,4 +346,4 @@ async def test_who_stops_listening_stops_nothing(centre):
 
 
 def test_nothing_of_a_link_shows_in_a_repr():
-    assert CANARY not in repr(read_subjects({"urls": [f"https://{CANARY}.example/"]}))
+    assert CANARY not in repr(read_links({"urls": [f"https://{CANARY}.example/"]}))

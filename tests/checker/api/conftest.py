@@ -2,8 +2,8 @@
 
 import pytest
 import pytest_asyncio
-from checker.browser import ARGUMENTS, CHROMIUM
-from checker.centre import checking_centre
+from checker.api.browser import ARGUMENTS, CHROMIUM
+from checker.api.centre import checking_centre
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from checker.servers import fetching, site, status
 
-from linkrouter.checker.fetch.limits import Pace
+from linkrouter.checker.fetch.limits import HostLimits
 
 
 @pytest.mark.parametrize("number", [429, 503])
@@ -75,7 +75,7 @@ async def test_no_host_gets_more_than_its_share_at_a_time():
         now -= 1
         return web.Response()
 
-    async with site(handler) as (origin, _), fetching(pace=Pace(per_host=3)) as fetch:
+    async with site(handler) as (origin, _), fetching(limits=HostLimits(per_host=3)) as fetch:
         await asyncio.gather(*(fetch(f"{origin}/{number}") for number in range(20)))
 
     assert most == 3

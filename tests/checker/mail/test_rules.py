@@ -20,8 +20,8 @@ LONG = [
     [f"https://{'a' * 64}.example/", "host length"],
     [f"https://{'a.' * 127}ab/", "host length"],
 ]
-STATIC = Path(__file__).parents[2] / "linkrouter/checker/api/static"
-TABLE = Path(__file__).parents[2] / "linkrouter/checker/mail/rules.json"
+STATIC = Path(__file__).parents[3] / "linkrouter/checker/api/static"
+TABLE = Path(__file__).parents[3] / "linkrouter/checker/mail/rules.json"
 
 
 @pytest.mark.parametrize(("url", "name"), CASES + LONG, ids=lambda value: ascii(value)[:60])

@@ -5,16 +5,16 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from checker.browser import ENDED, READY, by_path, check, newsletter, open_row, opened, verdicts
-from checker.centre import SENDER, checking_centre
-from checker.lists import rbldnsd
+from checker.api.browser import ENDED, READY, by_path, check, newsletter, open_row, opened, verdicts
+from checker.api.centre import SENDER, checking_centre
+from checker.reputation.lists import rbldnsd
 from checker.servers import site
 
 from linkrouter.checker.mail.extract import extract
 from linkrouter.settings import Address
 
-CASES = json.loads((Path(__file__).parent / "malformed-cases.json").read_text("utf-8"))
-RULES = json.loads((Path(__file__).parents[2] / "linkrouter/checker/mail/rules.json").read_text("utf-8"))
+CASES = json.loads((Path(__file__).parents[1] / "mail/malformed-cases.json").read_text("utf-8"))
+RULES = json.loads((Path(__file__).parents[3] / "linkrouter/checker/mail/rules.json").read_text("utf-8"))
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -107,7 +107,7 @@ async def test_a_message_file_is_read_in_the_browser_as_on_the_server(chromium, 
 
 async def test_the_first_look_finds_nearly_all_links_of_real_mail(chromium, page_centre, corpus):
     messages = [path.read_bytes() for path in sorted((corpus / "messages").rglob("*.eml"))]
-    wanted = [{subject.url for subject in extract(raw) if subject.url} for raw in messages]
+    wanted = [{link.url for link in extract(raw) if link.url} for raw in messages]
     async with opened(chromium, page_centre) as page:
         found = await page.evaluate(
             """async (messages) => {

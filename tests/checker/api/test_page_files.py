@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from checker.centre import checking_centre
+from checker.api.centre import checking_centre
 
 from linkrouter.checker.api.page import page_files
 
-RULES = json.loads((Path(__file__).parents[2] / "linkrouter/checker/mail/rules.json").read_text("utf-8"))
+RULES = json.loads((Path(__file__).parents[3] / "linkrouter/checker/mail/rules.json").read_text("utf-8"))
 
 
 async def test_every_file_is_served_once_and_then_asked_about(tmp_path):

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from aiohttp import web
-from checker.lists import rbldnsd
+from checker.reputation.lists import rbldnsd
 from checker.servers import answering, raw, site, status
 
 ALLOW = ("--allow-network", "127.0.0.0/8")

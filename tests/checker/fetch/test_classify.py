@@ -2,8 +2,8 @@
 
 import pytest
 
-from linkrouter.checker.fetch.classify import Answer, find_wall, judge, retry_after_s
-from linkrouter.checker.verdict import REASONS, VERDICTS
+from linkrouter.checker.fetch.classify import HttpAnswer, classify_answer, find_wall, retry_after_s
+from linkrouter.checker.verdict import CHECK_REASONS, VERDICTS
 
 
 @pytest.mark.parametrize(
@@ -33,43 +33,43 @@ from linkrouter.checker.verdict import REASONS, VERDICTS
     ],
 )
 def test_a_status_has_one_reason(status, verdict, reason):
-    found, _ = judge(Answer(status))
+    found, _ = classify_answer(HttpAnswer(status))
 
-    assert (REASONS[found].verdict, found) == (verdict, reason)
+    assert (CHECK_REASONS[found].verdict, found) == (verdict, reason)
 
 
 def test_a_503_that_says_when_to_come_back_is_busy_not_broken():
-    assert judge(Answer(503, {"retry-after": "120"}))[0] == "busy"
+    assert classify_answer(HttpAnswer(503, {"retry-after": "120"}))[0] == "busy"
 
 
 @pytest.mark.parametrize(
     ("answer", "whose"),
     [
-        (Answer(403, {"cf-mitigated": "challenge"}), "Cloudflare"),
-        (Answer(503, {}, b"<html><title>Just a moment...</title>"), "Cloudflare"),
-        (Answer(429, {"x-vercel-mitigated": "challenge"}), "Vercel"),
-        (Answer(403, {"x-datadome": "protected"}), "DataDome"),
-        (Answer(403, {"set-cookie": "a=1\n_abck=x; path=/"}), "Akamai"),
-        (Answer(403, {"set-cookie": "incap_ses_1=x"}), "Imperva"),
-        (Answer(403, {}, b'<div id="px-captcha"></div>'), "PerimeterX"),
-        (Answer(202, {"x-amzn-waf-action": "challenge"}), "AWS WAF"),
-        (Answer(200, {"refresh": "1; url=/.within.website/x/cmd/anubis/api/pass-challenge?x"}), "Anubis"),
-        (Answer(200, {}, b'<script id="anubis_challenge" type="application/json">'), "Anubis"),
-        (Answer(500, {}, b"<form action='/errors/validateCaptcha'>"), "Amazon"),
+        (HttpAnswer(403, {"cf-mitigated": "challenge"}), "Cloudflare"),
+        (HttpAnswer(503, {}, b"<html><title>Just a moment...</title>"), "Cloudflare"),
+        (HttpAnswer(429, {"x-vercel-mitigated": "challenge"}), "Vercel"),
+        (HttpAnswer(403, {"x-datadome": "protected"}), "DataDome"),
+        (HttpAnswer(403, {"set-cookie": "a=1\n_abck=x; path=/"}), "Akamai"),
+        (HttpAnswer(403, {"set-cookie": "incap_ses_1=x"}), "Imperva"),
+        (HttpAnswer(403, {}, b'<div id="px-captcha"></div>'), "PerimeterX"),
+        (HttpAnswer(202, {"x-amzn-waf-action": "challenge"}), "AWS WAF"),
+        (HttpAnswer(200, {"refresh": "1; url=/.within.website/x/cmd/anubis/api/pass-challenge?x"}), "Anubis"),
+        (HttpAnswer(200, {}, b'<script id="anubis_challenge" type="application/json">'), "Anubis"),
+        (HttpAnswer(500, {}, b"<form action='/errors/validateCaptcha'>"), "Amazon"),
     ],
 )
 def test_a_bot_wall_is_known_by_its_signature(answer, whose):
     assert find_wall(answer) == whose
-    assert judge(answer) == ("bot wall", whose)
+    assert classify_answer(answer) == ("bot wall", whose)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(403, {"server": "cloudflare", "cf-ray": "x"}),
-        Answer(500, {"x-amzn-requestid": "x"}),
-        Answer(200, {"set-cookie": "_abck=x"}),
-        Answer(403, {"set-cookie": "session=incap_ses_"}),
+        HttpAnswer(403, {"server": "cloudflare", "cf-ray": "x"}),
+        HttpAnswer(500, {"x-amzn-requestid": "x"}),
+        HttpAnswer(200, {"set-cookie": "_abck=x"}),
+        HttpAnswer(403, {"set-cookie": "session=incap_ses_"}),
     ],
 )
 def test_what_honest_answers_carry_too_is_no_signature(answer):
@@ -77,7 +77,7 @@ def test_what_honest_answers_carry_too_is_no_signature(answer):
 
 
 def test_a_dead_page_behind_a_wall_is_still_dead():
-    assert judge(Answer(404, {"x-datadome": "protected"}))[0] == "not found"
+    assert classify_answer(HttpAnswer(404, {"x-datadome": "protected"}))[0] == "not found"
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_a_dead_page_behind_a_wall_is_still_dead():
     ],
 )
 def test_reads_retry_after_as_a_number_or_a_date(text, seconds):
-    assert retry_after_s(Answer(429, {"retry-after": text}), now=1445412480.0) == seconds
+    assert retry_after_s(HttpAnswer(429, {"retry-after": text}), now=1445412480.0) == seconds
 
 
 def test_every_reason_has_a_verdict_a_lifetime_and_advice():
-    for reason, (verdict, lasts, advice) in REASONS.items():
+    for reason, (verdict, lasts, advice) in CHECK_REASONS.items():
         assert verdict in VERDICTS, reason
         assert lasts in ("long", "short", "moment", "not"), reason
         assert advice or reason == "answers", reason

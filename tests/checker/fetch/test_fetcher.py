@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 from checker.servers import answering, fetching, raw, site, status
 
-from linkrouter.checker.fetch.limits import Pace
+from linkrouter.checker.fetch.limits import HostLimits
 from linkrouter.errors import BadLink
 
 
@@ -190,11 +190,11 @@ async def test_the_host_behind_one_redirect_too_many_is_kept_too():
 
 
 async def test_the_host_behind_a_redirect_to_a_held_host_is_kept_too():
-    pace = Pace()
-    pace.hold("evil.example", 300)
+    limits = HostLimits()
+    limits.hold("evil.example", 300)
     redirect = status(302, headers={"Location": "https://evil.example/"})
 
-    async with site(redirect) as (origin, _), fetching(pace=pace) as fetch:
+    async with site(redirect) as (origin, _), fetching(limits=limits) as fetch:
         fetched = await fetch(f"{origin}/")
 
     assert (fetched.reason, fetched.hops[-1].url) == ("rate limited", "https://evil.example")

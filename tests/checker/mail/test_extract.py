@@ -6,17 +6,17 @@ from linkrouter.checker.mail.extract import extract
 
 
 def only(content, kind="html", **options):
-    [subject] = extract(content, kind, **options)
-    return subject
+    [link] = extract(content, kind, **options)
+    return link
 
 
-def test_the_same_link_is_one_subject_with_all_its_places():
+def test_the_same_link_is_one_link_with_all_its_places():
     html = '<p>\n<a href="https://example.com">One</a>\n<a href="https://EXAMPLE.com/">Two</a></p>'
 
-    subject = only(html)
+    link = only(html)
 
-    assert (subject.url, subject.key) == ("https://example.com", "https://example.com")
-    assert [(place.position, place.line, place.text) for place in subject.places] == [(0, 2, "One"), (1, 3, "Two")]
+    assert (link.url, link.key) == ("https://example.com", "https://example.com")
+    assert [(place.position, place.line, place.text) for place in link.places] == [(0, 2, "One"), (1, 3, "Two")]
 
 
 def test_a_malformed_spelling_does_not_hide_behind_a_good_one():
@@ -55,9 +55,9 @@ def test_what_needs_no_request_is_settled_with_its_reason(href, settled):
 
 
 def test_a_link_that_its_sender_does_not_track_is_checked_all_the_same():
-    subject = only('<a data-pm-no-track href="https://example.com/a">x</a>')
+    link = only('<a data-pm-no-track href="https://example.com/a">x</a>')
 
-    assert (subject.key, subject.settled) == ("https://example.com/a", None)
+    assert (link.key, link.settled) == ("https://example.com/a", None)
 
 
 def test_a_word_for_another_sender_is_no_part_of_the_link():
@@ -69,9 +69,9 @@ def test_a_word_for_another_sender_is_no_part_of_the_link():
     [("https://me@evil.example/", "https://evil.example/"), ("http://2130706433/x", "http://127.0.0.1/x")],
 )
 def test_where_browsers_would_follow_a_malformed_link_to_is_known(href, key):
-    subject = only(f'<a href="{href}">x</a>')
+    link = only(f'<a href="{href}">x</a>')
 
-    assert (subject.key, subject.settled[0]) == (key, "malformed")
+    assert (link.key, link.settled[0]) == (key, "malformed")
 
 
 @pytest.mark.parametrize(
@@ -88,22 +88,22 @@ def test_where_browsers_would_follow_a_malformed_link_to_is_known(href, key):
         ),
     ],
 )
-def test_what_cannot_be_read_is_a_subject_that_holds_the_mail(content, kind, why):
-    subject = only(content, kind)
+def test_what_cannot_be_read_is_a_link_that_holds_the_mail(content, kind, why):
+    link = only(content, kind)
 
-    assert (subject.url, subject.settled) == ("", ("unverifiable", "unreadable", why))
+    assert (link.url, link.settled) == ("", ("unverifiable", "unreadable", why))
 
 
-@pytest.mark.parametrize("content", [b"Subject: x\r\n\r\n", b"Subject: x\r\n\r\nhello\r\n"])
-def test_a_mail_without_links_has_no_subjects(content):
+@pytest.mark.parametrize("content", [b"LinkToCheck: x\r\n\r\n", b"LinkToCheck: x\r\n\r\nhello\r\n"])
+def test_a_mail_without_links_has_no_links(content):
     assert extract(content) == ()
 
 
 def test_a_link_that_no_router_redirects_to_is_malformed_but_known():
-    subject = only(f'<a href="https://example.com/{"ä" * 1000}">x</a>')
+    link = only(f'<a href="https://example.com/{"ä" * 1000}">x</a>')
 
-    assert subject.settled == ("malformed", "malformed", "it is too long or too odd to be redirected to")
-    assert subject.key.startswith("https://example.com/%C3%A4")
+    assert link.settled == ("malformed", "malformed", "it is too long or too odd to be redirected to")
+    assert link.key.startswith("https://example.com/%C3%A4")
 
 
 def test_no_repr_shows_a_link():
