@@ -5,7 +5,7 @@ Promise: nothing else in the package reads the environment.
 
 from linkrouter.settings.central import CentralSettings
 from linkrouter.settings.check import CheckSettings
-from linkrouter.settings.fields import Address
+from linkrouter.settings.fields import REPUTATION_SOURCES, Address
 from linkrouter.settings.journal import is_journal
 from linkrouter.settings.reading import PREFIX, default_router_id, read_settings
 from linkrouter.settings.router import RouterSettings
@@ -13,6 +13,7 @@ from linkrouter.settings.secrets import credentials_directory, read_secret
 
 __all__ = [
     "PREFIX",
+    "REPUTATION_SOURCES",
     "Address",
     "CentralSettings",
     "CheckSettings",

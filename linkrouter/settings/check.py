@@ -26,7 +26,9 @@ class CheckSettings:
         "Networks that may be connected to, on any port, besides the public ones.", parse_networks, ()
     )
     reputation: tuple[str, ...] = setting(
-        "Lists that are asked about every link: surbl, dbl, webrisk.", parse_reputations, ()
+        "Lists that are asked about every link: surbl, dbl, webrisk, or another installed one.",
+        parse_reputations,
+        (),
     )
     dns_server: Address | None = setting(
         "The name server for surbl and dbl; the machine's own by default.", parse_address, None

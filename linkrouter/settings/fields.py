@@ -7,9 +7,11 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
+from importlib.metadata import entry_points
 from typing import Any
 
 __all__ = [
+    "REPUTATION_SOURCES",
     "Address",
     "Network",
     "parse_address",
@@ -24,6 +26,8 @@ __all__ = [
     "parse_zone",
     "setting",
 ]
+
+REPUTATION_SOURCES = "linkrouter.reputation_sources"  # the group of entry points
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -99,10 +103,11 @@ def parse_word(text: str) -> str:
 
 
 def parse_reputations(text: str) -> tuple[str, ...]:
-    """Read the names of reputation sources."""
+    """Read the names of reputation sources, which are those of the installed entry points."""
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not set(names) <= {"surbl", "dbl", "webrisk"}:
-        raise ValueError("must be surbl, dbl or webrisk, or several separated by commas")
+    installed = entry_points(group=REPUTATION_SOURCES).names
+    if not set(names) <= installed:
+        raise ValueError(f"must be names of {', '.join(sorted(installed))}, separated by commas")
     return names
 
 

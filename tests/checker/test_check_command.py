@@ -226,7 +226,7 @@ async def test_a_mail_without_links_is_fine():
     [
         (["--json", "--junit"], 2, "choose one of --json and --junit"),
         (["/nonexistent.eml"], 2, "nonexistent.eml"),
-        (["--reputation", "oracle"], 3, "REPUTATION must be surbl, dbl or webrisk"),
+        (["--reputation", "oracle"], 3, "REPUTATION must be names of dbl, surbl, webrisk"),
         (["--reputation", "webrisk"], 3, "WEBRISK_KEY_FILE is not set; give --webrisk-key-file"),
         (["--reputation", "webrisk", "--webrisk-key-file", "/nonexistent"], 3, "cannot be read"),
         (["--dns-server", "nowhere"], 3, "DNS_SERVER must be HOST:PORT"),

@@ -7,6 +7,7 @@ everything; without these controls the first would call all mail clean, and the 
 
 import asyncio
 import ipaddress
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from linkrouter.checker.reputation.codes import Codes, read_dbl, read_surbl
 from linkrouter.checker.urls import split_url
 from linkrouter.checker.verdict import Opinion
 from linkrouter.errors import SettingsError
+from linkrouter.settings import CheckSettings
 
 __all__ = [
     "CONTROLS_HOLD_S",
@@ -29,6 +31,8 @@ __all__ = [
     "BlockList",
     "Zone",
     "dbl",
+    "open_dbl",
+    "open_surbl",
     "surbl",
 ]
 
@@ -89,6 +93,35 @@ def dbl(
         return () if host.startswith("[") or _is_ipv4(host) else tuple(dict.fromkeys((host, domain(host))))
 
     return BlockList(Zone("dbl", zone, read_dbl, names, ("dbltest.com", "test")), server, timeout_s=timeout_s)
+
+
+def open_surbl(settings: CheckSettings) -> "BlockList":
+    """Return SURBL as *settings* describe it.
+
+    Raises:
+        SettingsError: the extra `check` is not installed, or the name server has no address.
+    """
+    return surbl(settings.surbl_zone, _name_server(settings))
+
+
+def open_dbl(settings: CheckSettings) -> "BlockList":
+    """Return the Spamhaus DBL as *settings* describe it.
+
+    Raises:
+        SettingsError: the extra `check` is not installed, or the name server has no address.
+    """
+    return dbl(settings.dbl_zone, _name_server(settings))
+
+
+def _name_server(settings: CheckSettings) -> tuple[str, int] | None:
+    server = settings.dns_server
+    if server is None:
+        return None
+    try:
+        return str(socket.getaddrinfo(server.host, None, type=socket.SOCK_DGRAM)[0][4][0]), server.port
+    except (OSError, UnicodeError) as exc:
+        cure = "give the server's address"
+        raise SettingsError(f"DNS_SERVER: the name {server.host!r} has no address; {cure}") from exc
 
 
 class BlockList:

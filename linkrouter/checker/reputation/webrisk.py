@@ -9,14 +9,25 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from linkrouter.checker.fetch.limits import Clock
 from linkrouter.checker.verdict import Opinion
+from linkrouter.errors import SettingsError
+from linkrouter.settings import CheckSettings, read_secret
 
-__all__ = ["MAX_WEBRISK_ANSWER_BYTES", "MAX_WEBRISK_REQUESTS", "WEBRISK_TIMEOUT_S", "WEBRISK_URL", "WebRisk"]
+__all__ = [
+    "MAX_WEBRISK_ANSWER_BYTES",
+    "MAX_WEBRISK_REQUESTS",
+    "WEBRISK_TIMEOUT_S",
+    "WEBRISK_URL",
+    "WebRisk",
+    "open_webrisk",
+]
 
 WEBRISK_URL = "https://webrisk.googleapis.com"
 WEBRISK_TIMEOUT_S = 5.0
@@ -30,6 +41,24 @@ _THREATS = {
     "UNWANTED_SOFTWARE": ("unwanted software", True),
     "SOCIAL_ENGINEERING_EXTENDED_COVERAGE": ("probably phishing", False),
 }
+
+
+def open_webrisk(settings: CheckSettings) -> "WebRisk":
+    """Return Web Risk as *settings* describe it; the key is read again for every request.
+
+    Raises:
+        SettingsError: the file with the key is not set, or cannot be used.
+    """
+    path = settings.webrisk_key_file
+    if path is None:
+        raise SettingsError("WEBRISK_KEY_FILE is not set; give --webrisk-key-file with a file that holds the API key")
+    read_key = partial(_read_key, path)
+    read_key()
+    return WebRisk(read_key, url=settings.webrisk_url)
+
+
+def _read_key(path: Path) -> str:
+    return read_secret(path, "WEBRISK_KEY_FILE", min_chars=1)[0]
 
 
 class WebRisk:
