@@ -19,23 +19,23 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "linkrouter_spool_pending_clicks": (
         "gauge",
         "",
-        "Clicks in the store that the centre has not acknowledged.",
+        "Clicks in the store that central has not acknowledged.",
     ),
     "linkrouter_spool_oldest_seconds": ("gauge", "", "Age of the oldest click in the store."),
     "linkrouter_spool_bytes": ("gauge", "", "Size of the store."),
-    "linkrouter_spool_dead_letters": ("gauge", "", "Clicks the centre refused for good."),
+    "linkrouter_spool_dead_letters": ("gauge", "", "Clicks central refused for good."),
     "linkrouter_spool_quarantined_segments": ("gauge", "", "Damaged segments kept for a person to look at."),
     "linkrouter_spool_lost": ("counter", "reason", "Clicks that a damaged store could not give back."),
-    "linkrouter_sync_batches": ("counter", "result", "Batches sent to the centre, by its answer."),
+    "linkrouter_sync_batches": ("counter", "result", "Batches sent to central, by its answer."),
     "linkrouter_sync_clicks": (
         "counter",
         "result",
-        "Clicks sent to the centre: stored, duplicate or dead letter.",
+        "Clicks sent to central: stored, duplicate or dead letter.",
     ),
     "linkrouter_sync_failing_seconds": (
         "gauge",
         "",
-        "Time since the centre last took a batch, 0 when all is well.",
+        "Time since central last took a batch, 0 when all is well.",
     ),
 }
 

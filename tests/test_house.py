@@ -22,6 +22,24 @@ MODULES = sorted(
 )
 SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")}
 
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 55
+
+
+def _imported_names() -> dict[str, set[str]]:
+    """Give the names that are imported from each module of the package by another."""
+    found: dict[str, set[str]] = {}
+    for source in SOURCES.values():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+                modules = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+                names = {alias.name for alias in node.names if f"{node.module}.{alias.name}" not in modules}
+                found.setdefault(node.module, set()).update(names)
+    return found
+
+
+IMPORTED = _imported_names()
+
 # Low to high; a module imports only lower rooms and its own.
 LAYERS = [
     {"errors", "log", "metrics", "retry"},
@@ -100,6 +118,51 @@ def test_a_module_has_a_docstring_and_its_public_names(module):
     assert loaded.__doc__
     for name in getattr(loaded, "__all__", []):
         assert hasattr(loaded, name), name
+
+
+def public_names(source: str) -> list[str]:
+    """Give the classes, functions and constants that a module defines at its top, without the private ones."""
+    found = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found += [target.id for target in targets if isinstance(target, ast.Name)]
+    return [name for name in found if not name.startswith("_")]
+
+
+def test_no_public_name_is_defined_twice():
+    places: dict[str, list[str]] = {}
+    for path, source in SOURCES.items():
+        for name in public_names(source):
+            places.setdefault(name, []).append(path)
+
+    assert {name: found for name, found in places.items() if len(set(found)) > 1} == {}
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_a_file_and_its_functions_are_short(path):
+    source = SOURCES[path]
+    long = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES
+    }
+
+    assert source.count("\n") <= MAX_FILE_LINES
+    assert long == {}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_public_names_of_a_module_are_sorted_and_hold_what_others_import(module):
+    if module == "linkrouter.__main__":
+        pytest.skip("it runs the program")
+    names = getattr(importlib.import_module(module), "__all__", [])
+
+    assert set(IMPORTED.get(module, ())) <= set(names) | {"__version__"}
+    assert len(names) == len(set(names))
 
 
 def test_every_module_can_be_imported_alone():

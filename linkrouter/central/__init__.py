@@ -1,1 +1,1 @@
-"""The centre: takes clicks from routers and messages from senders, and answers what was clicked."""
+"""Central: takes clicks from routers and messages from senders, and answers what was clicked."""

@@ -1,4 +1,4 @@
-"""The fields of the centre's API: what each may hold, in one place.
+"""The fields of central's API: what each may hold, in one place.
 
 Promise: nothing is coerced. `false` is not a number, `"1"` is not 1, and every text has a limit. The words in `RULES`
 are both the sentence of a refusal and the description in `/openapi.json`, so that the two cannot differ.
@@ -23,7 +23,6 @@ __all__ = [
     "MAX_LOSSES",
     "MAX_METADATA",
     "RULES",
-    "Agent",
     "Count",
     "Cursor",
     "Id",
@@ -34,12 +33,13 @@ __all__ = [
     "MetadataName",
     "MetadataText",
     "Part",
-    "Place",
+    "PositionNumber",
     "Recipient",
     "Tag",
     "Tenant",
     "Time",
     "Url",
+    "UserAgent",
     "Word",
     "about",
     "number_in_query",
@@ -89,7 +89,10 @@ RULES = {
 
 _PLAIN_TEXT = r"^[^\x00-\x1f\x7f]+$"
 _LINK_ID = r"^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$"
-_UTC_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|\+00:00)$"
+_UTC_TIME = (
+    r"^(?:19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|\+00:00)$"
+)
+_CURSOR = r"^[A-Za-z0-9_-]+$"  # only a cursor that was given is taken; this tells no more than its letters
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -162,7 +165,7 @@ def number_in_query(least: int, most: int) -> Any:
 _TIME_MARKS = _from_text(
     _parse_time, {"type": "string", "format": "date-time", "pattern": _UTC_TIME}, pattern=_UTC_TIME, max_length=32
 )
-_CURSOR_MARKS = _from_text(_parse_cursor, {"type": "string", "maxLength": 256}, max_length=256)
+_CURSOR_MARKS = _from_text(_parse_cursor, {"type": "string", "maxLength": 256, "pattern": _CURSOR}, max_length=256)
 
 Time = Annotated[int, *_TIME_MARKS]  # text outside, microseconds since the epoch inside
 Cursor = Annotated[Position, *_CURSOR_MARKS]
@@ -171,7 +174,7 @@ Id = Annotated[str, Field(max_length=128, pattern=r"^[!-~]+$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Tenant = Annotated[int, Field(ge=0, le=MAX_TENANT)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
-Place = Annotated[int, Field(ge=0, le=MAX_POSITION)]
+PositionNumber = Annotated[int, Field(ge=0, le=MAX_POSITION)]
 Part = Literal["html", "text"]
 Kind = Literal["click", "head", "prefetch"]
 MessageId = Annotated[str, Field(max_length=998, pattern=_PLAIN_TEXT)]
@@ -187,4 +190,4 @@ Ip = Annotated[
     AfterValidator(_check_ip),
     WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
 ]
-Agent = Annotated[str, Field(max_length=MAX_USER_AGENT_BYTES, pattern=r"^[^\x00]*$"), AfterValidator(_check_agent)]
+UserAgent = Annotated[str, Field(max_length=MAX_USER_AGENT_BYTES, pattern=r"^[^\x00]*$"), AfterValidator(_check_agent)]

@@ -8,9 +8,9 @@ import json
 from operator import itemgetter
 
 from linkrouter.central.models import ClickBatch, MessageRecord, Receipt
-from linkrouter.central.store.interface import CentralStore, Loss, Message, MessageLink
+from linkrouter.central.store.interface import CentralStore, Message, MessageLink, RouterLoss
 from linkrouter.clicks.click import Click
-from linkrouter.web.problems import Refusal
+from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.tokens import Caller
 
 __all__ = ["add_clicks", "add_message"]
@@ -20,14 +20,17 @@ _loss_values = itemgetter("reason", "count", "since", "until")
 _link_values = itemgetter(*MessageLink._fields)
 
 
-async def add_clicks(store: CentralStore, batch: ClickBatch, _: Caller) -> Receipt:
+async def add_clicks(store: CentralStore, batch: ClickBatch, _: Caller) -> Receipt | Refusal:
     """Keep a router's clicks, each once however often it is sent.
 
     A click whose link is not known is kept too: the message may come later.
     """
+    for index, loss in enumerate(batch.get("losses", ())):
+        if loss["until"] < loss["since"]:
+            return Refusal(422, Fault("until must not be before since", "losses", index))
     # Both maps run in C: this line is passed a thousand times a batch.
     clicks = list(map(Click._make, map(_click_values, batch["clicks"])))
-    losses = [Loss(loss["id"], batch["router"], *_loss_values(loss)) for loss in batch.get("losses", ())]
+    losses = [RouterLoss(loss["id"], batch["router"], *_loss_values(loss)) for loss in batch.get("losses", ())]
     stored = await store.add_clicks(clicks, losses)
     return {"stored": stored, "duplicates": len(clicks) - stored}
 

@@ -1,4 +1,4 @@
-"""What crosses the border of the centre: the records that come in and go out.
+"""What crosses the border of central: the records that come in and go out.
 
 Promise: the types here both check every request and describe it in `/openapi.json`. An unknown field is refused, and
 what is wrong with a record is said in words that hold the field's name and its rule, never what was sent.
@@ -44,7 +44,7 @@ class ClickRecord(TypedDict):
     part: Annotated[fields.Part, about("part")]
     clicked_at: Annotated[fields.Time, about("clicked_at")]
     ip: Annotated[fields.Ip | None, about("ip")]
-    user_agent: Annotated[fields.Agent | None, about("user_agent")]
+    user_agent: Annotated[fields.UserAgent | None, about("user_agent")]
     kind: Annotated[fields.Kind, about("kind")]
 
 
@@ -75,7 +75,7 @@ class MessageLinkRecord(TypedDict):
     link_id: Annotated[fields.LinkId, about("link_id")]
     url: Annotated[fields.Url, about("url")]
     part: Annotated[fields.Part, about("part")]
-    position: Annotated[fields.Place, about("position")]
+    position: Annotated[fields.PositionNumber, about("position")]
     trap: NotRequired[Annotated[bool, about("trap")]]
 
 

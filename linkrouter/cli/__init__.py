@@ -20,7 +20,7 @@ _COMMANDS = {
     "central": "The ingest API, the statistics and the pages.",
     "check": "Check every link of a mail before it is sent.",
     "decode": "What a tracked link says, and whether it is genuine.",
-    "demo": "Everything on this machine: keys, a sample mail, router, sync, centre.",
+    "demo": "Everything on this machine: keys, a sample mail, router, sync, central.",
     "encode": "Rewrite the links of a mail.",
     "keys": "Make, rotate and list keyrings.",
     "router": "The redirect service.",

@@ -25,7 +25,7 @@ POLL_S = 1.0
 @click.option("--directory", type=click.Path(path_type=Path), help="Keep keys and clicks here instead of nowhere.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long; by default at Ctrl-C.")
 def demo(directory: Path | None, seconds: float | None) -> None:
-    """Run router, sync and centre on SQLite, rewrite a sample mail, and click one of its links."""
+    """Run router, sync and central on SQLite, rewrite a sample mail, and click one of its links."""
     import uvloop
 
     from linkrouter.log import start_logging
@@ -107,13 +107,13 @@ async def _click_one(client: "httpx.AsyncClient", url: str) -> None:
 
 
 async def _watch(api: "httpx.AsyncClient", seconds: float | None) -> None:
-    """Print the centre's count of clicks whenever it changes."""
+    """Print central's count of clicks whenever it changes."""
     loop = asyncio.get_running_loop()
     ends = None if seconds is None else loop.time() + seconds
     shown = None
     while ends is None or loop.time() < ends:
         stats = (await api.get("/v1/stats/clicks")).raise_for_status().json()
         if (count := (stats["total"], stats["unique"])) != shown:
-            click.echo(f"The centre has {count[0]} clicks on {count[1]} links.")
+            click.echo(f"Central has {count[0]} clicks on {count[1]} links.")
             shown = count
         await asyncio.sleep(POLL_S)

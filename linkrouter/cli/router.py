@@ -15,7 +15,7 @@ __all__ = ["router"]
 @with_settings(RouterSettings)
 @click.option("--worker", type=int, hidden=True, help="Number of this process under a supervisor.")
 def router(worker: int | None, **options: Any) -> None:
-    """Redirect recipients, record their clicks and send them to the centre.
+    """Redirect recipients, record their clicks and send them to central.
 
     SIGTERM stops gracefully within ten seconds; SIGHUP reads the keyring again.
     """

@@ -1,7 +1,7 @@
 """The click: what a router keeps of a request, and how it is written down.
 
 Promise: a click is written once, as the very JSON the ingest API takes, and carried unchanged from the router's memory
-to the centre. It holds no destination and nothing that tells one.
+to central. It holds no destination and nothing that tells one.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The click store: where a router keeps clicks until the centre has them.
+"""The click store: where a router keeps clicks until central has them.
 
 Promise: what `append` returned from is kept across a kill and a power cut when the store says that it is durable; what
 was not acknowledged is handed out again; nothing is ever deleted but by `ack`.
@@ -43,7 +43,7 @@ class Batch:
 class Loss:
     """Clicks that went missing for one reason between two times (microseconds since the epoch).
 
-    The centre counts each *id* once, however often and by whomever it is told.
+    Central counts each *id* once, however often and by whomever it is told.
     """
 
     id: str
@@ -83,13 +83,13 @@ class StoreStatus:
     The figures that begin with `own_` are this process's share, as `ClickStore.own_share` gives it at any time.
     `lost` counts records by the reason they were lost for, such as those a damaged segment could not give back; what
     the recorder dropped before it reached the store is not among them. `losses` are the same, one by one, for the
-    centre.
+    central.
     """
 
     pending: int  # clicks not yet acknowledged
     oldest_at: int | None  # microseconds since the epoch, of the oldest pending click
     bytes: int
-    dead_letters: int  # clicks the centre refused for good
+    dead_letters: int  # clicks central refused for good
     quarantined: int  # damaged files kept for a person to look at
     lost: Mapping[str, int] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
@@ -127,7 +127,7 @@ class ClickStore(Protocol):
         """
 
     async def ack(self, batch: Batch) -> None:
-        """Forget the clicks of *batch*, all or none: the centre has them, or they are dead letters."""
+        """Forget the clicks of *batch*, all or none: central has them, or they are dead letters."""
 
     async def add_dead_letters(self, records: Sequence[bytes], reason: str) -> None:
         """Keep *records*, some of a batch, where a person finds them; the batch is then acknowledged as a whole.

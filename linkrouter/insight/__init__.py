@@ -1,4 +1,4 @@
-"""What clicks tell: agent, place, and whether a person or a machine made them. Pure functions, below the centre."""
+"""What clicks tell: agent, place, and whether a person or a machine made them. Pure functions, below central."""
 
 from linkrouter.insight.agent import Agent, Platform, describe_agent, has_fast_agent_parser
 from linkrouter.insight.geofile import Attribution, Place

@@ -19,7 +19,7 @@ __all__ = ["Agent", "Platform", "describe_agent", "has_fast_agent_parser"]
 Platform = Literal["desktop", "mobile", "tablet", "unknown"]
 
 MAX_CHARS = 512  # as much as a router keeps
-MAX_CACHED = 8_192  # of at most 512 characters: under 10 MB
+MAX_CACHED_AGENTS = 8_192  # of at most 512 characters: under 10 MB
 
 # One name for a browser on every device: the platform says the rest.
 _SAME_BROWSER = {
@@ -65,7 +65,7 @@ def has_fast_agent_parser() -> bool:
     return importlib.util.find_spec("ua_parser_rs") is not None
 
 
-@lru_cache(MAX_CACHED)
+@lru_cache(MAX_CACHED_AGENTS)
 def _describe(user_agent: str) -> Agent:
     parsed = _resolver()(user_agent, Domain.USER_AGENT | Domain.OS)
     family = parsed.user_agent.family if parsed.user_agent else "unknown"

@@ -13,7 +13,7 @@ from typing import Literal
 
 from linkrouter.errors import SettingsError
 
-__all__ = ["NetworkKind", "Networks", "parse_address", "read_ranges"]
+__all__ = ["IPv4Or6", "NetworkKind", "Networks", "parse_ip", "read_ranges"]
 
 NetworkKind = Literal["cloud", "relay", "other"]
 MAX_CACHED_ADDRESSES = 16_384
@@ -45,7 +45,7 @@ class Networks:
         return cls(clouds, [cidr for path in relay_files for cidr in read_ranges(path)])
 
     def _kind_of(self, ip: str | None) -> NetworkKind:
-        address = parse_address(ip)
+        address = parse_ip(ip)
         if address is None:
             return "other"
         if _holds(self._relays, address):
@@ -53,7 +53,7 @@ class Networks:
         return "cloud" if _holds(self._clouds, address) else "other"
 
 
-def parse_address(text: str | None) -> IPv4Or6 | None:
+def parse_ip(text: str | None) -> IPv4Or6 | None:
     """Give an address, or the first of a network it was cut to; an IPv4 address mapped into IPv6 is IPv4. Else None."""
     try:
         address = ipaddress.ip_address((text or "").partition("/")[0])

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from linkrouter.insight.geofile import Attribution, GeoFile, Place, open_geo_file
-from linkrouter.insight.networks import IPv4Or6, parse_address
+from linkrouter.insight.networks import IPv4Or6, parse_ip
 from linkrouter.log import log
 
 try:
@@ -21,7 +21,7 @@ except ImportError:  # the extra "geo" is not installed
 
 __all__ = ["Places"]
 
-MAX_CACHED = 32_768  # places of addresses: about 10 MB
+MAX_CACHED_PLACES = 32_768  # places of addresses: about 10 MB
 
 _Stamp = tuple[int, int, int] | None  # time of change, size and number of a file; None when it is missing
 
@@ -36,7 +36,7 @@ class Places:
     def __init__(self, paths: Sequence[Path] = ()) -> None:
         self._files: dict[Path, GeoFile] = {}
         self._stamps: dict[Path, _Stamp | str] = dict.fromkeys(paths, "never looked at")
-        self._find = lru_cache(MAX_CACHED)(self._look_up)
+        self._find = lru_cache(MAX_CACHED_PLACES)(self._look_up)
         self.refresh()
 
     def find_place(self, ip: str | None) -> Place:
@@ -75,7 +75,7 @@ class Places:
         self._find.cache_clear()
 
     def _look_up(self, ip: str | None) -> Place:
-        address = parse_address(ip)
+        address = parse_ip(ip)
         if address is None:
             return Place()
         files = [self._files[path] for path in self._stamps if path in self._files]

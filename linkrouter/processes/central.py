@@ -105,6 +105,6 @@ async def with_checks(settings: CentralSettings) -> AsyncIterator[Checks]:
 
 
 def _cache(settings: CentralSettings) -> Path | None:
-    """Give where verdicts are kept: where the centre may write anyhow, unless told otherwise."""
+    """Give where verdicts are kept: where central may write anyhow, unless told otherwise."""
     scheme, _, path = settings.database.partition(":///")
     return settings.cache or (Path(path).parent / "checks.db" if scheme == "sqlite" else None)

@@ -29,20 +29,20 @@ def demo_settings(home: Path) -> tuple[RouterSettings, CentralSettings]:
         if not file.exists():
             file.touch(mode=0o600)
             file.write_text(secrets.token_urlsafe(32) + "\n")
-    listen, admin, centre = (Address(LOOPBACK, _free_port(port)) for port in (8080, 9080, 8090))
+    listen, admin, central = (Address(LOOPBACK, _free_port(port)) for port in (8080, 9080, 8090))
     return (
         RouterSettings(
             keys=keys,
             listen=listen,
             admin_listen=admin,
             click_store=f"sqlite:///{home.resolve() / 'spool'}",
-            ingest_url=f"http://{centre}",
+            ingest_url=f"http://{central}",
             ingest_token_file=ingest,
             router_id="demo",
             drain_ms=0,
         ),
         CentralSettings(
-            listen=centre,
+            listen=central,
             database=f"sqlite:///{home.resolve() / 'central.db'}",
             ingest_token_file=ingest,
             api_token_file=api,
@@ -63,7 +63,7 @@ def _free_port(wanted: int) -> int:
 
 @asynccontextmanager
 async def running_demo(router: RouterSettings, central: CentralSettings) -> AsyncIterator[None]:
-    """Run both until the block ends, the router first to stop so that the centre still takes its last clicks."""
+    """Run both until the block ends, the router first to stop so that central still takes its last clicks."""
 
     store = open_central_store(central.database)
     await store.open()

@@ -25,7 +25,7 @@ __all__ = ["load_keyring", "run_router", "serve_router"]
 STATUS_INTERVAL_S = 5.0  # how old the store's gauges may be
 MAX_STORE_LOSSES = 500  # of the store's, told in one request
 LAST_COMMIT_S = 3.0  # for the queue to become durable when stopping
-LAST_SYNC_S = 2.0  # for the centre to take what waits when stopping; the rest waits on disk
+LAST_SYNC_S = 2.0  # for central to take what waits when stopping; the rest waits on disk
 
 
 def load_keyring(settings: RouterSettings) -> Keyring:
@@ -175,7 +175,7 @@ class _Process:
             log("keyring.loaded")
 
     async def _sync(self) -> None:
-        """Send clicks to the centre until cancelled, and then once more for a moment; without a centre keep them."""
+        """Send clicks to central until cancelled, and then once more for a moment; without central keep them."""
         settings = self._settings
         if not settings.ingest_url:
             return
@@ -230,7 +230,7 @@ def _read_token(settings: RouterSettings) -> str:
     if not settings.ingest_url:
         return ""
     if settings.ingest_token_file is None:
-        raise SettingsError("INGEST_TOKEN_FILE is not set, but INGEST_URL is; give the file with the centre's token")
+        raise SettingsError("INGEST_TOKEN_FILE is not set, but INGEST_URL is; give the file with central's token")
     return read_secret(settings.ingest_token_file, "INGEST_TOKEN_FILE")[0]
 
 

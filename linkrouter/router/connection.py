@@ -17,7 +17,7 @@ from linkrouter.router.aiohttp_parts import EMPTY_PAYLOAD, ErrInfo
 from linkrouter.router.decide import Outcome, Peer, is_trusted
 from linkrouter.router.responder import Responder
 
-__all__ = ["Batch", "DirectConnection", "PlainConnection", "WrittenAnswer"]
+__all__ = ["AnswerBatch", "DirectConnection", "PlainConnection", "WrittenAnswer"]
 
 KEEPALIVE_S = 3600.0  # longer than any proxy keeps an idle connection, so that the proxy closes first
 MAX_LINE_BYTES = 8190
@@ -49,7 +49,7 @@ class WrittenAnswer:
         await connection.wait_until_read()
 
 
-class Batch:
+class AnswerBatch:
     """Answers the requests of two turns of the loop together, when every ready connection has been read.
 
     A write wakes the proxy at the other end, which costs more than the redirect: done one by one between the work, each

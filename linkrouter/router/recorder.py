@@ -112,7 +112,7 @@ class Recorder:
             self._full.set()
 
     def take_losses(self) -> list[Loss]:
-        """Hand over what was dropped since the last call; whoever takes it tells the centre."""
+        """Hand over what was dropped since the last call; whoever takes it tells central."""
         taken = list(self._losses.values())
         self._losses = {}
         return taken

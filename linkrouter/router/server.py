@@ -18,7 +18,7 @@ from aiohttp.http_writer import HttpVersion11
 
 from linkrouter.log import log
 from linkrouter.router.aiohttp_parts import find_missing_parts
-from linkrouter.router.connection import Batch, DirectConnection, PlainConnection, WrittenAnswer
+from linkrouter.router.connection import AnswerBatch, DirectConnection, PlainConnection, WrittenAnswer
 from linkrouter.router.responder import Responder
 
 __all__ = ["RouterServer"]
@@ -34,7 +34,7 @@ class _Server(web.Server):
         self.responder = responder
         missing = find_missing_parts()
         self._connection = PlainConnection if missing else DirectConnection
-        self.batch = Batch(self._loop, responder) if direct_answers and not missing else None
+        self.batch = AnswerBatch(self._loop, responder) if direct_answers and not missing else None
         if missing:
             log("router.ordinary", missing=len(missing))
 

@@ -27,16 +27,16 @@ class RouterSettings:
     keys: Path = setting("Keyring file.", Path)
     listen: Address = setting("Where recipients' clicks arrive.", parse_address, Address("127.0.0.1", 8080))
     admin_listen: Address = setting("Where /metrics is.", parse_address, Address("127.0.0.1", 9080))
-    click_store: str = setting("Where clicks wait for the centre.", str, "sqlite:///spool")
-    ingest_url: str = setting("The centre; without it clicks are kept and not sent.", parse_http_url, "")
-    ingest_token_file: Path | None = setting("File with the token for the centre.", Path, None)
+    click_store: str = setting("Where clicks wait for central.", str, "sqlite:///spool")
+    ingest_url: str = setting("Central; without it clicks are kept and not sent.", parse_http_url, "")
+    ingest_token_file: Path | None = setting("File with the token for central.", Path, None)
     trusted_proxies: tuple[Network, ...] = setting(
         "Who may set X-Forwarded-For and X-Request-Id.",
         parse_networks,
         (ipaddress.ip_network("127.0.0.1/32"), ipaddress.ip_network("::1/128")),
     )
     workers: int = setting("Processes on the one port.", parse_number(1, 64), 1)
-    router_id: str = setting("The name the centre knows this router by.", parse_word, "")
+    router_id: str = setting("The name central knows this router by.", parse_word, "")
     respect_opt_out: bool = setting(
         "Record requests with Sec-GPC: 1 or DNT: 1 without address and agent.", parse_switch, True
     )

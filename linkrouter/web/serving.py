@@ -19,7 +19,16 @@ from linkrouter.web.problems import DETAILS, Fault, Refusal, find_fault, problem
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import ANYONE, Caller, Tokens
 
-__all__ = ["BODY_DEADLINE_S", "TOKENS", "Handler", "QuietRunner", "TokenBox", "refuse_plainly", "serve_route"]
+__all__ = [
+    "BODY_DEADLINE_S",
+    "SAFE_HEADERS",
+    "TOKENS",
+    "Handler",
+    "QuietRunner",
+    "TokenBox",
+    "refuse_plainly",
+    "serve_route",
+]
 
 RETRY_AFTER_S = 5
 

@@ -8,7 +8,7 @@ import pytest
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
-from linkrouter.central.store.sqlite.store import SqliteStore
+from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.clicks.click import Click
 from linkrouter.settings import Address
 from linkrouter.web.openapi import with_document
@@ -93,7 +93,7 @@ class Centre:
 
 @pytest.fixture
 async def centre(tmp_path) -> AsyncIterator[Centre]:
-    store = SqliteStore(tmp_path / "central.db", lock_wait_s=0.2)
+    store = SqliteCentralStore(tmp_path / "central.db", lock_wait_s=0.2)
     await store.open()
     try:
         async with AsyncExitStack() as stack:

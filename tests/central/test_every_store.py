@@ -6,7 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from linkrouter.central.store.interface import ClickFilter, Loss, Message, MessageLink, Position, open_central_store
+from linkrouter.central.store.interface import (
+    ClickFilter,
+    Message,
+    MessageLink,
+    Position,
+    RouterLoss,
+    open_central_store,
+)
 from linkrouter.errors import SettingsError, StoreError
 
 STORES = {
@@ -108,7 +115,7 @@ def test_however_batches_overlap_each_click_is_kept_once(tmp_path_factory, make_
 async def test_what_was_kept_is_there_after_a_restart(url, make_clicks):
     first = open_central_store(url)
     await first.open()
-    await first.add_clicks(make_clicks(3), [Loss("loss-1", "ams", "full", 7, NOON, NOON + 1)])
+    await first.add_clicks(make_clicks(3), [RouterLoss("loss-1", "ams", "full", 7, NOON, NOON + 1)])
     await first.add_message(a_message())
     await first.close()
 
@@ -242,8 +249,8 @@ async def test_counts_by_kind_and_part_and_distinct_links(store, make_clicks):
 
 async def test_losses_are_kept_once_and_told_where_they_touch_the_time(store):
     losses = [
-        Loss("loss-1", "ams", "full", 5, NOON, NOON + 100),
-        Loss("loss-2", "ams", "memory", 2, NOON + 200, NOON + 300),
+        RouterLoss("loss-1", "ams", "full", 5, NOON, NOON + 100),
+        RouterLoss("loss-2", "ams", "memory", 2, NOON + 200, NOON + 300),
     ]
     await store.add_clicks([], losses)
     await store.add_clicks([], losses)

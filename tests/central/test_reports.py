@@ -146,3 +146,28 @@ async def test_a_filter_that_is_not_understood_is_not_ignored(centre, query):
 
 async def test_the_statistics_have_no_pages(centre):
     assert (await centre.sender.get("/v1/stats/clicks?limit=1")).status_code == 422
+
+
+async def test_a_clock_that_runs_ahead_is_counted_and_is_not_the_last(centre, click):
+    await centre.take(click("id-now"), click("id-ahead", clicked_at="9999-12-31T23:59:59Z"))
+
+    stats = await centre.stats()
+
+    assert stats["total"] == 2
+    assert stats["last"] == "2026-11-21T17:33:38.123456Z"
+
+
+async def test_a_loss_ends_after_it_began(centre):
+    loss = {"id": "a", "reason": "full", "count": 1, "since": "2026-11-21T12:00:01Z", "until": "2026-11-21T12:00:00Z"}
+
+    answer = await centre.take(losses=[loss])
+
+    assert answer.status_code == 422
+    assert answer.json() | {"detail": ""} == {
+        "title": "Unprocessable Entity",
+        "status": 422,
+        "detail": "",
+        "list": "losses",
+        "index": 0,
+        "reason": "until must not be before since",
+    }

@@ -7,7 +7,7 @@ import pytest
 
 from linkrouter.central.api import central_routes
 from linkrouter.central.models import Readiness
-from linkrouter.central.store.sqlite.store import SqliteStore
+from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.settings import Address
 from linkrouter.web.routes import Route
 from linkrouter.web.server import create_app, serving
@@ -119,7 +119,7 @@ async def raw(port: int, request: str) -> bytes:
 
 
 async def test_a_body_that_does_not_come_in_time_is_refused(tmp_path):
-    routes = central_routes(SqliteStore(tmp_path / "unused.db"))
+    routes = central_routes(SqliteCentralStore(tmp_path / "unused.db"))
     app = create_app(Tokens.of(("router-token-0123456789",), ()), routes, body_deadline_s=0.05)
     head = "POST /v1/clicks HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer router-token-0123456789\r\n"
 

@@ -7,13 +7,16 @@ import stat
 import pytest
 
 from linkrouter.central.store.interface import ClickFilter
-from linkrouter.central.store.sqlite.store import SqliteStore
+from linkrouter.central.store.sqlite.schema import MIGRATIONS
+from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.errors import SettingsError, StoreError, StoreFull
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
 @pytest.fixture
 async def store(tmp_path):
-    opened = SqliteStore(tmp_path / "central.db", lock_wait_s=0.1)
+    opened = SqliteCentralStore(tmp_path / "central.db", lock_wait_s=0.1)
     await opened.open()
     yield opened
     await opened.close()
@@ -21,7 +24,7 @@ async def store(tmp_path):
 
 async def refusal(path, **limits) -> str:
     with pytest.raises(SettingsError) as caught:
-        await SqliteStore(path, **limits).open()
+        await SqliteCentralStore(path, **limits).open()
     text = str(caught.value)
     assert text.startswith("DATABASE: ")
     assert "\n" not in text
@@ -37,7 +40,7 @@ async def test_the_file_is_its_owners_alone(store, tmp_path, make_clicks):
 
 
 async def test_writes_are_synced_to_a_log(store):
-    async with store._transaction() as writer:
+    async with store.transaction() as writer:
         [[mode]] = await writer.execute_fetchall("PRAGMA journal_mode")
         [[synchronous]] = await writer.execute_fetchall("PRAGMA synchronous")
 
@@ -60,6 +63,18 @@ async def test_refuses_a_database_of_another_program_and_leaves_it_alone(tmp_pat
 
     assert "another program" in await refusal(path)
     assert path.read_bytes() == before
+
+
+async def test_refuses_a_database_of_a_newer_version_and_leaves_it_alone(store, tmp_path):
+    path = tmp_path / "central.db"
+    with sqlite3.connect(path) as newer:
+        newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    newer.close()
+
+    why = await refusal(path)
+
+    assert f"has version {len(MIGRATIONS) + 1}" in why
+    assert "restore a backup" in why
 
 
 async def test_refuses_a_directory_that_is_not_there(tmp_path):
@@ -96,7 +111,7 @@ async def test_a_lock_while_running_refuses_the_batch_and_goes_by(store, tmp_pat
 
 async def test_a_full_disk_refuses_the_batch_whole_and_takes_it_later(store, make_clicks):
     await store.add_clicks(make_clicks(10))
-    async with store._transaction() as writer:
+    async with store.transaction() as writer:
         [[pages]] = await writer.execute_fetchall("PRAGMA page_count")
         await writer.execute_fetchall(f"PRAGMA max_page_count = {pages + 3}")  # as SQLite sees a full disk
 
@@ -104,7 +119,7 @@ async def test_a_full_disk_refuses_the_batch_whole_and_takes_it_later(store, mak
         await store.add_clicks(make_clicks(1000, 10, user_agent="x" * 500))
     counts = await store.count_clicks(ClickFilter())
 
-    async with store._transaction() as writer:
+    async with store.transaction() as writer:
         await writer.execute_fetchall("PRAGMA max_page_count = 1000000")
     assert counts.by == {("click", "html"): 10}
     assert await store.add_clicks(make_clicks(1000, 10, user_agent="x" * 500)) == 1000
@@ -112,7 +127,7 @@ async def test_a_full_disk_refuses_the_batch_whole_and_takes_it_later(store, mak
 
 async def test_a_table_that_is_damaged_is_a_store_error(tmp_path, make_clicks):
     path = tmp_path / "central.db"
-    store = SqliteStore(path)
+    store = SqliteCentralStore(path)
     await store.open()
     await store.add_clicks(make_clicks(1000, user_agent="x" * 200))
     await store.close()
@@ -131,7 +146,7 @@ async def test_a_table_that_is_damaged_is_a_store_error(tmp_path, make_clicks):
 async def test_a_reader_holds_up_no_writer(store, make_clicks):
     await store.add_clicks(make_clicks(10))
 
-    async with store._snapshot() as reader:
+    async with store.snapshot() as reader:
         await reader.execute_fetchall("SELECT count(*) FROM clicks")
         assert await store.add_clicks(make_clicks(10, 10)) == 10
         [[seen]] = await reader.execute_fetchall("SELECT count(*) FROM clicks")
@@ -140,13 +155,12 @@ async def test_a_reader_holds_up_no_writer(store, make_clicks):
 
 
 async def test_a_question_that_takes_too_long_is_given_up(tmp_path, make_clicks):
-    store = SqliteStore(tmp_path / "central.db", read_deadline_s=0.05)
+    store = SqliteCentralStore(tmp_path / "central.db", read_deadline_s=0.05)
     await store.open()
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     try:
         with pytest.raises(StoreError, match="takes too long"):
-            async with store._snapshot() as reader:
-                await reader.execute_fetchall(endless)
+            async with store.snapshot() as reader:
+                await reader.execute_fetchall(ENDLESS)
         await store.add_clicks(make_clicks(2))
 
         assert len(await store.find_clicks(ClickFilter(), None, 10)) == 2
@@ -154,9 +168,28 @@ async def test_a_question_that_takes_too_long_is_given_up(tmp_path, make_clicks)
         await store.close()
 
 
+async def test_a_slow_question_holds_up_no_other(tmp_path, make_clicks):
+    store = SqliteCentralStore(tmp_path / "central.db", read_deadline_s=60)
+    await store.open()
+    try:
+        await store.add_clicks(make_clicks(2))
+        async with store.snapshot() as reader:
+            slow = asyncio.create_task(reader.execute_fetchall(ENDLESS))
+            found = [await store.find_clicks(ClickFilter(), None, 10) for _ in range(20)]
+            still_running = not slow.done()
+            await reader.interrupt()
+            with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+                await slow
+    finally:
+        await store.close()
+
+    assert still_running
+    assert [len(clicks) for clicks in found] == [2] * 20
+
+
 async def test_a_question_is_answered_from_an_index(store):
     async def plan(asked: str) -> str:
-        async with store._snapshot() as reader:
+        async with store.snapshot() as reader:
             rows = await reader.execute_fetchall(f"EXPLAIN QUERY PLAN SELECT id FROM clicks {asked}")
         return " ".join(row[3] for row in rows)
 
@@ -169,7 +202,7 @@ async def test_a_question_is_answered_from_an_index(store):
 
 
 async def test_two_processes_may_share_the_file(store, tmp_path, make_clicks):
-    other = SqliteStore(tmp_path / "central.db")
+    other = SqliteCentralStore(tmp_path / "central.db")
     await other.open()
     try:
         stored = await asyncio.gather(

@@ -212,7 +212,7 @@ def test_demo_clicks_a_link_and_the_centre_counts_it(home):
         text = home.run("demo", "--seconds", "4").stdout.decode()
 
     assert "Clicked the first one: 302 → https://example.com/" in text
-    assert "The centre has 1 clicks on 1 links." in text
+    assert "Central has 1 clicks on 1 links." in text
     assert text.count("/2s/example") >= 4
     assert text.rstrip().endswith("Stopped.")
 
@@ -221,7 +221,7 @@ def test_demo_clicks_a_link_and_the_centre_counts_it(home):
 def test_demo_stops_cleanly_when_told(home, number):
     process = subprocess.Popen([*COMMAND, "demo"], cwd=home.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for line in process.stdout:
-        if b"The centre has 1 clicks" in line:
+        if b"Central has 1 clicks" in line:
             break
 
     process.send_signal(number)

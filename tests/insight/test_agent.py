@@ -3,7 +3,7 @@
 import pytest
 
 from linkrouter.insight import Agent, describe_agent, has_fast_agent_parser
-from linkrouter.insight.agent import MAX_CACHED, _describe
+from linkrouter.insight.agent import MAX_CACHED_AGENTS, _describe
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 
@@ -40,7 +40,7 @@ def test_the_fast_parser_is_installed_with_the_core():
 
 
 def test_many_kinds_of_agents_leave_a_bounded_memory():
-    for number in range(MAX_CACHED + 100):
+    for number in range(MAX_CACHED_AGENTS + 100):
         describe_agent(f"kind {number}")
 
-    assert _describe.cache_info().currsize == MAX_CACHED
+    assert _describe.cache_info().currsize == MAX_CACHED_AGENTS

@@ -3,12 +3,13 @@
 Promise: a click, a message and a loss have ids, and the first to come with an id is the one that stays; every batch is
 kept whole or not at all, and is durable once the call returns. Readers see whole batches and never hold up a writer.
 
-A store is named by one URL (`sqlite:///central.db`); each lives in its own module behind `CentralStore`.
+Two protocols, because not every engine can keep both: a `ClickLog` takes what comes in bulk, a `Registry` what needs
+transactions. A store is named by one URL (`sqlite:///central.db`), whose scheme is an entry point.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Literal, NamedTuple, Protocol
 
 from linkrouter.clicks.click import Click
@@ -18,21 +19,23 @@ __all__ = [
     "CentralStore",
     "ClickCounts",
     "ClickFilter",
+    "ClickLog",
     "FoundClick",
     "Kept",
-    "Loss",
     "Message",
     "MessageLink",
     "Position",
+    "Registry",
+    "RouterLoss",
     "open_central_store",
 ]
 
-MODULES = {"sqlite": "linkrouter.central.store.sqlite.store"}
+CENTRAL_STORES = "linkrouter.central_stores"  # the entry-point group: a URL's scheme and what opens it
 
 Kept = Literal["stored", "known", "conflict"]
 
 
-class Loss(NamedTuple):
+class RouterLoss(NamedTuple):
     """Clicks that a router had to drop, between two times (microseconds since the epoch, UTC)."""
 
     id: str
@@ -116,8 +119,8 @@ class ClickCounts:
     missing_until: int | None
 
 
-class CentralStore(Protocol):
-    """What the centre needs of a store; its methods are called from one loop."""
+class Store(Protocol):
+    """What a click log and a registry have in common; methods are called from one loop."""
 
     async def open(self) -> None:
         """Make ready.
@@ -126,20 +129,25 @@ class CentralStore(Protocol):
             SettingsError: the store cannot be used; the message names the setting and the cure.
         """
 
-    async def add_clicks(self, clicks: Sequence[Click], losses: Sequence[Loss] = ()) -> int:
+    async def check(self) -> None:
+        """Return if the store can write now.
+
+        Raises:
+            StoreError: it cannot.
+        """
+
+    async def close(self) -> None:
+        """Let go; may be called twice."""
+
+
+class ClickLog(Store, Protocol):
+    """Clicks and losses: appended by routers, found and counted by senders."""
+
+    async def add_clicks(self, clicks: Sequence[Click], losses: Sequence[RouterLoss] = ()) -> int:
         """Keep the clicks and losses whose ids are new, all in one transaction; give the number of new clicks.
 
         Raises:
             StoreError: the store cannot write now; nothing of the batch is kept.
-        """
-
-    async def add_message(self, message: Message) -> Kept:
-        """Keep *message*: "stored", or "known" when it was there already.
-
-        It is a "conflict", and nothing is kept, when another message has its id or one of its links.
-
-        Raises:
-            StoreError: the store cannot write now; nothing is kept.
         """
 
     async def find_clicks(self, asked: ClickFilter, after: Position | None, limit: int) -> list[FoundClick]:
@@ -156,15 +164,22 @@ class CentralStore(Protocol):
             StoreError: the store cannot answer, or not within its deadline.
         """
 
-    async def check(self) -> None:
-        """Return if the store can write now.
+
+class Registry(Store, Protocol):
+    """What needs transactions: messages and their links."""
+
+    async def add_message(self, message: Message) -> Kept:
+        """Keep *message*: "stored", or "known" when it was there already.
+
+        It is a "conflict", and nothing is kept, when another message has its id or one of its links.
 
         Raises:
-            StoreError: it cannot.
+            StoreError: the store cannot write now; nothing is kept.
         """
 
-    async def close(self) -> None:
-        """Let go; may be called twice."""
+
+class CentralStore(ClickLog, Registry, Protocol):
+    """Both in one engine."""
 
 
 def open_central_store(url: str) -> CentralStore:
@@ -174,8 +189,9 @@ def open_central_store(url: str) -> CentralStore:
         SettingsError: no store goes by the URL's scheme, or the URL is not one that store takes.
     """
     scheme, colon, _ = url.partition(":")
-    if not colon or scheme not in MODULES:
+    known = {entry.name: entry for entry in entry_points(group=CENTRAL_STORES)}
+    if not colon or scheme not in known:
         # The URL is not quoted: those of other stores hold passwords.
-        raise SettingsError(f"DATABASE: the URL must start with {' or '.join(f'{name}:' for name in MODULES)}")
-    store: CentralStore = import_module(MODULES[scheme]).open_store(url)
+        raise SettingsError(f"DATABASE: the URL must start with {' or '.join(f'{name}:' for name in sorted(known))}")
+    store: CentralStore = known[scheme].load()(url)
     return store

@@ -58,7 +58,7 @@ class CheckJob:
 
 
 class CheckJobs:
-    """The checks of one centre, with one *checker*; close them, with `async with`, before it."""
+    """The checks of one central service, with one *checker*; close them, with `async with`, before it."""
 
     def __init__(
         self,

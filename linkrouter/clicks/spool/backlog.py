@@ -28,7 +28,7 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 class Backlog:
-    """The clicks of one claimed segment that the centre does not have, in memory. Its methods may block on the disk."""
+    """The clicks of one claimed segment that central does not have, in memory. Its methods may block on the disk."""
 
     def __init__(self, owned: Claim) -> None:
         """Read the segment, and move it to quarantine when anything is wrong with it.
@@ -91,7 +91,7 @@ class Backlog:
     def _report(self) -> None:
         """Write down, once, how much of the segment was found; the lost clicks of the status are the sum of these.
 
-        What is lost lies between the oldest click that the centre does not have and the last checkpoint of the owner.
+        What is lost lies between the oldest click that central does not have and the last checkpoint of the owner.
         """
         since = self._owned.checkpoint.oldest_at or made_at(self.name)
         until = max(since, self._checkpoint_at)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
-__all__ = ["Checkpoint", "Claim", "claim", "made_at", "read_checkpoint", "segment_names"]
+__all__ = ["Checkpoint", "Claim", "claim", "made_at", "new_name", "read_checkpoint", "segment_names"]
 
 _NAME = re.compile(r"([0-9a-f]{16}-[0-9a-f]{8})\.(?:db|db-wal|lock)")
 CHECKPOINT_BYTES = 8 + 1 + 10 + 1 + 10 + 1 + 16 + 1
@@ -23,7 +23,7 @@ CHECKPOINT_BYTES = 8 + 1 + 10 + 1 + 10 + 1 + 16 + 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a segment got: sequence numbers up to which it is durable, and up to which the centre has it."""
+    """How far a segment got: sequence numbers up to which it is durable, and up to which central has it."""
 
     committed: int = 0
     acked: int = 0

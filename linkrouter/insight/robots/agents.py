@@ -12,7 +12,7 @@ from importlib.resources import files
 
 __all__ = ["is_declared_agent", "is_old_agent"]
 
-MAX_CACHED_AGENTS = 8_192
+MAX_DECLARED_CACHED = 8_192
 MAX_AGENT_CHARS = 512  # as much as a router keeps
 
 # The first release of 2019 of each: old sandboxes still run what came before, and few people do.
@@ -32,7 +32,7 @@ def is_old_agent(user_agent: str) -> bool:
     return _is_old(user_agent[:MAX_AGENT_CHARS])
 
 
-@lru_cache(MAX_CACHED_AGENTS)
+@lru_cache(MAX_DECLARED_CACHED)
 def _is_declared(user_agent: str) -> bool:
     words, mail_programs = _table()
     text = user_agent.strip()
@@ -44,7 +44,7 @@ def _is_declared(user_agent: str) -> bool:
     return bool(_SINGLE_TOKEN.fullmatch(text)) and first_word not in mail_programs
 
 
-@lru_cache(MAX_CACHED_AGENTS)
+@lru_cache(MAX_DECLARED_CACHED)
 def _is_old(user_agent: str) -> bool:
     if "Trident/7" in user_agent or "Outlook" in user_agent:
         return False

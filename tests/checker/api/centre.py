@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import httpx
 from checker.servers import LOOPBACK
 
-from linkrouter.central.store.sqlite.store import SqliteStore
+from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.processes.central import central_app, with_checks
 from linkrouter.settings import Address, CentralSettings
 from linkrouter.web.server import serving
@@ -64,7 +64,7 @@ async def checking_centre(folder, **settings):
         database=f"sqlite:///{database}",
         **{"allow_network": LOOPBACK} | settings,
     )
-    store = SqliteStore(database)
+    store = SqliteCentralStore(database)
     await store.open()
     try:
         async with with_checks(config) as checks:

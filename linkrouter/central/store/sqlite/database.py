@@ -1,0 +1,172 @@
+"""One SQLite file of central: its connections, and transactions on them.
+
+Promise: what a transaction returned from is on the disk (WAL, `synchronous=FULL`). Writing has one connection and one
+transaction a batch; each question has a connection of its own, sees the last whole batch and holds up nobody.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from linkrouter.central.store.sqlite.schema import migrate
+from linkrouter.errors import SettingsError, StoreError, StoreFull
+
+__all__ = ["SqliteDatabase", "fetch_value"]
+
+LOCK_WAIT_S = 5
+READ_DEADLINE_S = 30
+MAX_READERS = 4  # questions at once; each is a thread and a cache
+
+# The link index grows at random places, so each click dirties a page of its own: a larger cache and a rarer
+# checkpoint take a fifth off the cost of a click (measured at 400,000 clicks).
+CACHE = "PRAGMA cache_size = -32768"  # KiB
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    CACHE,
+    "PRAGMA wal_autocheckpoint = 8192",  # pages of 4 KiB
+    "PRAGMA journal_size_limit = 67108864",  # a WAL that a long question let grow shrinks to that again
+)
+
+
+class SqliteDatabase:
+    """The file *path*; a question ends after *read_deadline_s*, the wait for another's lock after *lock_wait_s*."""
+
+    def __init__(
+        self, path: Path, *, read_deadline_s: float = READ_DEADLINE_S, lock_wait_s: float = LOCK_WAIT_S
+    ) -> None:
+        self._path = path
+        self._read_deadline_s = read_deadline_s
+        self._lock_wait_s = lock_wait_s
+        self._writer: aiosqlite.Connection | None = None
+        self._writing = asyncio.Lock()
+        self._readers: list[aiosqlite.Connection] = []  # idle ones
+        self._reading = asyncio.Semaphore(MAX_READERS)
+
+    async def open(self) -> None:
+        """See `CentralStore`; the file is made if there is none, readable by its owner alone."""
+        try:
+            # Made before SQLite would make it readable by all, and opened before a thread is started in vain.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._writer = await self._connect()
+            await self._set_up(self._writer)
+        except (OSError, sqlite3.Error) as exc:
+            await self.close()
+            raise SettingsError(f"DATABASE: {str(self._path)!r} {_cure(exc)}") from exc
+        except BaseException:
+            await self.close()  # an open connection is a thread that keeps the process from ending
+            raise
+
+    async def _connect(self) -> aiosqlite.Connection:
+        return await aiosqlite.connect(self._path, isolation_level=None, timeout=self._lock_wait_s)
+
+    async def _set_up(self, writer: aiosqlite.Connection) -> None:
+        try:
+            await migrate(writer)
+        except SettingsError as exc:
+            raise SettingsError(f"DATABASE: {str(self._path)!r} {exc}") from exc
+        for pragma in PRAGMAS:  # after it is known to be a file of ours
+            await writer.execute(pragma)
+
+    async def _connect_reader(self) -> aiosqlite.Connection:
+        reader = await self._connect()
+        await reader.execute(CACHE)
+        await reader.execute("PRAGMA query_only = ON")
+        return reader
+
+    async def check(self) -> None:
+        """See `CentralStore`; takes the write lock of the file and lets it go."""
+        async with self.transaction():
+            pass
+
+    async def close(self) -> None:
+        """See `CentralStore`."""
+        readers, self._readers = self._readers, []
+        writer, self._writer = self._writer, None
+        for connection in (*readers, *((writer,) if writer is not None else ())):
+            await connection.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Give the writer inside a transaction: committed at the end, and rolled back by whatever goes wrong."""
+        async with self._writing:
+            if self._writer is None:
+                raise StoreError("the database is closed")
+            try:
+                await self._writer.execute("BEGIN IMMEDIATE")
+                yield self._writer
+                await self._writer.commit()
+            except BaseException as exc:
+                await _undo(self._writer)
+                if isinstance(exc, sqlite3.Error):
+                    raise store_error(exc) from exc
+                raise
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Give a reader inside a transaction, so that several queries see one state, and not for ever.
+
+        Each question has a connection of its own, up to `MAX_READERS`, so that a slow one does not hold up another.
+        """
+        if self._writer is None:
+            raise StoreError("the database is closed")
+        reader: aiosqlite.Connection | None = None
+        try:
+            async with asyncio.timeout(self._read_deadline_s), self._reading:
+                reader = self._readers.pop() if self._readers else await self._connect_reader()
+                try:
+                    await reader.execute("BEGIN")
+                    yield reader
+                finally:
+                    await self._give_back(reader)
+        except TimeoutError as exc:
+            raise StoreError("the question takes too long; ask for a shorter time") from exc
+        except sqlite3.Error as exc:
+            raise store_error(exc) from exc
+
+    async def _give_back(self, reader: aiosqlite.Connection) -> None:
+        """Stop what *reader* still does and keep it for the next question, or close it when the database is closed."""
+        await reader.interrupt()  # nothing runs here but a statement that was given up
+        await _undo(reader)
+        if self._writer is None:
+            await reader.close()
+        else:
+            self._readers.append(reader)
+
+
+async def _undo(connection: aiosqlite.Connection) -> None:
+    """Roll back. A connection keeps the order of its calls, so a cancelled statement has ended before this runs."""
+    try:
+        await asyncio.shield(connection.rollback())
+    except sqlite3.Error:
+        pass  # the error that led here is on its way already
+
+
+async def fetch_value(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> Any:
+    """Give the first value of the first row, or None when there is no row."""
+    row = next(iter(await connection.execute_fetchall(sql, values)), None)
+    return row[0] if row else None
+
+
+def store_error(exc: sqlite3.Error) -> StoreError:
+    code = getattr(exc, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_FULL:
+        return StoreFull("the database's disk is full")
+    return StoreError(f"the database does not answer ({getattr(exc, 'sqlite_errorname', type(exc).__name__)})")
+
+
+def _cure(exc: OSError | sqlite3.Error) -> str:
+    if isinstance(exc, OSError):
+        return f"cannot be opened ({exc.strerror}); name a file in a directory that exists and can be written"
+    code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "is locked by another process; stop that one, or name another file"
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return "is not a sound SQLite database; restore it from a backup, or name another file"
+    return f"cannot be opened ({getattr(exc, 'sqlite_errorname', 'unknown')}); name a file that can be written"
