@@ -1,12 +1,13 @@
 """Settings: where they come from, which wins, and what is said when one is wrong."""
 
 import ipaddress
+import re
 from pathlib import Path
 
 import pytest
 
 from linkrouter.errors import SettingsError
-from linkrouter.settings import Address, CentralSettings, RouterSettings, read_secret, read_settings
+from linkrouter.settings import Address, CentralSettings, CheckSettings, RouterSettings, read_secret, read_settings
 
 KEYS = {"keys": "keys.json"}
 
@@ -103,14 +104,82 @@ def test_a_missing_setting_says_how_to_give_it():
         ("listen = [", "TOML"),
         ("listen = [1]", "listen"),
         ("[router]\nlisten = 'x'", "'router'"),
+        ('spool_max_byte = "4G"', r"'spool_max_byte'; did you mean spool_max_bytes\?"),
+        ("# gr\u00fc\u00dfe".encode("latin-1"), "TOML"),
+        ("workers = " + "9" * 5000, "TOML"),
+        ("workers = 0x" + "f" * 5000, "workers must be"),
+        ("workers = " + "[" * 5000 + "]" * 5000, "TOML"),
+        ("workers = 1.5", "WORKERS must be a whole number"),
     ],
 )
 def test_a_config_file_is_read_strictly(tmp_path, content, words):
     file = tmp_path / "c.toml"
-    file.write_text(content)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    with pytest.raises(SettingsError, match=words):
+    with pytest.raises(SettingsError, match=words) as raised:
         router(config_file=file)
+
+    assert "\n" not in str(raised.value)
+
+
+def test_a_config_file_may_hold_a_fraction(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text("timeout = 2.5\n")
+
+    assert read_settings(CheckSettings, {}, {}, file).timeout == 2.5
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("LINKROUTER_SPOOL_MAX_BYTE", r"did you mean LINKROUTER_SPOOL_MAX_BYTES\?"),
+        ("LINKROUTER_SPOOLMAXBYTES", r"did you mean LINKROUTER_SPOOL_MAX_BYTES\?"),
+        ("LINKROUTER_DATABSE", r"did you mean LINKROUTER_DATABASE\?"),
+        ("LINKROUTER_", "remove it from the environment"),
+        ("LINKROUTER_listen", r"did you mean LINKROUTER_LISTEN\?"),
+        ("LINKROUTER_" + "X" * 5000, "remove it from the environment"),
+    ],
+)
+@pytest.mark.parametrize("cls", [RouterSettings, CheckSettings])
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(cls, name, cure):
+    with pytest.raises(SettingsError, match=cure) as raised:
+        read_settings(cls, KEYS, {name: "a secret"})
+
+    assert name[:80] in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert len(str(raised.value)) < 250
+
+
+def test_one_environment_can_serve_every_process():
+    environ = {"LINKROUTER_DATABASE": "sqlite:///c.db", "LINKROUTER_WORKERS": "2", "LINKROUTER_REPUTATION": "dbl"}
+
+    assert router(environ=environ).workers == 2
+    assert read_settings(CheckSettings, {}, environ).reputation == ("dbl",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LINKROUTER_SERVICE_HOST",
+        "LINKROUTER_SERVICE_PORT",
+        "LINKROUTER_ROUTER_SERVICE_PORT_HTTP",
+        "LINKROUTER_PORT",
+        "LINKROUTER_CENTRAL_PORT_8090_TCP",
+        "LINKROUTER_PORT_8080_TCP_ADDR",
+        "LINKROUTER_CENTRAL_NAME",
+    ],
+)
+def test_what_kubernetes_and_docker_say_of_a_service_is_no_setting(name):
+    assert router(environ={name: "tcp://10.0.0.1:8080"}).workers == 1
+
+
+def test_the_variables_that_deploy_sets_are_known():
+    deploy = Path(__file__).parents[1] / "deploy"
+    text = "\n".join(path.read_text() for path in deploy.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    names = set(re.findall(r"(?m)(?:^|Environment=|export )(LINKROUTER_[A-Z_]+)=", text))
+
+    assert len(names) >= 8
+    read_settings(CheckSettings, {}, dict.fromkeys(names, "x"))
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from linkrouter.settings import PREFIX, CentralSettings, RouterSettings, read_settings
+from linkrouter.settings import PREFIX, Settings, read_settings
 
 __all__ = ["settings_from", "with_settings"]
 
-Settings = TypeVar("Settings", RouterSettings, CentralSettings)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

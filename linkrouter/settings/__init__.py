@@ -7,7 +7,7 @@ from linkrouter.settings.central import CentralSettings
 from linkrouter.settings.check import CheckSettings
 from linkrouter.settings.fields import REPUTATION_SOURCES, Address
 from linkrouter.settings.journal import is_journal
-from linkrouter.settings.reading import PREFIX, default_router_id, read_settings
+from linkrouter.settings.reading import PREFIX, Settings, default_router_id, read_settings
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.secrets import credentials_directory, read_secret
 
@@ -18,6 +18,7 @@ __all__ = [
     "CentralSettings",
     "CheckSettings",
     "RouterSettings",
+    "Settings",
     "credentials_directory",
     "default_router_id",
     "is_journal",

@@ -7,8 +7,9 @@ import os
 import re
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +18,13 @@ from linkrouter.settings.central import CentralSettings
 from linkrouter.settings.check import CheckSettings
 from linkrouter.settings.router import RouterSettings
 
-__all__ = ["PREFIX", "default_router_id", "read_settings"]
+__all__ = ["PREFIX", "Settings", "default_router_id", "read_settings"]
 
 PREFIX = "LINKROUTER_"
+
+PROCESSES = (RouterSettings, CentralSettings, CheckSettings)  # one environment may hold the settings of all of them
+# What Kubernetes and Docker put into the environment for a service whose name begins with "linkrouter".
+_SERVICE = re.compile(r"LINKROUTER_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_[A-Z]+(?:_\w+)?)?|NAME)")
 
 Settings = TypeVar("Settings", RouterSettings, CentralSettings, CheckSettings)
 
@@ -32,9 +37,12 @@ def read_settings(
 ) -> Settings:
     """Give the settings of a process from *options*, then the environment, then *config_file* (TOML), then defaults.
 
+    Variables of the environment that begin with `PREFIX` must be settings, of this process or of another.
+
     Raises:
         SettingsError: a setting is missing, malformed or unknown.
     """
+    _refuse_unknown(environ)
     from_file = _read_config(cls, config_file) if config_file else {}
     values: dict[str, Any] = {}
     for setting in fields(cls):
@@ -49,6 +57,21 @@ def read_settings(
             option = setting.name.replace("_", "-")
             raise SettingsError(f"{setting.name.upper()} is not set; give --{option} or {PREFIX}{setting.name.upper()}")
     return cls(**values)
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = {setting.name.upper() for process in PROCESSES for setting in fields(process)}
+    for variable in sorted(environ):
+        name = variable.removeprefix(PREFIX)
+        if name != variable and name not in known and not _SERVICE.fullmatch(variable):
+            nearest = _find_nearest(name.upper(), known)
+            cure = f"did you mean {PREFIX}{nearest}?" if nearest else "remove it from the environment"
+            raise SettingsError(f"{variable[:80]!r} is not a setting of any linkrouter process; {cure}")
+
+
+def _find_nearest(name: str, known: Collection[str]) -> str | None:
+    nearest = get_close_matches(name[:80], sorted(known), n=1)
+    return nearest[0] if nearest else None
 
 
 def _parse(setting: "Field[Any]", text: str) -> Any:
@@ -66,13 +89,16 @@ def _read_config(cls: type[Any], path: Path) -> dict[str, str]:
             document = tomllib.load(file)
     except OSError as exc:
         raise SettingsError(f"config file {str(path)!r} cannot be read ({exc.strerror})") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise SettingsError(f"config file {str(path)!r} is not TOML") from exc
+    except (ValueError, RecursionError) as exc:
+        # Besides TOMLDecodeError: bytes that are not UTF-8, a number of thousands of digits, lists in lists in lists.
+        raise SettingsError(f"config file {str(path)!r} is not TOML, or has a value that no setting has") from exc
     known = {setting.name for setting in fields(cls)}
     for name, value in document.items():
         if name not in known:
-            raise SettingsError(f"config file {str(path)!r} has an unknown setting {name!r}")
-        if not isinstance(value, str | int | bool):
+            nearest = _find_nearest(name.lower(), known)
+            cure = f"; did you mean {nearest}?" if nearest else ""
+            raise SettingsError(f"config file {str(path)!r} has an unknown setting {name[:80]!r}{cure}")
+        if not isinstance(value, str | int | float | bool) or (isinstance(value, int) and value.bit_length() > 64):
             raise SettingsError(f"config file {str(path)!r}: {name} must be text, a number or true or false")
     return {name: str(value) for name, value in document.items()}
 
