@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from linkrouter.errors import SettingsError
-from linkrouter.settings import Address, CentralSettings, CheckSettings, RouterSettings, read_secret, read_settings
+from linkrouter.settings import (
+    Address,
+    CentralSettings,
+    CheckSettings,
+    RouterSettings,
+    TokenLine,
+    read_secret,
+    read_settings,
+    read_tokens,
+)
 
 KEYS = {"keys": "keys.json"}
 
@@ -182,31 +191,71 @@ def test_the_variables_that_deploy_sets_are_known():
     read_settings(CheckSettings, {}, dict.fromkeys(names, "x"))
 
 
+GOOD, OTHER = "t" * 32, "amsterdam-router-one"
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    """Give a function that writes a token file."""
+
+    def write(content: str, mode: int = 0o600) -> Path:
+        file = tmp_path / "token"
+        file.write_text(content)
+        file.chmod(mode)
+        return file
+
+    return write
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "words"),
     [
-        ("t" * 32, 0o604, "chmod 600"),
+        (GOOD, 0o604, "chmod 600"),
         ("", 0o600, "must hold tokens"),
-        ("short", 0o600, "must hold tokens"),
-        ("t" * 32 + "\nshort\n", 0o600, "must hold tokens"),
+        ("# a comment alone", 0o600, "must hold tokens"),
+        ("short", 0o600, "line 1 must begin with a token"),
+        (f"{GOOD}\nshort\n", 0o600, "line 2 must begin with a token"),
         ("\u00fc" * 32, 0o600, "cannot be read"),
+        (f"TOKEN {OTHER}", 0o600, "line 1 must begin with a token"),
+        (f"{GOOD} {OTHER}", 0o600, "line 1 must be TOKEN"),
+        (f"{GOOD} # of Amsterdam", 0o600, "line 1 must be TOKEN"),
+        (f"\n# x\n{GOOD} scope=admin", 0o600, "line 3 must be TOKEN"),
+        (f"{GOOD} tenant=seven", 0o600, "line 1 must be TOKEN"),
+        (f"{GOOD} tenant=1 tenant=2", 0o600, "line 1 must be TOKEN"),
+        (f"{GOOD} scopes=", 0o600, "line 1 must be TOKEN"),
+        (f"{GOOD} scopes=admin, checks", 0o600, "line 1 must be TOKEN"),
+        ("scopes=messages:write tenant=1", 0o600, "line 1 must begin with a token"),
+        (f"{GOOD}\n{GOOD} tenant=1", 0o600, "line 2 has the token of another line"),
     ],
 )
-def test_refuses_token_files_without_telling_what_is_in_them(tmp_path, content, mode, words):
-    file = tmp_path / "token"
-    file.write_text(content)
-    file.chmod(mode)
-
+def test_refuses_token_files_without_telling_what_is_in_them(token_file, content, mode, words):
     with pytest.raises(SettingsError, match=words) as raised:
-        read_secret(file, "INGEST_TOKEN_FILE")
+        read_tokens(token_file(content, mode), "INGEST_TOKEN_FILE")
 
-    assert "INGEST_TOKEN_FILE" in str(raised.value)
-    assert not content or content not in str(raised.value)
+    said = str(raised.value)
+    assert said.startswith("INGEST_TOKEN_FILE: ")
+    assert GOOD not in said
+    assert OTHER not in said
 
 
-def test_reads_one_token_a_line(tmp_path):
-    file = tmp_path / "token"
-    file.write_text("a" * 16 + "\n\n" + "b" * 40 + "\n")
-    file.chmod(0o600)
+def test_reads_one_token_a_line_with_its_fields_and_no_comment(token_file):
+    content = f"# amsterdam-router-november\n{GOOD}\n\n  {OTHER}  tenant=7 scopes=messages:write,checks name=shop-1\n"
 
-    assert read_secret(file, "X") == ("a" * 16, "b" * 40)
+    assert read_tokens(token_file(content), "X") == (
+        TokenLine(GOOD),
+        TokenLine(OTHER, scopes=("messages:write", "checks"), tenant=7, name="shop-1"),
+    )
+
+
+def test_shows_no_token():
+    assert GOOD not in repr(TokenLine(GOOD, name="shop"))
+
+
+def test_reads_the_one_key_of_a_file(token_file):
+    assert read_secret(token_file("a-key\n"), "WEBRISK_KEY_FILE") == "a-key"
+
+
+@pytest.mark.parametrize("content", ["", "two words", "one\ntwo"])
+def test_refuses_a_key_file_with_more_or_less_than_a_key(token_file, content):
+    with pytest.raises(SettingsError, match=r"WEBRISK_KEY_FILE: .* must hold one key"):
+        read_secret(token_file(content), "WEBRISK_KEY_FILE")

@@ -18,7 +18,7 @@ from linkrouter.link.keyring import Keyring
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
 from linkrouter.processes.hangup import reload_on_hangup
-from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_secret
+from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_tokens
 
 __all__ = ["load_keyring", "run_router", "serve_router"]
 
@@ -231,7 +231,7 @@ def _read_token(settings: RouterSettings) -> str:
         return ""
     if settings.ingest_token_file is None:
         raise SettingsError("INGEST_TOKEN_FILE is not set, but INGEST_URL is; give the file with central's token")
-    return read_secret(settings.ingest_token_file, "INGEST_TOKEN_FILE")[0]
+    return read_tokens(settings.ingest_token_file, "INGEST_TOKEN_FILE")[0].token
 
 
 def _age_s(status: StoreStatus) -> float:

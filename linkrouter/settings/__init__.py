@@ -10,6 +10,7 @@ from linkrouter.settings.journal import is_journal
 from linkrouter.settings.reading import PREFIX, Settings, default_router_id, read_settings
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.secrets import credentials_directory, read_secret
+from linkrouter.settings.tokens import TokenLine, read_tokens
 
 __all__ = [
     "PREFIX",
@@ -19,9 +20,11 @@ __all__ = [
     "CheckSettings",
     "RouterSettings",
     "Settings",
+    "TokenLine",
     "credentials_directory",
     "default_router_id",
     "is_journal",
     "read_secret",
     "read_settings",
+    "read_tokens",
 ]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
 
-from linkrouter.settings import read_secret
+from linkrouter.errors import SettingsError
+from linkrouter.settings import TokenLine, read_tokens
 
 __all__ = ["ADMIN", "ANYONE", "SCOPES", "Caller", "Scope", "Tokens"]
 
@@ -62,11 +63,17 @@ class Tokens:
         """Read both files.
 
         Raises:
-            SettingsError: one cannot be read, is readable by all, or holds no usable token.
+            SettingsError: one cannot be read, is readable by all, is no token file or has a token of the other.
         """
-        return cls.of(
-            read_secret(ingest_token_file, "INGEST_TOKEN_FILE"), read_secret(api_token_file, "API_TOKEN_FILE")
-        )
+        ingest = read_tokens(ingest_token_file, "INGEST_TOKEN_FILE")
+        api = read_tokens(api_token_file, "API_TOKEN_FILE")
+        if {line.token for line in ingest} & {line.token for line in api}:
+            raise SettingsError(
+                f"API_TOKEN_FILE: {str(api_token_file)!r} has a token of INGEST_TOKEN_FILE; give routers their own"
+            )
+        callers = [(line, ROUTER, "INGEST_TOKEN_FILE") for line in ingest]
+        callers += [(line, ADMIN, "API_TOKEN_FILE") for line in api]
+        return cls(tuple((_digest(line.token), _caller(line, default, file)) for line, default, file in callers))
 
     @classmethod
     def of(cls, ingest: Iterable[str], api: Iterable[str]) -> Self:
@@ -79,6 +86,14 @@ class Tokens:
         shown = _digest(token.strip(" ")) if scheme.lower() == "bearer" else b""
         found = [caller for digest, caller in self.callers if hmac.compare_digest(shown, digest)]
         return found[0] if found else None
+
+
+def _caller(line: TokenLine, default: Caller, setting: str) -> Caller:
+    unknown = set(line.scopes).difference(SCOPES)
+    if unknown:
+        raise SettingsError(f"{setting}: no scope is called {min(unknown)!r}; there are {', '.join(SCOPES)}")
+    scopes = frozenset(scope for scope in SCOPES if scope in line.scopes)
+    return Caller(scopes or default.scopes, line.tenant, line.name)
 
 
 def _digest(token: str) -> bytes:

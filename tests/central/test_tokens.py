@@ -105,5 +105,46 @@ def test_names_the_setting_of_a_file_it_cannot_use(tmp_path):
 
     with pytest.raises(SettingsError, match=r"^INGEST_TOKEN_FILE: "):
         Tokens.load(tmp_path / "none", good)
-    with pytest.raises(SettingsError, match=r"^API_TOKEN_FILE: .* must hold tokens of 16 characters"):
+    with pytest.raises(SettingsError, match=r"^API_TOKEN_FILE: .* a token of 16 characters"):
         Tokens.load(good, short)
+
+
+@pytest.fixture
+def token_files(tmp_path):
+    """Give a function that writes both token files and reads them."""
+
+    def load(ingest: str, api: str) -> Tokens:
+        paths = tmp_path / "ingest-tokens", tmp_path / "api-tokens"
+        for path, content in zip(paths, (ingest, api), strict=True):
+            path.write_text(content)
+            path.chmod(0o600)
+        return Tokens.load(*paths)
+
+    return load
+
+
+def test_a_token_in_both_files_is_refused(token_files):
+    with pytest.raises(SettingsError, match="has a token of INGEST_TOKEN_FILE") as raised:
+        token_files("router-token-0123456789\n", "# senders\nrouter-token-0123456789 tenant=1\n")
+
+    assert "router-token" not in str(raised.value)
+
+
+def test_a_scope_that_nobody_knows_is_refused(token_files):
+    with pytest.raises(SettingsError, match="API_TOKEN_FILE: no scope is called 'click:write'"):
+        token_files("router-token-0123456789", "sender-token-0123456789 scopes=click:write")
+
+
+def test_a_line_says_what_its_token_may_and_a_bare_one_what_its_file_is_for(token_files):
+    tokens = token_files(
+        "router-token-0123456789 name=ams-1",
+        "sender-token-0123456789\nsender-token-of-shop-7 scopes=messages:write,checks tenant=7\n",
+    )
+
+    callers = [caller for _, caller in tokens.callers]
+
+    assert callers == [
+        Caller(frozenset({"clicks:write"}), None, "ams-1"),
+        Caller(frozenset({"admin"})),
+        Caller(frozenset({"messages:write", "checks"}), 7),
+    ]

@@ -58,7 +58,7 @@ def open_webrisk(settings: CheckSettings) -> "WebRisk":
 
 
 def _read_key(path: Path) -> str:
-    return read_secret(path, "WEBRISK_KEY_FILE", min_chars=1)[0]
+    return read_secret(path, "WEBRISK_KEY_FILE")
 
 
 class WebRisk:
