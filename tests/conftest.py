@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from processes import make_home
+
+settings.register_profile("shared machine", deadline=None)  # how long an example takes is the neighbours' doing, too
+settings.load_profile("shared machine")
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 

@@ -274,7 +274,7 @@ async def test_a_process_counts_the_backlog_that_it_adopted_from_a_dead_one(tmp_
 async def test_a_trickle_of_live_clicks_does_not_hold_up_the_backlog(tmp_path, make_records):
     async with opened(tmp_path) as store:
         await store.append(make_records(100))
-    async with opened(tmp_path) as store:
+    async with opened(tmp_path, live_interval_s=60.0) as store:
         taken = []
         for number in range(12):
             await store.append(make_records(1, first=1000 + number))
@@ -345,7 +345,7 @@ async def test_a_cancelled_append_leaves_a_store_that_goes_on(tmp_path, make_rec
 
         await store.append(make_records(10, first=10))
         wanted, taken = set(make_records(20)), set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not wanted <= taken:  # the segment is closed, and found again, when its thread has come to it
                 taken |= set(await drain(store))
                 await asyncio.sleep(0.01)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from faults.load import ADDRESS, CANARY, Request
 from faults.scene import ALIVE_S, Kill, Scene, memory_peak_mb
-from processes import fetch
+from processes import fetch, room
 
 COMMIT_WINDOW_S = 0.05  # what a kill may cost, as traffic
 # One click may be older than the window: its commit takes time of its own, longer on a busy disk.
@@ -101,8 +101,10 @@ def check_losses(missing: list[Request], scene: Scene, damaged: int, in_doubt: i
 def check_kill_window(missing: list[Request], scene: Scene) -> int:
     """I2 for kills: what nobody counted was answered right before one. Give how many that is."""
     ages = [nearest_kill(one, scene.kills) for one in missing]
-    assert max(ages, default=0.0) <= OLDEST_LOST_S, f"a click was lost {max(ages):.3f} s before a kill"
-    assert len(missing) <= len(scene.kills) * COMMIT_WINDOW_S * scene.rate, "more was lost than the window holds"
+    assert max(ages, default=0.0) <= OLDEST_LOST_S * room(), f"a click was lost {max(ages):.3f} s before a kill"
+    assert len(missing) <= len(scene.kills) * COMMIT_WINDOW_S * scene.rate * room(), (
+        "more was lost than the window holds"
+    )
     return len(missing)
 
 
@@ -116,7 +118,7 @@ def check_centre(scene: Scene, ids: list[str], counted: int) -> None:
 
 def check_costs(scene: Scene, alive_s: float, memory_mb: float, disk_bytes: int) -> None:
     """I4 and I5: how long it took, and what of memory and disk."""
-    assert max(scene.recoveries_s, default=0.0) <= alive_s
+    assert max(scene.recoveries_s, default=0.0) <= alive_s * room()
     assert scene.disk_peak_bytes <= disk_bytes
     for router in scene.living():
         assert memory_peak_mb(router) <= memory_mb

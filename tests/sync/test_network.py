@@ -14,7 +14,7 @@ from linkrouter.metrics import Metrics
 from linkrouter.sync import Sync, open_client
 from linkrouter.sync.delivery import CONNECT_S, POST_TIMEOUT_S
 
-DEADLINE_S = 20.0  # for a test as a whole
+DEADLINE_S = 120.0  # for a test as a whole, on a machine that is busy with others
 
 
 async def cut_at_once(_, writer):
