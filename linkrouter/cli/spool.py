@@ -14,11 +14,11 @@ def spool() -> None:
     """Look into a click store."""
 
 
-@spool.command()
+@spool.command("status")
 @click.argument("url")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def status(url: str, as_json: bool) -> None:
-    """Show what waits in the store at URL, how old it is, and what are dead letters. Changes nothing."""
+def _status(url: str, as_json: bool) -> None:
+    """Show what waits in the store at URL, how old it is, and how many clicks central refused. Changes nothing."""
     from linkrouter.clicks import open_click_store
 
     seen = asyncio.run(open_click_store(url).status())

@@ -82,7 +82,7 @@ class StoreStatus:
 
     The figures that begin with `own_` are this process's share, as `ClickStore.own_share` gives it at any time.
     `lost` counts records by the reason they were lost for, such as those a damaged segment could not give back; what
-    the recorder dropped before it reached the store is not among them. `losses` are the same, one by one, for the
+    the recorder dropped before it reached the store is not among them. `losses` are the same, one by one, for
     central.
     """
 

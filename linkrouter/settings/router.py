@@ -28,7 +28,7 @@ class RouterSettings:
     listen: Address = setting("Where recipients' clicks arrive.", parse_address, Address("127.0.0.1", 8080))
     admin_listen: Address = setting("Where /metrics is.", parse_address, Address("127.0.0.1", 9080))
     click_store: str = setting("Where clicks wait for central.", str, "sqlite:///spool")
-    ingest_url: str = setting("Central; without it clicks are kept and not sent.", parse_http_url, "")
+    ingest_url: str = setting("Central's address; without it clicks are kept and not sent.", parse_http_url, "")
     ingest_token_file: Path | None = setting("File with the token for central.", Path, None)
     trusted_proxies: tuple[Network, ...] = setting(
         "Who may set X-Forwarded-For and X-Request-Id.",
