@@ -46,7 +46,7 @@ test: $(STAMP) ## run every test; says what it skipped and why
 	$(PY) -m pytest $(PYTEST_OPTIONS)
 
 test-faults: $(STAMP) ## run the long fault injections too, and print their table
-	$(PY) -m pytest --faults tests/faults tests/clicks tests/sync tests/router $(PYTEST_OPTIONS)
+	$(PY) -m pytest --faults tests/faults tests/clicks tests/sync tests/router tests/exit $(PYTEST_OPTIONS)
 
 test-haproxy-losses: $(STAMP) ## measure what is lost while a pair is switched, reloaded and killed
 	PYTHONPATH=tests $(PY) -m haproxy.losses

@@ -42,7 +42,7 @@ IMPORTED = _imported_names()
 
 # Low to high; a module imports only lower rooms and its own.
 LAYERS = [
-    {"errors", "log", "metrics", "retry"},
+    {"errors", "log", "metrics", "retry", "exit"},
     {"settings", "link", "clicks.click", "dial", "insight"},
     {"encoder", "clicks", "web"},
     {"router", "sync", "central", "checker"},

@@ -22,6 +22,7 @@ _COMMANDS = {
     "decode": "What a tracked link says, and whether it is genuine.",
     "demo": "Everything on this machine: keys, a sample mail, router, sync, central.",
     "encode": "Rewrite the links of a mail.",
+    "exit": "Write what serves every link ever sent without linkrouter.",
     "keys": "Make, rotate and list keyrings.",
     "router": "The redirect service.",
     "spool": "Look into a click store.",

@@ -17,7 +17,7 @@ HTML = b'<p><a href="https://example.com/a?b=1&amp;c=2">x</a> <a href="mailto:a@
 def test_help_names_every_command(home):
     text = home.run("--help").stdout.decode()
 
-    for command in ("central", "check", "decode", "demo", "encode", "keys", "router", "spool"):
+    for command in ("central", "check", "decode", "demo", "encode", "exit", "keys", "router", "spool"):
         assert f"\n  {command} " in text
         assert "Usage:" in home.run(command, "--help").stdout.decode()
 
