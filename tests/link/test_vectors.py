@@ -1,12 +1,14 @@
 """The published vectors of the wire format, both ways."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from linkrouter.errors import BadLink
 from linkrouter.link import Key, Keyring, Link
+from linkrouter.link.codec import write_target
 
 DOCS = Path(__file__).parents[2] / "docs"
 DESIGN = Path(__file__).parents[3] / "shared" / "design"
@@ -55,3 +57,13 @@ def test_the_published_vectors_are_those_of_the_design(name):
     published = json.loads((DOCS / name).read_text())
 
     assert published == json.loads((DESIGN / name).read_text())
+
+
+def test_the_examples_of_the_page_are_true():
+    page = (DOCS / "wire-format.md").read_text()
+
+    rows = re.findall(r"^\| `([^`|]+)` \| `([^`|]+)` \|$", page, flags=re.MULTILINE)
+
+    assert len(rows) >= 4
+    assert [write_target(rest) for rest, _ in rows] == [target for _, target in rows]
+    assert VECTORS["valid"][0]["path"] in page
