@@ -27,6 +27,7 @@ MAX_PATH_CHARS, MAX_DESTINATION_CHARS, MAX_LINE_BYTES = 8000, 4096, 8190
 IDLE_S = 60  # for a connection without a request
 
 _LINK = re.compile(r"/(2s?)/([A-Za-z0-9\-._~:@/%]+)/([A-Za-z0-9_-]+)/([A-Za-z0-9_-]+)/([A-Za-z0-9_-]{15})")
+_ABSOLUTE_FORM = re.compile(r"\Ahttps?://[^/]*", re.IGNORECASE)
 _PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:@/"
 _UNESCAPE = {f"{byte:02X}": chr(byte) for byte in range(128) if chr(byte) not in _PLAIN or chr(byte) == "/"}
 _REDIRECTABLE = re.compile(
@@ -103,7 +104,7 @@ class SentLinks:
         """Give the answer to a request; the caller leaves out the body where the method is HEAD."""
         if method not in ("GET", "HEAD"):
             return _PAGES["method"]
-        link = self._open(target.partition("?")[0])
+        link = self._open(_ABSOLUTE_FORM.sub("", re.split("[?#]", target, maxsplit=1)[0]))
         if link is None:
             return _PAGES[target if target in ("/-/ready", "/robots.txt") else "not_found"]
         action, destination = self._find_rule(link)

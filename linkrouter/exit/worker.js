@@ -13,6 +13,7 @@ const MAX_DESTINATION_CHARS = 4096;
 const MAX_CACHED_KEYS = 4096;
 
 const LINK = /^\/(2s?)\/([A-Za-z0-9\-._~:@/%]+)\/([A-Za-z0-9_-]+)\/([A-Za-z0-9_-]+)\/([A-Za-z0-9_-]{15})$/;
+const ABSOLUTE_FORM = /^https?:\/\/[^/]*/i;
 const REDIRECTABLE = /^https?:\/\/(?:\[[0-9a-fA-F:.]+\]|[!"$-.0-9;->A-Z^-~]+)(?::[0-9]{1,5})?(?:[/?#][!-[\]-~]*)?$/;
 const PLAIN = /^[A-Za-z0-9\-._~:@]$/; // never escaped; a slash may be
 const FIELDS = "action at id key match tag tenant to";
@@ -223,7 +224,7 @@ const OWN_PATHS = new Map([
 /** Gives status, headers and body of the answer to a method and a raw request target. */
 async function answer(method, target) {
   if (method !== "GET" && method !== "HEAD") return NOT_ALLOWED;
-  const link = await openLink(target.split("?", 1)[0]);
+  const link = await openLink(target.split(/[?#]/, 1)[0].replace(ABSOLUTE_FORM, ""));
   if (link === null) return OWN_PATHS.get(target) ?? NOT_FOUND;
   const [action, replacement] = (await findRule(link)) ?? ["", ""];
   if (action === "stop") return STOPPED;

@@ -59,6 +59,8 @@ def requests_for(path):
         "doubled slash": plain % f"/{path}".encode(),
         "trailing slash": plain % f"{path}/".encode(),
         "whole URL": plain % f"http://click.example.com{path}".encode(),
+        "whole URL in capitals": plain % f"HTTP://click.example.com{path}?a#b".encode(),
+        "fragment": plain % f"{path}#a?b".encode(),
         "root": plain % b"/",
         "robots": plain % b"/robots.txt",
         "ready": plain % b"/-/ready",
