@@ -54,6 +54,11 @@ class Document:
         """The document itself; "" when it could not be read."""
         return self.decoded.text
 
+    @property
+    def has_own_lines(self) -> bool:
+        """Whether its lines are lines of a message, which must not grow too long."""
+        return self.leaf is not None and self.leaf.encoding not in _OPAQUE
+
     def accepts_splice(self, start: int, end: int) -> bool:
         """Whether `text[start:end]` can be replaced by ASCII: no escape sequence of its charset lies there."""
         return self.decoded.runs is None or find_run(self.decoded.runs, start, end) is not None
@@ -144,8 +149,6 @@ def _because(reason: SkipReason, link: Judged) -> Judged:
 
 def overlong_splices(document: Document, splices: list[Splice]) -> set[int]:
     """Return the numbers of those *splices* that would make a line of a message over 998 octets long."""
-    if document.leaf is None or document.leaf.encoding in _OPAQUE:
-        return set()
     return overlong(document.octets, to_octets(document.decoded, splices))
 
 

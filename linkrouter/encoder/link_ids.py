@@ -14,6 +14,7 @@ __all__ = ["LinkIdScheme", "mint_link_ids"]
 LinkIdScheme = Callable[[int], list[bytes]]  # gives as many link ids of 1-16 bytes as it is asked for
 
 _MESSAGE_KEY_BYTES = 8
+_ONE_BYTE = [varint(number) for number in range(128)]  # a call for each link would show
 
 
 def mint_link_ids(numbers: Sequence[int], scheme: LinkIdScheme | None) -> tuple[bytes, list[bytes]]:
@@ -27,4 +28,4 @@ def mint_link_ids(numbers: Sequence[int], scheme: LinkIdScheme | None) -> tuple[
     if scheme is not None:
         return b"", scheme(len(numbers))
     key = os.urandom(_MESSAGE_KEY_BYTES)
-    return key, [key + varint(number) for number in numbers]
+    return key, [key + (_ONE_BYTE[number] if number < len(_ONE_BYTE) else varint(number)) for number in numbers]

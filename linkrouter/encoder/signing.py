@@ -40,16 +40,17 @@ def sign_document(
             outcomes.append(_skip(judged, document.part, judged.reason or "mode"))
             continue
         try:
-            link = _signed_link(judged, document.part, origin, sign(judged.destination, next(link_ids)))
+            path = sign(judged.destination, next(link_ids))
         except BadDestination as exc:
             outcomes.append(_skip(judged, document.part, destination_reason(exc)))
             continue
+        link = _signed_link(judged, document.part, origin, path)
         outcomes.append(Signed(judged, link, link.tracked_url))
     if document.trap is not None and sign is not None:
         path = sign(document.trap.destination, next(link_ids))
         link = _signed_link(document.trap, document.part, origin, path)._replace(trap=True)
         outcomes.append(Signed(document.trap, link, trap_markup(link.tracked_url)))
-    overlong = overlong_splices(document, splices_of(outcomes))
+    overlong = overlong_splices(document, splices_of(outcomes)) if document.has_own_lines else ()
     return _refuse(outcomes, overlong, "line too long") if overlong else outcomes
 
 

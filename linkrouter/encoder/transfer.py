@@ -173,18 +173,26 @@ def _encoded_offset(body: bytes, at: int, octets: int) -> int:
 def _wrapped(encoded: bytes, column: int, soft_break: bytes) -> tuple[bytes, int]:
     """Break *encoded*, which begins in *column*, into quoted-printable lines; give also the column it ends in."""
     most = _QP_COLUMNS - 1  # one for the `=` of the soft break
-    if len(encoded) <= most - column:
+    room = max(most - column, 0)
+    if len(encoded) <= room:
         return encoded, column + len(encoded)
+    if b"=" in encoded:
+        lines = _lines_with_escapes(encoded, room, most)
+    else:
+        lines = [encoded[:room], *(encoded[first : first + most] for first in range(room, len(encoded), most))]
+    return soft_break.join(lines), len(lines[-1])
+
+
+def _lines_with_escapes(encoded: bytes, room: int, most: int) -> list[bytes]:
+    """Cut *encoded* into one line of *room* columns and others of *most*, but never within a `=3D`."""
     lines: list[bytes] = []
-    at, room = 0, max(most - column, 0)
+    at = 0
     while len(encoded) - at > room:
-        end = at + room
-        escape = encoded.find(b"=", max(end - 2, at), end)  # `=3D` must not be cut
-        end = end if escape < 0 else escape
+        escape = encoded.find(b"=", max(at + room - 2, at), at + room)
+        end = at + room if escape < 0 else escape
         lines.append(encoded[at:end])
         at, room = end, most
-    lines.append(encoded[at:])
-    return soft_break.join(lines), len(lines[-1])
+    return [*lines, encoded[at:]]
 
 
 def _columns_to_break(body: bytes, start: int, end: int) -> int:

@@ -90,6 +90,10 @@ def test_sees_iso_2022_jp_without_its_label():
     assert "<a" not in decode_charset(b"\x1b$B<a>x\x1b(B", "us-ascii").text
 
 
+def test_reads_ascii_with_other_escapes_as_it_stands():
+    assert decode_charset(b"\x1b[1mbold\x1b[0m https://a.com", "").text == "\x1b[1mbold\x1b[0m https://a.com"
+
+
 @given(
     st.lists(st.sampled_from(["a", "https://a.com", "é", "試験", "ｱ", "\n", "<b>"]), max_size=12),
     st.sampled_from(["utf-8", "iso-2022-jp", "shift_jis", "gb2312", "euc-kr", "windows-1252"]),
