@@ -39,6 +39,8 @@ def _imported_names() -> dict[str, set[str]]:
 
 
 IMPORTED = _imported_names()
+# What `linkrouter exit` writes out is one file on purpose, and shares nothing with the package.
+OWN_SOURCES = {path: source for path, source in SOURCES.items() if not path.startswith("linkrouter/exit/")}
 
 # Low to high; a module imports only lower rooms and its own.
 LAYERS = [
@@ -134,14 +136,14 @@ def public_names(source: str) -> list[str]:
 
 def test_no_public_name_is_defined_twice():
     places: dict[str, list[str]] = {}
-    for path, source in SOURCES.items():
+    for path, source in OWN_SOURCES.items():
         for name in public_names(source):
             places.setdefault(name, []).append(path)
 
     assert {name: found for name, found in places.items() if len(set(found)) > 1} == {}
 
 
-@pytest.mark.parametrize("path", SOURCES)
+@pytest.mark.parametrize("path", OWN_SOURCES)
 def test_a_file_and_its_functions_are_short(path):
     source = SOURCES[path]
     long = {

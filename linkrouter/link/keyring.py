@@ -248,8 +248,6 @@ class Keyring:
         key = self._keys.get(key_id)
         return None if key is None or key.state == "revoked" else key
 
-    # Making, loading, saving
-
     @classmethod
     def create(cls) -> Self:
         """Make a keyring of one fresh signing key."""
