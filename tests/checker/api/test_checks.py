@@ -312,7 +312,7 @@ async def test_answers_have_the_fields_of_their_schemas_and_no_other(centre):
         "HopRecord": link["hops"][0],
         "LinkRecord": link,
         "PlaceRecord": link["places"][0],
-        "Progress": result["progress"],
+        "CheckProgress": result["progress"],
     }.items():
         assert set(value) == set(schemas[name]["properties"]), name
 
