@@ -17,7 +17,6 @@ __all__ = ["add_clicks", "add_message"]
 
 _click_values = itemgetter(*Click._fields)
 _loss_values = itemgetter("reason", "count", "since", "until")
-_link_values = itemgetter(*MessageLink._fields)
 
 
 async def add_clicks(store: CentralStore, batch: ClickBatch, _: Caller) -> Receipt | Refusal:
@@ -61,5 +60,9 @@ def _message(record: MessageRecord) -> Message:
         recipient=record.get("recipient"),
         tag=record.get("tag"),
         metadata=record.get("metadata", {}),
-        links=tuple(map(MessageLink._make, map(_link_values, record["links"]))),
+        links=tuple(
+            MessageLink(link["link_id"], link["url"], link["part"], link["position"], link.get("trap", False))
+            for link in record["links"]
+        ),
+        message_key=record.get("message_key"),
     )

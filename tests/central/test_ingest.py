@@ -329,7 +329,6 @@ async def test_a_default_may_be_written_out(centre, message):
         {"tag": None},
         {"metadata": {}},
         {"links": []},
-        {"tenant": 1},
         {"sent_at": "2026-11-21T12:00:01Z"},
     ],
     ids=str,
@@ -338,6 +337,14 @@ async def test_other_content_under_one_message_id_is_a_conflict(centre, message,
     await centre.sender.post("/v1/messages", json=message())
 
     refused(await centre.sender.post("/v1/messages", json=message() | changes), 409)
+
+
+async def test_tenants_may_have_the_same_message_and_link_ids(centre, message):
+    await centre.sender.post("/v1/messages", json=message())
+
+    other = await centre.sender.post("/v1/messages", json=message(tenant=1, tag="december"))
+
+    assert other.json() == {"stored": 1, "duplicates": 0}
 
 
 async def test_a_link_of_another_message_is_a_conflict(centre, message):

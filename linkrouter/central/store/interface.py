@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Literal, NamedTuple, Protocol
 
+from linkrouter.central.labels import Insight
 from linkrouter.clicks.click import Click
 from linkrouter.errors import SettingsError
 
@@ -53,6 +54,7 @@ class MessageLink(NamedTuple):
     url: str
     part: str
     position: int
+    trap: bool = False
 
     def __repr__(self) -> str:
         return f"<MessageLink {self.part} {self.position}>"
@@ -70,6 +72,7 @@ class Message:
     tag: str | None
     metadata: Mapping[str, str] = field(repr=False)
     links: tuple[MessageLink, ...] = field(repr=False)
+    message_key: str | None = field(default=None, repr=False)  # with which the ids of its links begin, in base64url
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,31 @@ class ClickLog(Store, Protocol):
 
         Raises:
             StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def latest_seq(self) -> int:
+        """Give the number of the click that was stored last, 0 when there is none.
+
+        Raises:
+            StoreError: the store cannot answer.
+        """
+
+    async def label_next(self, insight: Insight, until_seq: int) -> int:
+        """Label some of the clicks up to the one numbered *until_seq*, with what hangs together with them.
+
+        Gives how many were looked at; 0 when all are labelled.
+
+        Raises:
+            StoreError: the store cannot write now; nothing changed.
+        """
+
+    async def relabel_next(self, insight: Insight, after_seq: int, since: int) -> int | None:
+        """Label some of the clicks behind the one numbered *after_seq* again, if they were made from *since* on.
+
+        Gives the number to go on behind, or None at the end.
+
+        Raises:
+            StoreError: the store cannot write now; nothing changed.
         """
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from linkrouter.central.store.interface import ClickCounts, ClickFilter, FoundClick, Position, RouterLoss
-from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.sqlite.database import fetch_value
+from linkrouter.central.store.sqlite.labels import SqliteLabels
 from linkrouter.clicks.click import Click
 
 __all__ = ["SqliteClickLog"]
@@ -26,18 +27,19 @@ CONDITIONS = {
     "since": "clicks.clicked_at >= :since",
     "until": "clicks.clicked_at < :until",
     "message_id": """(clicks.link_id, clicks.tenant) IN (
-        SELECT link_id, tenant FROM links WHERE message_id = :message_id)""",
+        SELECT link_id, links.tenant FROM messages JOIN links ON links.message = messages.seq
+        WHERE message_id = :message_id)""",
     "tag": """(clicks.link_id, clicks.tenant) IN (
-        SELECT link_id, links.tenant FROM messages JOIN links USING (message_id) WHERE tag = :tag)""",
+        SELECT link_id, links.tenant FROM messages JOIN links ON links.message = messages.seq WHERE tag = :tag)""",
 }
 BEHIND = "(clicks.clicked_at, clicks.id) < (:after_time, :after_id)"
 FIND_CLICKS = """
-SELECT id, clicks.link_id, clicks.tenant, clicks.part, clicked_at, ip, user_agent, kind,
+SELECT clicks.id, clicks.link_id, clicks.tenant, clicks.part, clicked_at, ip, user_agent, kind,
     messages.message_id, recipient, tag,
     (SELECT url FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant
         AND links.part = clicks.part ORDER BY position LIMIT 1)
-FROM clicks LEFT JOIN messages ON messages.message_id = (
-    SELECT message_id FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant LIMIT 1)
+FROM clicks LEFT JOIN messages ON messages.seq = (
+    SELECT message FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant LIMIT 1)
 {where} ORDER BY clicked_at DESC, id DESC LIMIT :limit
 """
 COUNT_CLICKS = """
@@ -52,7 +54,7 @@ WHERE until >= coalesce(:since, until) AND since < coalesce(:until, since + 1) G
 """
 
 
-class SqliteClickLog(SqliteDatabase):
+class SqliteClickLog(SqliteLabels):
     """A `ClickLog` in a file."""
 
     async def add_clicks(self, clicks: Sequence[Click], losses: Sequence[RouterLoss] = ()) -> int:

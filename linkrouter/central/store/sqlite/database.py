@@ -63,6 +63,25 @@ class SqliteDatabase:
             await self.close()  # an open connection is a thread that keeps the process from ending
             raise
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open."""
+        return self._writer is not None
+
+    def connect_plainly(self) -> sqlite3.Connection:
+        """Give a connection of one's own that writes, for work in a thread under the lock of all writing."""
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, timeout=self._lock_wait_s, check_same_thread=False
+        )
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+        return connection
+
+    @staticmethod
+    def error_of(exc: sqlite3.Error) -> StoreError:
+        """Give the error that tells of *exc* without a word of what was asked."""
+        return store_error(exc)
+
     async def _connect(self) -> aiosqlite.Connection:
         return await aiosqlite.connect(self._path, isolation_level=None, timeout=self._lock_wait_s)
 

@@ -8,14 +8,19 @@ from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
 __all__ = ["SqliteRegistry"]
 
 ADD_MESSAGE = """
-INSERT INTO messages (message_id, digest, tenant, sent_at, recipient, tag, metadata)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO messages (message_id, digest, tenant, sent_at, recipient, tag, metadata, message_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING seq
 """
-SAME_MESSAGE = "SELECT 1 FROM messages WHERE message_id = ? AND digest = ?"
-ADD_LINK = "INSERT INTO links (link_id, tenant, message_id, url, part, position) VALUES (?, ?, ?, ?, ?, ?)"
+SAME_MESSAGE = "SELECT 1 FROM messages WHERE message_id = ? AND tenant = ? AND digest = ?"
+ADD_LINK = "INSERT INTO links (link_id, tenant, message, url, part, position, trap) VALUES (?, ?, ?, ?, ?, ?, ?)"
 LINK_OF_ANOTHER = """
 SELECT 1 FROM links AS mine JOIN links AS other USING (link_id, tenant)
-WHERE mine.message_id = ? AND other.message_id <> mine.message_id LIMIT 1
+WHERE mine.message = ? AND other.message <> mine.message LIMIT 1
+"""
+LABEL_AGAIN = """
+INSERT OR IGNORE INTO to_label (link_id, tenant)
+SELECT links.link_id, links.tenant FROM links WHERE message = ? AND EXISTS (
+    SELECT 1 FROM clicks WHERE clicks.link_id = links.link_id AND clicks.tenant = links.tenant)
 """
 
 
@@ -25,17 +30,19 @@ class SqliteRegistry(SqliteDatabase):
     async def add_message(self, message: Message) -> Kept:
         """See `Registry`."""
         row = (message.message_id, message.digest, message.tenant, message.sent_at, message.recipient, message.tag)
-        links = [
-            (link.link_id, message.tenant, message.message_id, link.url, link.part, link.position)
-            for link in message.links
-        ]
+        more = (json.dumps(dict(message.metadata)), message.message_key)
         async with self.transaction() as writer:
-            cursor = await writer.execute(ADD_MESSAGE, (*row, json.dumps(dict(message.metadata))))
-            if cursor.rowcount == 0:
-                same = await fetch_value(writer, SAME_MESSAGE, (message.message_id, message.digest))
+            seq = await fetch_value(writer, ADD_MESSAGE, (*row, *more))
+            if seq is None:
+                same = await fetch_value(writer, SAME_MESSAGE, (message.message_id, message.tenant, message.digest))
                 return "known" if same else "conflict"
+            links = [
+                (link.link_id, message.tenant, seq, link.url, link.part, link.position, link.trap)
+                for link in message.links
+            ]
             await writer.executemany(ADD_LINK, links)
-            if await fetch_value(writer, LINK_OF_ANOTHER, (message.message_id,)):
+            if await fetch_value(writer, LINK_OF_ANOTHER, (seq,)):
                 await writer.rollback()
                 return "conflict"
+            await writer.execute(LABEL_AGAIN, (seq,))
         return "stored"

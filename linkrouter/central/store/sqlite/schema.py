@@ -12,7 +12,7 @@ __all__ = ["CENTRAL_APPLICATION_ID", "MIGRATIONS", "migrate"]
 
 CENTRAL_APPLICATION_ID = 0x6C6B6331  # "lkc1": a file of something else is refused, not written to
 
-# Step N makes version N of version N - 1. clicks_by_time holds all that the statistics read: they skip the table.
+# Step N makes version N of version N - 1.
 MIGRATIONS = (
     """
     CREATE TABLE clicks (
@@ -36,6 +36,74 @@ MIGRATIONS = (
         id TEXT PRIMARY KEY, router TEXT NOT NULL, reason TEXT NOT NULL, clicks INTEGER NOT NULL,
         since INTEGER NOT NULL, until INTEGER NOT NULL
     ) STRICT;
+    """,
+    # Clicks and messages get numbers of their own: labels hang on them, and VACUUM may change those that SQLite gives.
+    """
+    ALTER TABLE clicks RENAME TO clicks_1;
+    DROP INDEX clicks_by_time;
+    DROP INDEX clicks_by_link;
+    CREATE TABLE clicks (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, link_id TEXT NOT NULL, tenant INTEGER NOT NULL,
+        part TEXT NOT NULL, clicked_at INTEGER NOT NULL, ip TEXT, user_agent TEXT, kind TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO clicks (id, link_id, tenant, part, clicked_at, ip, user_agent, kind)
+        SELECT id, link_id, tenant, part, clicked_at, ip, user_agent, kind FROM clicks_1 ORDER BY rowid;
+    DROP TABLE clicks_1;
+    CREATE INDEX clicks_by_time ON clicks (clicked_at, id);
+    CREATE INDEX clicks_by_link ON clicks (link_id, tenant, clicked_at);
+    ALTER TABLE messages RENAME TO messages_1;
+    ALTER TABLE links RENAME TO links_1;
+    DROP INDEX messages_by_tag;
+    DROP INDEX links_by_id;
+    DROP INDEX links_by_message;
+    CREATE TABLE messages (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, tenant INTEGER NOT NULL, digest BLOB NOT NULL,
+        sent_at INTEGER NOT NULL, recipient TEXT, tag TEXT, metadata TEXT NOT NULL, message_key TEXT,
+        withheld INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    INSERT INTO messages (message_id, tenant, digest, sent_at, recipient, tag, metadata)
+        SELECT message_id, tenant, digest, sent_at, recipient, tag, metadata FROM messages_1 ORDER BY rowid;
+    CREATE UNIQUE INDEX messages_by_id ON messages (message_id, tenant);
+    CREATE INDEX messages_by_tag ON messages (tag) WHERE tag IS NOT NULL;
+    CREATE INDEX messages_by_recipient ON messages (recipient) WHERE recipient IS NOT NULL;
+    CREATE INDEX messages_by_time ON messages (sent_at);
+    CREATE TABLE links (
+        link_id TEXT NOT NULL, tenant INTEGER NOT NULL, message INTEGER NOT NULL, url TEXT NOT NULL, part TEXT NOT NULL,
+        position INTEGER NOT NULL, trap INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    INSERT INTO links (link_id, tenant, message, url, part, position)
+        SELECT old.link_id, old.tenant, messages.seq, old.url, old.part, old.position
+        FROM links_1 AS old JOIN messages ON messages.message_id = old.message_id AND messages.tenant = old.tenant
+        ORDER BY old.rowid;
+    DROP TABLE links_1;
+    DROP TABLE messages_1;
+    CREATE INDEX links_by_id ON links (link_id, tenant);
+    CREATE INDEX links_by_message ON links (message);
+    CREATE TABLE words (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE) STRICT;
+    INSERT INTO words (number, word) VALUES (0, '');
+    CREATE TABLE labels (
+        seq INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, clicked_at INTEGER NOT NULL, message INTEGER NOT NULL,
+        tag INTEGER NOT NULL, part INTEGER NOT NULL, kind INTEGER NOT NULL, browser INTEGER NOT NULL,
+        os INTEGER NOT NULL, platform INTEGER NOT NULL, country INTEGER NOT NULL, region INTEGER NOT NULL,
+        city INTEGER NOT NULL, url INTEGER NOT NULL, robot INTEGER NOT NULL, reason INTEGER NOT NULL,
+        reasons INTEGER NOT NULL, version INTEGER NOT NULL, is_first INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX labels_by_time ON labels (clicked_at);
+    CREATE INDEX labels_by_message ON labels (message) WHERE message > 0;
+    CREATE TABLE firsts (
+        link_id TEXT NOT NULL, tenant INTEGER NOT NULL, clicked_at INTEGER NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (link_id, tenant)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE roll_ups (
+        tenant INTEGER NOT NULL, tag INTEGER NOT NULL, dimension INTEGER NOT NULL, span INTEGER NOT NULL,
+        bucket INTEGER NOT NULL, value INTEGER NOT NULL, part INTEGER NOT NULL, robot INTEGER NOT NULL,
+        clicks INTEGER NOT NULL, uniques INTEGER NOT NULL,
+        PRIMARY KEY (tenant, tag, dimension, span, bucket, value, part, robot)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE to_label (link_id TEXT NOT NULL, tenant INTEGER NOT NULL, PRIMARY KEY (link_id, tenant))
+        STRICT, WITHOUT ROWID;
+    CREATE TABLE progress (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO progress (name, seq) VALUES ('labelled', 0)
     """,
 )
 

@@ -1,0 +1,139 @@
+"""Labels: what is known of a stored click beyond the click itself, made from all clicks of its message.
+
+Promise: a pure function of the clicks, of what the sender told of their message, and of the tables of `insight`. The
+same input gives the same labels, so that history can be labelled again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from linkrouter.insight import Judgement, Networks, ObservedClick, Places, describe_agent, judge_message
+
+__all__ = ["Insight", "KnownLink", "KnownMessage", "Label", "StoredClick", "label_clicks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Insight:
+    """The tables that labels are made with."""
+
+    places: Places = field(default_factory=Places)
+    networks: Networks = field(default_factory=Networks)
+
+
+class StoredClick(NamedTuple):
+    """A click as the store has it; `seq` is the order of storing."""
+
+    seq: int
+    id: str
+    link_id: str
+    tenant: int
+    part: str
+    kind: str
+    clicked_at: int
+    ip: str | None
+    user_agent: str | None
+
+
+class KnownLink(NamedTuple):
+    """What the sender told of one link."""
+
+    url: str
+    position: int
+    is_trap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMessage:
+    """What the sender told of one mail: its links by id and part."""
+
+    seq: int
+    tag: str = ""
+    links: Mapping[tuple[str, str], KnownLink] = field(default_factory=dict, repr=False)
+
+    def most_links(self) -> int:
+        """Give the number of links in the part that has most, without the trap."""
+        counts: dict[str, int] = {}
+        for (_, part), link in self.links.items():
+            counts[part] = counts.get(part, 0) + (not link.is_trap)
+        return max(counts.values(), default=0)
+
+
+class Label(NamedTuple):
+    """What statistics group a click by. A text is empty where nothing is known."""
+
+    seq: int
+    tenant: int
+    clicked_at: int
+    message: int  # the `seq` of the message, 0 while that is not known
+    tag: str
+    part: str
+    kind: str
+    browser: str
+    os: str
+    platform: str
+    country: str
+    region: str
+    city: str
+    url: str
+    robot: str  # "human", "machine", "unsure" or "not judged"
+    reasons: tuple[str, ...]  # the deciding one first
+    version: int
+
+
+def label_clicks(
+    clicks: Sequence[StoredClick], message: KnownMessage | None, insight: Insight
+) -> Iterable[tuple[StoredClick, Label]]:
+    """Give the label of each of *clicks*, which are all of one message, or of one link whose message is not known."""
+    links = message.links if message else {}
+    observed = [
+        ObservedClick(
+            click.id,
+            click.link_id,
+            known.position if (known := links.get((click.link_id, click.part))) else None,
+            click.part,
+            click.kind,
+            click.clicked_at,
+            click.ip,
+            click.user_agent,
+            known is not None and known.is_trap,
+        )
+        for click in clicks
+    ]
+    judged = judge_message(observed, links=message.most_links() if message else None, networks=insight.networks)
+    for click, seen in zip(clicks, observed, strict=True):
+        judgement = _machine_by_itself(seen) or judged[click.id]
+        agent = describe_agent(click.user_agent) if click.user_agent else None
+        place = insight.places.find_place(click.ip) if click.ip else None
+        link = links.get((click.link_id, click.part))
+        yield (
+            click,
+            Label(
+                click.seq,
+                click.tenant,
+                click.clicked_at,
+                message.seq if message else 0,
+                message.tag if message else "",
+                click.part,
+                click.kind,
+                (agent and agent.browser) or "",
+                (agent and agent.os) or "",
+                (agent and agent.platform) or "",
+                (place and place.country) or "",
+                (place and place.region) or "",
+                (place and place.city) or "",
+                link.url if link else "",
+                judgement.label,
+                judgement.reasons,
+                judgement.version,
+            ),
+        )
+
+
+def _machine_by_itself(click: ObservedClick) -> Judgement | None:
+    """Judge what no person can have done, also where a click was kept without what tells more of its client."""
+    if click.is_trap:
+        return Judgement("machine", ("trap",)) if click.ip is None and not click.user_agent else None
+    if click.kind != "click" and click.ip is None and not click.user_agent:
+        return Judgement("machine", (click.kind,))
+    return None
