@@ -17,6 +17,8 @@ from typing import IO, Any
 __all__ = ["EVENTS", "log", "quiet_exception_handler", "start_logging"]
 
 EVENTS: dict[str, int] = {
+    "central.labelling_failed": logging.ERROR,  # the store does not take labels; tried again
+    "central.slow_agents": logging.WARNING,  # the fast parser of user agents is missing: ua-parser[regex]
     "central.started": logging.INFO,
     "central.stopped": logging.INFO,
     "central.store_failed": logging.ERROR,  # a request was answered 503

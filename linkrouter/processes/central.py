@@ -14,13 +14,16 @@ from pathlib import Path
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
-from linkrouter.central.store.interface import CentralStore, open_central_store
+from linkrouter.central.labelling import label_forever
+from linkrouter.central.labels import Insight
+from linkrouter.central.store.interface import CentralStore, ClickLog, open_central_store
 from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
 from linkrouter.checker.api.page import page_files
 from linkrouter.checker.api.routes import check_routes
 from linkrouter.checker.compose import is_installed, open_checker
 from linkrouter.errors import SettingsError
+from linkrouter.insight import Networks, Places, has_fast_agent_parser
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.processes.hangup import reload_on_hangup
 from linkrouter.settings import CentralSettings
@@ -31,7 +34,7 @@ from linkrouter.web.server import Application, create_app, serving
 from linkrouter.web.serving import TOKENS, TokenBox
 from linkrouter.web.tokens import Tokens
 
-__all__ = ["Checks", "central_app", "run_central", "with_checks"]
+__all__ = ["Checks", "central_app", "labelling", "run_central", "with_checks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ async def run_central(settings: CentralSettings) -> None:
         store = open_central_store(settings.database)
         stack.push_async_callback(store.close)
         await store.open()
+        await stack.enter_async_context(labelling(store, settings))
         app = central_app(store, tokens, checks)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,6 +78,26 @@ async def run_central(settings: CentralSettings) -> None:
             await stop.wait()
             checks.stop()
         log("central.stopped")
+
+
+@asynccontextmanager
+async def labelling(store: ClickLog, settings: CentralSettings) -> AsyncIterator[None]:
+    """Label clicks while the block runs.
+
+    Raises:
+        SettingsError: GEOIP, CLOUD_RANGES or RELAY_RANGES cannot be used.
+    """
+    if not has_fast_agent_parser():
+        log("central.slow_agents")
+    networks = Networks.load(settings.cloud_ranges, settings.relay_ranges)
+    insight = Insight(Places(settings.geoip), networks)
+    task = asyncio.create_task(label_forever(store, insight, settings.settle_s))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        insight.places.close()
 
 
 def _reload_tokens(box: TokenBox, settings: CentralSettings) -> None:

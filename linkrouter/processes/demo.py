@@ -9,7 +9,7 @@ from pathlib import Path
 
 from linkrouter.central.store.interface import open_central_store
 from linkrouter.link.keyring import Keyring
-from linkrouter.processes.central import central_app, with_checks
+from linkrouter.processes.central import central_app, labelling, with_checks
 from linkrouter.processes.router import serve_router
 from linkrouter.settings import Address, CentralSettings, RouterSettings
 from linkrouter.web.server import serving
@@ -46,6 +46,7 @@ def demo_settings(home: Path) -> tuple[RouterSettings, CentralSettings]:
             database=f"sqlite:///{home.resolve() / 'central.db'}",
             ingest_token_file=ingest,
             api_token_file=api,
+            settle_s=2.0,
         ),
     )
 
@@ -71,6 +72,7 @@ async def running_demo(router: RouterSettings, central: CentralSettings) -> Asyn
         stack.push_async_callback(store.close)
         checks = await stack.enter_async_context(with_checks(central))
         tokens = Tokens.load(central.ingest_token_file, central.api_token_file)
+        await stack.enter_async_context(labelling(store, central))
         await stack.enter_async_context(serving(central_app(store, tokens, checks), central.listen))
         stop, main = asyncio.Event(), asyncio.current_task()
         routing = asyncio.create_task(serve_router(router, stop=stop))

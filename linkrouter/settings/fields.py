@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "Address",
     "Network",
     "parse_address",
+    "parse_delay",
     "parse_http_url",
     "parse_networks",
     "parse_number",
+    "parse_paths",
     "parse_reputations",
     "parse_seconds",
     "parse_size",
@@ -130,6 +133,18 @@ def parse_http_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s@/]+(?:/[^\s?#]*)?", text):
         raise ValueError("must be an http(s) URL without credentials, query or fragment")
     return text
+
+
+def parse_delay(text: str) -> float:
+    """Read a number of seconds that may be 0."""
+    if not re.fullmatch(r"[0-9]{1,4}(?:\.[0-9]{1,3})?", text) or float(text) > 3600:
+        raise ValueError("must be a number of seconds from 0 to 3600")
+    return float(text)
+
+
+def parse_paths(text: str) -> tuple[Path, ...]:
+    """Read paths of files, separated by commas."""
+    return tuple(Path(part.strip()) for part in text.split(",") if part.strip())
 
 
 def setting(help_text: str, parse: Callable[[str], Any] = str, default: Any = MISSING) -> Any:
