@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
@@ -24,8 +25,11 @@ __all__ = [
     "MAX_METADATA",
     "RULES",
     "Count",
+    "Country",
     "Cursor",
+    "DimensionName",
     "Id",
+    "IntervalName",
     "Ip",
     "Kind",
     "LinkId",
@@ -33,14 +37,18 @@ __all__ = [
     "MetadataName",
     "MetadataText",
     "Part",
+    "PlatformName",
     "PositionNumber",
     "Recipient",
+    "RobotsMode",
     "Tag",
     "Tenant",
     "Time",
     "Url",
     "UserAgent",
+    "Value",
     "Word",
+    "Zone",
     "about",
     "number_in_query",
     "write_cursor",
@@ -55,14 +63,19 @@ MAX_POSITION = 1_000_000
 MAX_PAGE = 1000
 
 _TIME_RULE = "an RFC 3339 time in UTC from 1970 on, such as 2026-11-21T17:33:38.123456Z"
+_VALUE_RULE = "1 to 128 characters without control characters, as statistics give it"
 _WORD_RULE = "1 to 64 letters, digits, dots, hyphens and underscores"
 
 RULES = {
+    "browser": _VALUE_RULE,
     "clicked_at": _TIME_RULE,
     "clicks": f"a list of at most {MAX_CLICKS} clicks",
+    "country": "two letters (ISO 3166-1), or unknown",
     "count": f"a whole number from 1 to {MAX_COUNT}",
+    "dimension": "part, browser, os, platform, country, tag, url or robot_reason",
     "cursor": "the next_cursor of an earlier page",
     "id": "1 to 128 printable ASCII characters without a space",
+    "interval": "hour, day, week or month",
     "ip": "an IPv4 or IPv6 address, or null",
     "kind": "click, head or prefetch",
     "limit": f"a whole number from 1 to {MAX_PAGE}",
@@ -72,15 +85,19 @@ RULES = {
     "message_id": "1 to 998 characters without control characters",
     "message_key": "8 bytes in canonical base64url without padding",
     "metadata": f"an object of at most {MAX_METADATA} names (1 to 64 characters) with texts (at most 1024 characters)",
+    "os": _VALUE_RULE,
     "part": "html or text",
+    "platform": "desktop, mobile, tablet or unknown",
     "position": f"a whole number from 0 to {MAX_POSITION}",
     "reason": _WORD_RULE,
     "recipient": "1 to 320 characters without control characters",
+    "robots": "exclude, include or only",
     "router": _WORD_RULE,
     "sent_at": _TIME_RULE,
     "since": _TIME_RULE,
     "tag": "1 to 256 characters without control characters",
     "tenant": f"a whole number from 0 to {MAX_TENANT}",
+    "timezone": "a name of the IANA time zone database, such as Europe/Berlin",
     "trap": "true or false",
     "until": _TIME_RULE,
     "url": "an http(s) URL of at most 4096 printable ASCII characters",
@@ -162,11 +179,21 @@ def number_in_query(least: int, most: int) -> Any:
     return _from_text(parse, in_json, pattern=r"^(?:0|[1-9][0-9]{0,9})$")
 
 
+def _parse_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("not a time zone") from None
+
+
 _TIME_MARKS = _from_text(
     _parse_time, {"type": "string", "format": "date-time", "pattern": _UTC_TIME}, pattern=_UTC_TIME, max_length=32
 )
 _CURSOR_MARKS = _from_text(_parse_cursor, {"type": "string", "maxLength": 256, "pattern": _CURSOR}, max_length=256)
 
+_ZONE_MARKS = _from_text(_parse_zone, {"type": "string", "maxLength": 64}, pattern=r"^[A-Za-z0-9_+/-]+$", max_length=64)
+
+Zone = Annotated[ZoneInfo, *_ZONE_MARKS]
 Time = Annotated[int, *_TIME_MARKS]  # text outside, microseconds since the epoch inside
 Cursor = Annotated[Position, *_CURSOR_MARKS]
 LinkId = Annotated[str, Field(min_length=2, max_length=22, pattern=_LINK_ID)]
@@ -176,6 +203,12 @@ Tenant = Annotated[int, Field(ge=0, le=MAX_TENANT)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 PositionNumber = Annotated[int, Field(ge=0, le=MAX_POSITION)]
 Part = Literal["html", "text"]
+Value = Annotated[str, Field(max_length=128, pattern=_PLAIN_TEXT)]
+Country = Annotated[str, Field(pattern=r"^(?:[A-Z]{2}|unknown)$")]
+PlatformName = Literal["desktop", "mobile", "tablet", "unknown"]
+RobotsMode = Literal["exclude", "include", "only"]
+IntervalName = Literal["hour", "day", "week", "month"]
+DimensionName = Literal["part", "browser", "os", "platform", "country", "tag", "url", "robot_reason"]
 Kind = Literal["click", "head", "prefetch"]
 MessageId = Annotated[str, Field(max_length=998, pattern=_PLAIN_TEXT)]
 MessageKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]

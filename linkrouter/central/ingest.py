@@ -7,7 +7,8 @@ import hashlib
 import json
 from operator import itemgetter
 
-from linkrouter.central.models import ClickBatch, MessageRecord, Receipt
+from linkrouter.central.answers import Receipt
+from linkrouter.central.models import ClickBatch, MessageRecord
 from linkrouter.central.store.interface import CentralStore, Message, MessageLink, RouterLoss
 from linkrouter.clicks.click import Click
 from linkrouter.web.problems import Fault, Refusal

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from linkrouter.insight import Judgement, Networks, ObservedClick, Places, describe_agent, judge_message
 
-__all__ = ["Insight", "KnownLink", "KnownMessage", "Label", "StoredClick", "label_clicks"]
+__all__ = ["UNKNOWN", "Insight", "KnownLink", "KnownMessage", "Label", "StoredClick", "label_clicks"]
+
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class KnownMessage:
 
 
 class Label(NamedTuple):
-    """What statistics group a click by. A text is empty where nothing is known."""
+    """What statistics group a click by; a text that is not known is `UNKNOWN` or empty."""
 
     seq: int
     tenant: int
@@ -116,10 +118,10 @@ def label_clicks(
                 message.tag if message else "",
                 click.part,
                 click.kind,
-                (agent and agent.browser) or "",
-                (agent and agent.os) or "",
-                (agent and agent.platform) or "",
-                (place and place.country) or "",
+                (agent and agent.browser) or UNKNOWN,
+                (agent and agent.os) or UNKNOWN,
+                (agent and agent.platform) or UNKNOWN,
+                (place and place.country) or UNKNOWN,
                 (place and place.region) or "",
                 (place and place.city) or "",
                 link.url if link else "",

@@ -1,4 +1,4 @@
-"""What crosses the border of central: the records that come in and go out.
+"""What comes in over the border of central: records and queries.
 
 Promise: the types here both check every request and describe it in `/openapi.json`. An unknown field is refused, and
 what is wrong with a record is said in words that hold the field's name and its rule, never what was sent.
@@ -16,18 +16,16 @@ from linkrouter.central import fields
 from linkrouter.central.fields import about
 
 __all__ = [
+    "BreakdownQuery",
     "ClickBatch",
+    "ClickFilterQuery",
     "ClickQuery",
     "ClickRecord",
-    "ClickStats",
-    "ClicksPage",
-    "FoundClickRecord",
+    "ClickTableQuery",
     "LossRecord",
     "MessageLinkRecord",
     "MessageRecord",
-    "MissingClicks",
-    "Readiness",
-    "Receipt",
+    "SeriesQuery",
     "StatsQuery",
 ]
 
@@ -97,7 +95,7 @@ class MessageRecord(TypedDict):
     links: Annotated[list[MessageLinkRecord], Field(max_length=fields.MAX_LINKS), about("links")]
 
 
-class StatsQuery(TypedDict):
+class ClickFilterQuery(TypedDict):
     """Which clicks are asked for; all conditions must hold, and `until` is not included."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
@@ -105,71 +103,49 @@ class StatsQuery(TypedDict):
     message_id: NotRequired[Annotated[fields.MessageId, about("message_id")]]
     tag: NotRequired[Annotated[fields.Tag, about("tag")]]
     tenant: NotRequired[Annotated[int, *fields.number_in_query(0, fields.MAX_TENANT), about("tenant")]]
+    recipient: NotRequired[Annotated[fields.Recipient, about("recipient")]]
+    url: NotRequired[Annotated[fields.Url, about("url")]]
+    part: NotRequired[Annotated[fields.Part, about("part")]]
+    browser: NotRequired[Annotated[fields.Value, about("browser")]]
+    os: NotRequired[Annotated[fields.Value, about("os")]]
+    platform: NotRequired[Annotated[fields.PlatformName, about("platform")]]
+    country: NotRequired[Annotated[fields.Country, about("country")]]
+    robots: NotRequired[Annotated[fields.RobotsMode, about("robots")]]
     since: NotRequired[Annotated[fields.Time, about("since")]]
     until: NotRequired[Annotated[fields.Time, about("until")]]
 
 
-class ClickQuery(StatsQuery):
-    """Which clicks are asked for, and which page of them."""
+class StatsQuery(ClickFilterQuery):
+    """Which clicks are counted; machines are left out unless `robots` asks for them."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+
+class SeriesQuery(ClickFilterQuery):
+    """Which clicks are counted, and in which points of time."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    interval: NotRequired[Annotated[fields.IntervalName, about("interval")]]
+    timezone: NotRequired[Annotated[fields.Zone, about("timezone")]]
+
+
+class BreakdownQuery(ClickFilterQuery):
+    """Which clicks are counted, by what, and how many values."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    dimension: Annotated[fields.DimensionName, about("dimension")]
+    limit: NotRequired[Annotated[int, *fields.number_in_query(1, fields.MAX_PAGE), about("limit")]]
+
+
+class ClickQuery(ClickFilterQuery):
+    """Which clicks are asked for, and which page of them; machines are among them unless `robots` leaves them out."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     limit: NotRequired[Annotated[int, *fields.number_in_query(1, fields.MAX_PAGE), about("limit")]]
     cursor: NotRequired[Annotated[fields.Cursor, about("cursor")]]
 
 
-class Receipt(TypedDict):
-    """How much was new and how much was here already; together they are all that was sent."""
+class ClickTableQuery(ClickFilterQuery):
+    """Which clicks are asked for, all of them in one table."""
 
-    stored: int
-    duplicates: int
-
-
-class FoundClickRecord(TypedDict):
-    """A click, with what senders have told of its link; null until they have."""
-
-    id: str
-    link_id: str
-    tenant: int
-    part: str
-    clicked_at: str
-    ip: str | None
-    user_agent: str | None
-    kind: str
-    message_id: str | None
-    recipient: str | None
-    tag: str | None
-    url: str | None
-
-
-class ClicksPage(TypedDict):
-    """Clicks, the newest first. Later clicks never move those on the pages to come; null ends them."""
-
-    clicks: list[FoundClickRecord]
-    next_cursor: str | None
-
-
-class MissingClicks(TypedDict):
-    """Clicks that routers had to drop at some time in this span. Only the filter by time applies to them."""
-
-    count: int
-    by_reason: dict[str, int]
-    since: str | None
-    until: str | None
-
-
-class ClickStats(TypedDict):
-    """What was clicked. All but `by_kind` and `missing` is about kind `click` alone; `unique` counts distinct links."""
-
-    total: int
-    unique: int
-    by_part: dict[str, int]
-    by_kind: dict[str, int]
-    first: str | None
-    last: str | None
-    missing: MissingClicks
-
-
-class Readiness(TypedDict):
-    """That the store takes writes."""
-
-    ready: bool
+    __pydantic_config__ = _STRICT  # type: ignore[misc]

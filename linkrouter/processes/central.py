@@ -72,12 +72,18 @@ async def run_central(settings: CentralSettings) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        stack.callback(_restore_signals, loop)
         reload_on_hangup(loop, partial(_reload_tokens, app[TOKENS], settings))
         async with serving(app, settings.listen) as port:
             log("central.started", port=port)
             await stop.wait()
             checks.stop()
         log("central.stopped")
+
+
+def _restore_signals(loop: asyncio.AbstractEventLoop) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.remove_signal_handler(number)
 
 
 @asynccontextmanager

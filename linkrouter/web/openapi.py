@@ -94,7 +94,7 @@ def _operation(route: Route, refs: dict[Any, dict[str, Any]], schemas: dict[str,
 
 def _given(route: Route, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     # OpenAPI 3.1 has no word for a stream of events: the schema is that of the JSON in one of them.
-    media_type = "text/event-stream" if route.streams else "application/json"
+    media_type = "text/event-stream" if route.streams else "text/csv" if route.csv else "application/json"
     given: dict[str, Any] = {"description": "done", "content": {media_type: {"schema": refs[route.gives]}}}
     if route.location is not None:
         given["headers"] = {"Location": {"description": "where it can be asked for", "schema": {"type": "string"}}}

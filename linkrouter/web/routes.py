@@ -35,6 +35,7 @@ class Route:
     status: int = 200  # of what is given
     location: Callable[[Any], str] | None = None  # where what is given can be found later
     streams: bool = False
+    csv: bool = False  # the answer is an async iterator of rows of a table, the names of its columns first
     refuses: Mapping[int, str] = field(
         default_factory=dict
     )  # statuses beyond those that follow from the above, and why

@@ -5,7 +5,7 @@ request reaches an answer or a log, not even where aiohttp itself would quote it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from linkrouter.errors import StoreError
 from linkrouter.log import log, quiet_exception_handler
+from linkrouter.web.csv_stream import CSV_TYPE, csv_line
 from linkrouter.web.problems import DETAILS, Fault, Refusal, find_fault, problem_json
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import ANYONE, Caller, Tokens
@@ -67,6 +68,8 @@ class Handler:
             return _refused(result, self._route.refuses)
         if self._route.streams:
             return await _stream(request, result)
+        if self._route.csv:
+            return await _stream_csv(request, result)
         response = web.Response(
             status=self._route.status, body=to_json(result), content_type="application/json", headers=SAFE_HEADERS
         )
@@ -140,6 +143,17 @@ async def _stream(request: web.Request, events: AsyncIterator[tuple[int, str, An
     except Exception as exc:  # the border: too late for a problem document, so the stream ends without its last event
         quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})
         response.force_close()
+    return response
+
+
+async def _stream_csv(request: web.Request, rows: AsyncIterator[Sequence[str | int | None]]) -> web.StreamResponse:
+    """Send a table as it is read; when it breaks off, so does the connection."""
+    response = web.StreamResponse(headers=SAFE_HEADERS | {"Content-Disposition": "attachment"})
+    response.content_type, response.charset = CSV_TYPE, "utf-8"
+    await response.prepare(request)
+    async for row in rows:
+        await response.write(csv_line(row))
+    await response.write_eof()
     return response
 
 

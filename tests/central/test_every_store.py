@@ -6,14 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from linkrouter.central.labels import Insight
+from linkrouter.central.statistics import count_totals
 from linkrouter.central.store.interface import (
-    ClickFilter,
     Message,
     MessageLink,
     Position,
     RouterLoss,
     open_central_store,
 )
+from linkrouter.central.store.questions import ClickFilter
 from linkrouter.errors import SettingsError, StoreError
 
 STORES = {
@@ -50,9 +52,9 @@ async def ids(store, asked=ALL, after=None, limit=1000) -> list[str]:
 
 
 async def test_an_empty_store_counts_nothing(store):
-    counts = await store.count_clicks(ALL)
+    totals = await count_totals(store, Insight(), ALL)
 
-    assert (counts.by, counts.unique, counts.first, counts.missing) == ({}, 0, None, {})
+    assert (totals.figures.clicks, totals.figures.unique, totals.first, totals.missing) == (0, 0, None, [])
     assert await ids(store) == []
 
 
@@ -75,7 +77,7 @@ async def test_the_same_batch_again_adds_nothing(store, make_clicks):
     assert await store.add_clicks(clicks) == 100
     assert await store.add_clicks(clicks) == 0
     assert await store.add_clicks(make_clicks(10, first=95)) == 5
-    assert (await store.count_clicks(ALL)).by == {("click", "html"): 105}
+    assert len(await ids(store)) == 105
 
 
 async def test_one_id_twice_in_a_batch_is_kept_once(store, make_clicks):
@@ -86,7 +88,7 @@ async def test_the_first_to_come_with_an_id_stays(store, make_clicks):
     await store.add_clicks(make_clicks(1, kind="head"))
     await store.add_clicks(make_clicks(1, kind="click"))
 
-    assert (await store.count_clicks(ALL)).by == {("head", "html"): 1}
+    assert [found.click.kind for found in await store.find_clicks(ALL, None, 10)] == ["head"]
 
 
 async def test_the_same_batch_at_once_is_kept_once(store, make_clicks):
@@ -122,11 +124,11 @@ async def test_what_was_kept_is_there_after_a_restart(url, make_clicks):
     second = open_central_store(url)
     await second.open()
     found = await second.find_clicks(ALL, None, 10)
-    counts = await second.count_clicks(ALL)
+    missing = await second.missing(None, None)
     await second.close()
 
     assert [one.message_id for one in found] == ["mail-1"] * 3
-    assert counts.missing == {"full": 7}
+    assert [(loss.reason, loss.clicks) for loss in missing] == [("full", 7)]
 
 
 async def test_newest_first_and_pages_join_without_gap_or_repeat(store, make_clicks):
@@ -186,7 +188,7 @@ async def test_filters_by_message_and_tag(store, make_clicks):
     assert await ids(store, ClickFilter(message_id="mail-1")) == ["id-000001", "id-000000"]
     assert await ids(store, ClickFilter(tag="a")) == ["id-000002", "id-000001", "id-000000"]
     assert await ids(store, ClickFilter(tag="a", message_id="mail-3")) == []
-    assert (await store.count_clicks(ClickFilter(tag="a"))).unique == 3
+    assert (await count_totals(store, Insight(), ClickFilter(tag="a"))).figures.unique == 3
 
 
 async def test_a_link_id_belongs_to_its_tenant(store, make_clicks):
@@ -235,16 +237,12 @@ async def test_counts_by_kind_and_part_and_distinct_links(store, make_clicks):
         + make_clicks(1, 6, kind="prefetch")
     )
 
-    counts = await store.count_clicks(ALL)
+    totals = await count_totals(store, Insight(), ClickFilter(robots="exclude"))
 
-    assert counts.by == {
-        ("click", "html"): 3,
-        ("click", "text"): 1,
-        ("head", "html"): 2,
-        ("prefetch", "html"): 1,
-    }
-    assert counts.unique == 2
-    assert (counts.first, counts.last) == (NOON, NOON + 3_000_000)
+    assert totals.by_part == {"html": 3, "text": 1}
+    assert totals.by_kind == {"click": 4, "head": 2, "prefetch": 1}
+    assert totals.figures.unique == 2
+    assert (totals.first, totals.last) == (NOON, NOON + 3_000_000)
 
 
 async def test_losses_are_kept_once_and_told_where_they_touch_the_time(store):
@@ -255,14 +253,14 @@ async def test_losses_are_kept_once_and_told_where_they_touch_the_time(store):
     await store.add_clicks([], losses)
     await store.add_clicks([], losses)
 
-    both = await store.count_clicks(ALL)
-    first = await store.count_clicks(ClickFilter(until=NOON + 200))
-    second = await store.count_clicks(ClickFilter(since=NOON + 101))
+    both = await store.missing(None, None)
+    first = await store.missing(None, NOON + 200)
+    second = await store.missing(NOON + 101, None)
 
-    assert both.missing == {"full": 5, "memory": 2}
-    assert (both.missing_since, both.missing_until) == (NOON, NOON + 300)
-    assert first.missing == {"full": 5}
-    assert second.missing == {"memory": 2}
+    assert [(loss.reason, loss.clicks) for loss in both] == [("full", 5), ("memory", 2)]
+    assert (both[0].since, both[-1].until) == (NOON, NOON + 300)
+    assert [loss.reason for loss in first] == ["full"]
+    assert [loss.reason for loss in second] == ["memory"]
 
 
 async def test_pages_have_all_that_was_there_while_more_comes_in(store, make_clicks):
@@ -307,7 +305,7 @@ async def test_a_closed_store_says_so(url, make_clicks):
     with pytest.raises(StoreError):
         await store.add_clicks(make_clicks(1))
     with pytest.raises(StoreError):
-        await store.count_clicks(ALL)
+        await store.extent(None)
 
 
 async def test_a_ready_store_passes_its_check(store):

@@ -14,7 +14,18 @@ from linkrouter.web.openapi import api_document, statuses, with_document
 from linkrouter.web.server import create_app
 from linkrouter.web.tokens import Tokens
 
-INPUTS = ["ClickBatch", "ClickRecord", "ClickQuery", "LossRecord", "MessageLinkRecord", "MessageRecord", "StatsQuery"]
+INPUTS = [
+    "BreakdownQuery",
+    "ClickBatch",
+    "ClickQuery",
+    "ClickRecord",
+    "ClickTableQuery",
+    "LossRecord",
+    "MessageLinkRecord",
+    "MessageRecord",
+    "SeriesQuery",
+    "StatsQuery",
+]
 
 
 # Nothing is asked of the store while its routes are described.
@@ -96,7 +107,12 @@ def test_the_names_of_operations_are_a_promise(document):
         "GET /-/ready": "getReadiness",
         "GET /openapi.json": "getDocument",
         "GET /v1/clicks": "listClicks",
+        "GET /v1/clicks.csv": "tabulateClicks",
         "GET /v1/stats/clicks": "countClicks",
+        "GET /v1/stats/clicks/by/{dimension}": "getBreakdown",
+        "GET /v1/stats/clicks/by/{dimension}.csv": "tabulateBreakdown",
+        "GET /v1/stats/clicks/series": "getSeries",
+        "GET /v1/stats/clicks/series.csv": "tabulateSeries",
         "POST /v1/clicks": "addClicks",
         "POST /v1/messages": "addMessage",
     }

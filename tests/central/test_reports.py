@@ -17,6 +17,10 @@ async def test_counts_clicks_and_reports_the_rest_apart(centre, click):
         "unique": 2,
         "by_part": {"html": 2, "text": 1},
         "by_kind": {"click": 3, "head": 1, "prefetch": 1},
+        "robots": {"total": 2, "by_reason": {"head": 1, "prefetch": 1}},
+        "unsure": 0,
+        "without_consent": 0,
+        "unsettled": 5,
         "first": "2026-11-21T17:33:38.123456Z",
         "last": "2026-11-21T18:00:00.000000Z",
         "missing": {"count": 0, "by_reason": {}, "since": None, "until": None},
@@ -41,6 +45,10 @@ async def test_a_click_is_told_as_it_was_sent(centre, click, message):
         "recipient": "reader@example.net",
         "tag": "november",
         "url": "https://example.com/-----w",
+        "agent": {"browser": "unknown", "os": "unknown", "platform": "unknown"},
+        "place": {"country": "unknown", "region": "", "city": ""},
+        "robot": {"label": "unsure", "reasons": [], "version": 0},
+        "takeback": None,
     }
 
 

@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
+from linkrouter.central.answers import Readiness
 from linkrouter.central.api import central_routes
-from linkrouter.central.models import Readiness
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.settings import Address
 from linkrouter.web.routes import Route

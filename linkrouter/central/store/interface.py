@@ -13,15 +13,22 @@ from importlib.metadata import entry_points
 from typing import Literal, NamedTuple, Protocol
 
 from linkrouter.central.labels import Insight
+from linkrouter.central.store.questions import (
+    Cell,
+    ClickFilter,
+    Extent,
+    MissingCell,
+    RollUpQuestion,
+    UnsettledClick,
+)
 from linkrouter.clicks.click import Click
 from linkrouter.errors import SettingsError
 
 __all__ = [
     "CentralStore",
-    "ClickCounts",
-    "ClickFilter",
     "ClickLog",
     "FoundClick",
+    "FoundLabel",
     "Kept",
     "Message",
     "MessageLink",
@@ -75,23 +82,25 @@ class Message:
     message_key: str | None = field(default=None, repr=False)  # with which the ids of its links begin, in base64url
 
 
-@dataclass(frozen=True, slots=True)
-class ClickFilter:
-    """Which clicks are asked for; None asks for all. Times are microseconds since the epoch, *until* not included."""
-
-    link_id: str | None = field(default=None, repr=False)
-    message_id: str | None = field(default=None, repr=False)
-    tag: str | None = None
-    tenant: int | None = None
-    since: int | None = None
-    until: int | None = None
-
-
 class Position(NamedTuple):
     """Where a page of clicks ended: clicks are ordered by time and id, the newest first."""
 
     clicked_at: int
     id: str
+
+
+class FoundLabel(NamedTuple):
+    """What a click was labelled with."""
+
+    browser: str
+    os: str
+    platform: str
+    country: str
+    region: str
+    city: str
+    robot: str
+    reasons: tuple[str, ...]
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +112,7 @@ class FoundClick:
     recipient: str | None = field(repr=False)
     tag: str | None
     url: str | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ClickCounts:
-    """What was clicked: `by` has the records by kind and part, the rest is about kind "click" alone.
-
-    `missing` has the clicks that routers dropped by reason, in losses that touch the time asked for and span
-    `missing_since` to `missing_until`. A dropped click has no link, so no other filter applies to them.
-    """
-
-    by: Mapping[tuple[str, str], int]
-    unique: int  # distinct links that were clicked
-    first: int | None
-    last: int | None
-    missing: Mapping[str, int]
-    missing_since: int | None
-    missing_until: int | None
+    label: FoundLabel | None = None  # none while the click has not settled
 
 
 class Store(Protocol):
@@ -160,11 +153,46 @@ class ClickLog(Store, Protocol):
             StoreError: the store cannot answer, or not within its deadline.
         """
 
-    async def count_clicks(self, asked: ClickFilter) -> ClickCounts:
-        """Count clicks.
+    async def roll_up_cells(self, asked: RollUpQuestion) -> list[Cell]:
+        """Sum roll-ups, by value.
 
         Raises:
             StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def label_cells(self, asked: ClickFilter, dimension: str, step: int) -> list[Cell]:
+        """Count the labels of single clicks by the values of *dimension*, and by points *step* seconds apart.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def extent(self, tenant: int | None) -> Extent | None:
+        """Give the time that the labelled clicks of *tenant* span, None when there are none.
+
+        Raises:
+            StoreError: the store cannot answer.
+        """
+
+    async def first_and_last(self, asked: ClickFilter) -> tuple[int | None, int | None]:
+        """Give the times of the first and the last of the labelled clicks of kind "click" that *asked* holds for.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def unsettled_clicks(self, limit: int) -> list[UnsettledClick]:
+        """Give up to *limit* clicks that have no label yet.
+
+        Raises:
+            StoreError: the store cannot answer.
+        """
+
+    async def missing(self, since: int | None, until: int | None) -> list[MissingCell]:
+        """Give the losses that touch the time between *since* and *until*.
+
+        Raises:
+            StoreError: the store cannot answer.
         """
 
     async def latest_seq(self) -> int:

@@ -93,6 +93,16 @@ class SqliteDatabase:
         for pragma in PRAGMAS:  # after it is known to be a file of ours
             await writer.execute(pragma)
 
+    async def _new_reader(self) -> aiosqlite.Connection:
+        """Open one more connection for questions; a caller that is cancelled meanwhile leaves none open."""
+        connecting = asyncio.ensure_future(self._connect_reader())
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            reader = await connecting
+            await reader.close()  # an open connection is a thread that keeps the process from ending
+            raise
+
     async def _connect_reader(self) -> aiosqlite.Connection:
         reader = await self._connect()
         await reader.execute(CACHE)
@@ -138,7 +148,7 @@ class SqliteDatabase:
         reader: aiosqlite.Connection | None = None
         try:
             async with asyncio.timeout(self._read_deadline_s), self._reading:
-                reader = self._readers.pop() if self._readers else await self._connect_reader()
+                reader = self._readers.pop() if self._readers else await self._new_reader()
                 try:
                     await reader.execute("BEGIN")
                     yield reader

@@ -1,0 +1,43 @@
+"""Figures: cells folded into what a person reads.
+
+Promise: machines are left out unless they are asked for, and how many were left out is always said.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from linkrouter.central.store.questions import Cell
+
+__all__ = ["Figures", "fold"]
+
+
+@dataclass(slots=True)
+class Figures:
+    """Clicks as asked for, first clicks by people on their links, and machines; unsure and not judged are people."""
+
+    clicks: int = 0
+    unique: int = 0
+    robots: int = 0
+    unsure: int = 0
+    not_judged: int = 0
+
+    def add(self, cell: Cell, robots: str) -> None:
+        """Count *cell*, with "exclude", "include" or "only" for machines."""
+        is_machine = cell.robot == "machine"
+        if robots == "include" or is_machine == (robots == "only"):
+            self.clicks += cell.clicks
+            self.unique += cell.uniques
+        if is_machine:
+            self.robots += cell.clicks
+        elif cell.robot == "unsure":
+            self.unsure += cell.clicks
+        elif cell.robot == "not judged":
+            self.not_judged += cell.clicks
+
+
+def fold(cells: Iterable[Cell], robots: str) -> Figures:
+    """Give the figures of all of *cells* together."""
+    figures = Figures()
+    for cell in cells:
+        figures.add(cell, robots)
+    return figures

@@ -1,0 +1,80 @@
+"""What is asked of a click log, and what it answers with: values that every engine shares."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from linkrouter.central.labels import StoredClick
+
+__all__ = ["Cell", "ClickFilter", "Extent", "MissingCell", "RollUpQuestion", "UnsettledClick"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClickFilter:
+    """Which clicks are asked for; None asks for all. Times are microseconds since the epoch, *until* not included."""
+
+    link_id: str | None = field(default=None, repr=False)
+    message_id: str | None = field(default=None, repr=False)
+    tag: str | None = None
+    tenant: int | None = None
+    since: int | None = None
+    until: int | None = None
+    recipient: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+    part: str | None = None
+    browser: str | None = None
+    os: str | None = None
+    platform: str | None = None
+    country: str | None = None
+    robots: str = "include"  # "exclude" or "only" machines
+
+
+@dataclass(frozen=True, slots=True)
+class RollUpQuestion:
+    """Which roll-ups are summed: whole buckets of one dimension. Times are seconds since the epoch."""
+
+    dimension: str
+    since: int
+    until: int
+    tenant: int | None = None
+    tag: str | None = None
+    value: str | None = field(default=None, repr=False)
+    part: str | None = None
+    step: int = 0  # seconds between the points that are told apart; 0 gives one
+
+
+class Cell(NamedTuple):
+    """Clicks that have one point of time (its first second, 0 for all), value, part and robot label in common."""
+
+    at: int
+    value: str
+    part: str
+    robot: str
+    clicks: int
+    uniques: int
+
+
+class Extent(NamedTuple):
+    """From the first to the last labelled click, in seconds since the epoch, rounded to buckets."""
+
+    since: int
+    until: int
+
+
+class UnsettledClick(NamedTuple):
+    """A stored click that has no label yet, with what is known of its message."""
+
+    click: StoredClick
+    message_id: str | None
+    recipient: str | None
+    tag: str | None
+    url: str | None
+    is_new_link: bool  # no person is known to have clicked its link
+
+
+class MissingCell(NamedTuple):
+    """Clicks that routers dropped for one reason. Times are microseconds since the epoch."""
+
+    reason: str
+    clicks: int
+    since: int
+    until: int
