@@ -12,20 +12,20 @@ __all__ = ["METRICS", "Metrics"]
 METRICS: dict[str, tuple[str, str, str]] = {
     # name: (kind, label, help)
     "linkrouter_requests": ("counter", "outcome", "Requests on the traffic port, by what they got."),
-    "linkrouter_dropped": ("counter", "reason", "Clicks that were not kept, by reason."),
-    "linkrouter_recorded": ("counter", "kind", "Clicks made durable."),
+    "linkrouter_clicks_dropped": ("counter", "reason", "Clicks that were not kept, by reason."),
+    "linkrouter_clicks_recorded": ("counter", "kind", "Clicks made durable."),
     "linkrouter_queue_clicks": ("gauge", "", "Clicks in memory, waiting for the next commit."),
     "linkrouter_queue_oldest_seconds": ("gauge", "", "Age of the oldest click in memory."),
     "linkrouter_spool_pending_clicks": (
         "gauge",
         "",
-        "Clicks in the store that central has not acknowledged.",
+        "Clicks of this process in the store that central has not acknowledged.",
     ),
-    "linkrouter_spool_oldest_seconds": ("gauge", "", "Age of the oldest click in the store."),
-    "linkrouter_spool_bytes": ("gauge", "", "Size of the store."),
+    "linkrouter_spool_oldest_seconds": ("gauge", "", "Age of the oldest of them."),
+    "linkrouter_spool_bytes": ("gauge", "", "Size of this process's share of the store."),
     "linkrouter_spool_dead_letters": ("gauge", "", "Clicks central refused for good."),
     "linkrouter_spool_quarantined_segments": ("gauge", "", "Damaged segments kept for a person to look at."),
-    "linkrouter_spool_lost": ("counter", "reason", "Clicks that a damaged store could not give back."),
+    "linkrouter_spool_clicks_lost": ("counter", "reason", "Clicks that a damaged store could not give back."),
     "linkrouter_sync_batches": ("counter", "result", "Batches sent to central, by its answer."),
     "linkrouter_sync_clicks": (
         "counter",

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from linkrouter.clicks.click import mint_click_ids
-from linkrouter.clicks.store import ClickStore, Loss, StoreLimits, StoreStatus, open_click_store
+from linkrouter.clicks.store import ClickStore, Loss, OwnShare, StoreLimits, open_click_store
 from linkrouter.errors import KeyringError, SettingsError
 from linkrouter.link.keyring import Keyring
 from linkrouter.log import log, quiet_exception_handler
@@ -22,7 +22,7 @@ from linkrouter.settings import RouterSettings, credentials_directory, default_r
 
 __all__ = ["load_keyring", "run_router", "serve_router"]
 
-STATUS_INTERVAL_S = 5.0  # how old the store's gauges may be
+STATUS_INTERVAL_S = 5.0  # how old the gauges of the whole store may be
 MAX_STORE_LOSSES = 500  # of the store's, told in one request
 LAST_COMMIT_S = 3.0  # for the queue to become durable when stopping
 LAST_SYNC_S = 2.0  # for central to take what waits when stopping; the rest waits on disk
@@ -203,19 +203,19 @@ class _Process:
         return [*self._recorder.take_losses(), *lost]
 
     async def _watch_store(self) -> None:
-        """Keep the store's gauges fresh."""
-        status = await self._store.status()
+        """Show this process's share of the store as it is at each scrape, and keep the rest fresh."""
+        status, share = await self._store.status(), self._store.own_share
 
         def gauge(name: str, read: Any) -> None:
             self._metrics.gauge(name, lambda: read(status))
 
-        gauge("linkrouter_spool_pending_clicks", lambda seen: seen.pending)
-        gauge("linkrouter_spool_oldest_seconds", _age_s)
-        gauge("linkrouter_spool_bytes", lambda seen: seen.bytes)
+        self._metrics.gauge("linkrouter_spool_pending_clicks", lambda: share().pending)
+        self._metrics.gauge("linkrouter_spool_oldest_seconds", lambda: _age_s(share()))
+        self._metrics.gauge("linkrouter_spool_bytes", lambda: share().bytes)
         gauge("linkrouter_spool_dead_letters", lambda seen: seen.dead_letters)
         gauge("linkrouter_spool_quarantined_segments", lambda seen: seen.quarantined)
         while True:
-            self._metrics.counter("linkrouter_spool_lost").update(status.lost)
+            self._metrics.counter("linkrouter_spool_clicks_lost").update(status.lost)
             self._store_losses = status.losses
             await asyncio.sleep(STATUS_INTERVAL_S)
             status = await self._store.status()
@@ -234,8 +234,8 @@ def _read_token(settings: RouterSettings) -> str:
     return read_tokens(settings.ingest_token_file, "INGEST_TOKEN_FILE")[0].token
 
 
-def _age_s(status: StoreStatus) -> float:
-    return 0.0 if status.oldest_at is None else max(0.0, time.time() - status.oldest_at / 1e6)
+def _age_s(share: OwnShare) -> float:
+    return 0.0 if share.oldest_at is None else max(0.0, time.time() - share.oldest_at / 1e6)
 
 
 def _settle_memory() -> None:

@@ -83,8 +83,8 @@ class Recorder:
         self._failure: str | None = None  # why the store does not take clicks now
         self._losses: dict[str, Loss] = {}
         self._told_at: dict[str, float] = {}  # when a line was last logged, by reason
-        self._recorded = metrics.counter("linkrouter_recorded", KINDS)
-        metrics.counter("linkrouter_dropped", ("queue_full", "store_full", "store_failed"))
+        self._recorded = metrics.counter("linkrouter_clicks_recorded", KINDS)
+        metrics.counter("linkrouter_clicks_dropped", ("queue_full", "store_full", "store_failed"))
         metrics.gauge("linkrouter_queue_clicks", lambda: self._clicks)
         metrics.gauge("linkrouter_queue_oldest_seconds", self._oldest_age_s)
 
@@ -233,7 +233,7 @@ class Recorder:
     def _drop(self, at_us: int) -> None:
         """Count the loss of a click that came at *at_us*, microseconds since the epoch."""
         reason = self._failure or "queue_full"
-        self._metrics.count("linkrouter_dropped", reason)
+        self._metrics.count("linkrouter_clicks_dropped", reason)
         loss = self._losses.get(reason)
         if loss is None:
             self._losses[reason] = Loss(self._mint_id(self._clock_us()), reason, 1, at_us, at_us)

@@ -115,7 +115,7 @@ def _central(home: Path) -> Iterator[None]:
     """Run the centre behind the load: only the routers are measured here."""
     for name in ("ingest-token", "api-token"):
         (home / name).touch(mode=0o600)
-        (home / name).write_text("t" * 32)
+        (home / name).write_text(f"{name:-<32}")
     command = [sys.executable, "-m", "linkrouter", "central", "--listen", "127.0.0.1:18190"]
     command += ["--database", f"sqlite:///{home}/central.db"]
     command += ["--ingest-token-file", str(home / "ingest-token"), "--api-token-file", str(home / "api-token")]

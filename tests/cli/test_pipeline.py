@@ -182,7 +182,7 @@ def test_metrics_count_requests_and_name_no_link(home):
     click_all(port, paths)
     fetch(f"http://127.0.0.1:{port}/2s/example.com/forged")
 
-    text = wait_until(lambda: metrics_with(router, 'linkrouter_recorded_total{kind="click"} 3.0'))
+    text = wait_until(lambda: metrics_with(router, 'linkrouter_clicks_recorded_total{kind="click"} 3.0'))
 
     assert 'linkrouter_requests_total{outcome="redirect"} 3.0' in text
     assert 'linkrouter_requests_total{outcome="not_found"} 1.0' in text

@@ -215,7 +215,7 @@ class Scene:
     def dropped(self, router: subprocess.Popen | None = None) -> dict[str, int]:
         """Give what a router dropped, by reason."""
         metrics = self.metrics(router)
-        return {label: int(value) for (name, label), value in metrics.items() if name == "dropped" and value}
+        return {label: int(value) for (name, label), value in metrics.items() if name == "clicks_dropped" and value}
 
     def dropped_in_all(self) -> int:
         """Give what was dropped and counted, by whom and why ever."""

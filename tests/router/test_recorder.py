@@ -74,7 +74,7 @@ async def test_commits_all_that_is_full_and_in_order(start_recorder):
 
     assert store.kept == [record_of(number) for number in range(255)]
     assert [len(batch) for batch in store.batches] == [100, 100, 50, 5]  # ten groups at most
-    assert metrics.counter("linkrouter_recorded")["click"] == 255
+    assert metrics.counter("linkrouter_clicks_recorded")["click"] == 255
 
 
 async def test_commits_less_at_once_after_a_failure(start_recorder):
@@ -105,7 +105,7 @@ async def test_keeps_clicks_while_the_store_is_broken_and_commits_them_after(sta
     assert not ready_while_broken
     assert recorder.accepting
     assert store.kept == [record_of(1), record_of(2)]
-    assert metrics.counter("linkrouter_dropped") == {"queue_full": 0, "store_full": 0, "store_failed": 0}
+    assert metrics.counter("linkrouter_clicks_dropped") == {"queue_full": 0, "store_full": 0, "store_failed": 0}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_drops_the_newest_by_reason_when_memory_is_used_up(start_recorder,
     await until(lambda: len(store.kept) == 10)
 
     assert store.kept == [record_of(number) for number in range(10)]
-    assert metrics.counter("linkrouter_dropped")[reason] == 6
+    assert metrics.counter("linkrouter_clicks_dropped")[reason] == 6
     (loss,) = recorder.take_losses()
     assert (loss.reason, loss.count, loss.since, loss.until) == (reason, 6, 10, 15)
     assert recorder.take_losses() == []
@@ -139,7 +139,7 @@ async def test_bounds_memory_by_bytes_too(start_recorder):
     for number in range(100):
         recorder.record(click(number, agent="x" * 400))
 
-    assert metrics.counter("linkrouter_dropped")["queue_full"] == 90
+    assert metrics.counter("linkrouter_clicks_dropped")["queue_full"] == 90
     store.gate.set()
     await until(lambda: len(store.kept) == 10)
     for number in range(100, 105):
@@ -207,4 +207,4 @@ async def test_what_a_stopping_process_cannot_commit_is_counted():
     running.cancel()
     recorder.abandon()
 
-    assert metrics.counter("linkrouter_dropped")["store_full"] == 5
+    assert metrics.counter("linkrouter_clicks_dropped")["store_full"] == 5
