@@ -18,7 +18,7 @@ __all__ = ["list_clicks", "tabulate_clicks"]
 
 DEFAULT_PAGE = 100  # clicks
 TABLE_PAGE = 1000
-COLUMNS = (
+TABLE_COLUMNS = (
     "id",
     "clicked_at",
     "kind",
@@ -66,7 +66,7 @@ async def tabulate_clicks(
         return asked
 
     async def rows() -> AsyncIterator[tuple[str | int | None, ...]]:
-        yield COLUMNS
+        yield TABLE_COLUMNS
         after: Position | None = None
         while found := await store.find_clicks(asked, after, TABLE_PAGE):
             for one in found:
@@ -112,4 +112,4 @@ def _unlabelled(user_agent: str | None) -> FoundLabel:
 def _row(record: FoundClickRecord) -> tuple[str | int | None, ...]:
     values: dict[str, Any] = {**record, **record["agent"], **record["place"]}
     values |= {"robot": record["robot"]["label"], "reasons": " ".join(record["robot"]["reasons"])}
-    return tuple(values[name] for name in COLUMNS)
+    return tuple(values[name] for name in TABLE_COLUMNS)

@@ -48,7 +48,7 @@ __all__ = [
     "UserAgent",
     "Value",
     "Word",
-    "Zone",
+    "ZoneName",
     "about",
     "number_in_query",
     "write_cursor",
@@ -193,7 +193,7 @@ _CURSOR_MARKS = _from_text(_parse_cursor, {"type": "string", "maxLength": 256, "
 
 _ZONE_MARKS = _from_text(_parse_zone, {"type": "string", "maxLength": 64}, pattern=r"^[A-Za-z0-9_+/-]+$", max_length=64)
 
-Zone = Annotated[ZoneInfo, *_ZONE_MARKS]
+ZoneName = Annotated[ZoneInfo, *_ZONE_MARKS]
 Time = Annotated[int, *_TIME_MARKS]  # text outside, microseconds since the epoch inside
 Cursor = Annotated[Position, *_CURSOR_MARKS]
 LinkId = Annotated[str, Field(min_length=2, max_length=22, pattern=_LINK_ID)]

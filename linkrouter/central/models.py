@@ -126,7 +126,7 @@ class SeriesQuery(ClickFilterQuery):
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     interval: NotRequired[Annotated[fields.IntervalName, about("interval")]]
-    timezone: NotRequired[Annotated[fields.Zone, about("timezone")]]
+    timezone: NotRequired[Annotated[fields.ZoneName, about("timezone")]]
 
 
 class BreakdownQuery(ClickFilterQuery):

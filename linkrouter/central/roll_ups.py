@@ -9,6 +9,8 @@ one. *Unique* is the first click by a person on a link: it stands in one hour on
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from linkrouter.units import DAY_S, HOUR_S, SECOND_US
+
 __all__ = [
     "DIMENSIONS",
     "FINE",
@@ -42,7 +44,7 @@ DIMENSIONS = {
     "robot_reason": 8,
 }
 FINE, WHOLE_DAY = 0, 1  # spans
-QUARTER_S, HOUR_S, DAY_S = 900, 3600, 86_400
+QUARTER_S = 900
 
 
 class LabelRow(NamedTuple):
@@ -80,7 +82,7 @@ def bucket_seconds(dimension: int) -> int:
 
 def roll_up_keys(row: LabelRow) -> Iterator[RollUpKey]:
     """Give every roll-up that the click of *row* counts in."""
-    second = row.clicked_at // 1_000_000
+    second = row.clicked_at // SECOND_US
     hour, day = second - second % HOUR_S, second - second % DAY_S
     values = [
         (1, row.kind),

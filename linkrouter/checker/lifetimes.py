@@ -7,11 +7,11 @@ minutes; a transient error is never taken from the cache; nothing is used longer
 from typing import NamedTuple
 
 from linkrouter.checker.verdict import CHECK_REASONS, Opinion
+from linkrouter.units import DAY_S
 
 __all__ = [
     "BROKEN_S",
     "CLEAN_S",
-    "DAY_S",
     "FINE_S",
     "LOOK_S",
     "MOMENT_S",
@@ -22,7 +22,6 @@ __all__ = [
     "trust",
 ]
 
-DAY_S = 86_400.0
 FINE_S = 3600.0
 CLEAN_S = 1800.0
 LOOK_S = 3600.0  # a wall or a login stays for a while

@@ -11,11 +11,10 @@ from linkrouter.central.roll_ups import DIMENSIONS, bucket_seconds
 from linkrouter.central.store.interface import ClickLog
 from linkrouter.central.store.questions import Cell, ClickFilter, RollUpQuestion, UnsettledClick
 from linkrouter.insight import describe_agent
+from linkrouter.units import DAY_S, SECOND_US
 
-__all__ = ["DAY_S", "TooLarge", "cells_of", "unsettled_matching"]
+__all__ = ["TooLarge", "cells_of", "unsettled_matching"]
 
-SECOND_US = 1_000_000
-DAY_S = 86_400
 MAX_COUNTED = 5_000_000  # clicks whose labels one question may count, a second for each million
 MAX_UNSETTLED = 20_000  # more wait only while central catches up
 POINT_FILTERS = ("link_id", "message_id", "recipient")

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from linkrouter.units import DAY_S, HOUR_S
+
 __all__ = ["INTERVALS", "MAX_POINTS", "Interval", "common_step", "points_between"]
 
 Interval = Literal["hour", "day", "week", "month"]
@@ -35,7 +37,7 @@ def points_between(since: int, until: int, interval: Interval, zone: ZoneInfo) -
 
 def common_step(points: list[int]) -> int:
     """Give the longest of a day, an hour and a quarter of an hour (UTC) that all of *points* begin with."""
-    for step in (86_400, 3600):
+    for step in (DAY_S, HOUR_S):
         if all(point % step == 0 for point in points):
             return step
     return 900

@@ -12,10 +12,9 @@ from linkrouter.central.statistics.figures import Figures
 from linkrouter.central.statistics.periods import Interval, common_step, points_between
 from linkrouter.central.store.interface import ClickLog
 from linkrouter.central.store.questions import Cell, ClickFilter
+from linkrouter.units import SECOND_US
 
 __all__ = ["Point", "TooManyPoints", "find_series"]
-
-SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

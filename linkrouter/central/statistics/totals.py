@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from linkrouter.central.labels import Insight
-from linkrouter.central.statistics.cells import DAY_S, TooLarge, cells_of, unsettled_matching
+from linkrouter.central.statistics.cells import TooLarge, cells_of, unsettled_matching
 from linkrouter.central.statistics.figures import Figures, fold
 from linkrouter.central.store.interface import ClickLog
 from linkrouter.central.store.questions import Cell, ClickFilter, MissingCell
 from linkrouter.clicks.click import KINDS
+from linkrouter.units import DAY_S, SECOND_US
 
 __all__ = ["Totals", "count_totals"]
 
-DAY_US = DAY_S * 1_000_000
+DAY_US = DAY_S * SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,14 @@ async def _ends(store: ClickLog, asked: ClickFilter, totals: list[Cell]) -> tupl
     days = [
         cell.at
         for cell in totals
-        if cell.at * 1_000_000 <= _latest()
+        if cell.at * SECOND_US <= _latest()
         and (asked.robots == "include" or (cell.robot == "machine") == (asked.robots == "only"))
     ]
     if not days:
         return None, None
     found: list[int | None] = []
     for day in (min(days), max(days)):
-        since, until = max(asked.since or 0, day * 1_000_000), min(asked.until or 2**62, (day + DAY_S) * 1_000_000)
+        since, until = max(asked.since or 0, day * SECOND_US), min(asked.until or 2**62, (day + DAY_S) * SECOND_US)
         found += await store.first_and_last(replace(asked, since=since, until=min(until, _latest())))
     times = [time_us for time_us in found if time_us is not None]
     return min(times, default=None), max(times, default=None)

@@ -11,12 +11,12 @@ from itertools import pairwise
 
 from linkrouter.insight.networks import NetworkKind
 from linkrouter.insight.robots.observed import ObservedClick
+from linkrouter.units import SECOND_US
 
 __all__ = ["Seen", "find_hasty", "find_neighbours", "find_readers", "find_runs", "find_two_devices", "find_two_places"]
 
 Seen = tuple[ObservedClick, NetworkKind]  # a click and where its address belongs
 
-SECOND_US = 1_000_000
 BURST_GAP_US = 2 * SECOND_US  # a longer rest ends a burst
 CLOUD_BURST_GAP_US = 5 * SECOND_US
 SWEEP_GAP_US = 30 * SECOND_US

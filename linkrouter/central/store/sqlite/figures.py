@@ -23,10 +23,9 @@ from linkrouter.central.store.questions import (
     UnsettledClick,
 )
 from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.units import DAY_S
 
 __all__ = ["LABEL_CONDITIONS", "WORDS_OF", "SqliteFigures"]
-
-DAY_S = 86_400
 
 TENANTS = """
 WITH RECURSIVE found (tenant) AS (
@@ -86,7 +85,7 @@ LABEL_CONDITIONS = {
     "platform": "labels.platform = (SELECT number FROM words WHERE word = :platform)",
     "country": "labels.country = (SELECT number FROM words WHERE word = :country)",
 }
-COLUMNS = {"total": "0", "robot_reason": "reason"} | {
+LABEL_COLUMNS = {"total": "0", "robot_reason": "reason"} | {
     name: name for name in ("kind", "browser", "os", "platform", "country", "url", "tag")
 }
 
@@ -121,7 +120,7 @@ class SqliteFigures(SqliteDatabase):
         """See `ClickLog`."""
         where, values = _label_where(asked)
         async with self.snapshot() as reader:
-            statement = LABELS.format(value=COLUMNS[dimension], where=where)
+            statement = LABELS.format(value=LABEL_COLUMNS[dimension], where=where)
             rows = await reader.execute_fetchall(statement, values | {"step": step})
             return await self._cells(reader, dimension, rows)
 

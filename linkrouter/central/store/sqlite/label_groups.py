@@ -16,10 +16,11 @@ from linkrouter.central.labels import Insight, KnownLink, KnownMessage, Label, S
 from linkrouter.central.roll_ups import KINDS_BY_NUMBER, MACHINE, PARTS_BY_NUMBER, ROBOTS_BY_NUMBER, LabelRow
 from linkrouter.errors import BadLink
 from linkrouter.link.codec import decode_base64url
+from linkrouter.units import SECOND_US
 
 __all__ = ["Labelled", "Pair", "Window", "label_groups", "read_rows"]
 
-AROUND_US = 15 * 60 * 1_000_000
+AROUND_US = 15 * 60 * SECOND_US
 ALWAYS = (0, 2**62)
 KEY_BYTES = 8
 KEY_CHARS = KEY_BYTES * 8 // 6  # of a link id in base64url, which are those of its message key alone
