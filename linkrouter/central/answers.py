@@ -12,12 +12,23 @@ __all__ = [
     "ClickSeries",
     "ClickStats",
     "ClicksPage",
+    "ErasedRows",
+    "ExportedMessage",
     "FoundClickRecord",
+    "FoundMessageRecord",
+    "MessageDetails",
+    "MessageLinkFigures",
+    "MessagesPage",
     "MissingClicks",
+    "PersonalData",
     "Readiness",
     "Receipt",
     "RobotCounts",
+    "RouterRecord",
+    "RoutersState",
     "SeriesPoint",
+    "WithheldState",
+    "WorkerRecord",
 ]
 
 
@@ -160,3 +171,116 @@ class Readiness(TypedDict):
     """That the store takes writes."""
 
     ready: bool
+
+
+class FoundMessageRecord(TypedDict):
+    """A message with what was clicked in it, by people unless `robots` asked for more.
+
+    `links` leaves out the trap. A withheld message has no recipient, and its clicks are only counted.
+    """
+
+    message_id: str
+    tenant: int
+    sent_at: str
+    recipient: str | None
+    tag: str | None
+    metadata: dict[str, str]
+    message_key: str | None
+    links: int
+    has_html: bool
+    withheld: bool
+    clicks: int
+    unique: int
+    robots: int
+    first: str | None
+    last: str | None
+
+
+class MessagesPage(TypedDict):
+    """Messages, those sent last first; null ends the pages."""
+
+    messages: list[FoundMessageRecord]
+    next_cursor: str | None
+
+
+class MessageLinkFigures(TypedDict):
+    """One link of a message; `url` is null where it was taken away with what pointed to a person."""
+
+    link_id: str
+    url: str | None
+    part: str
+    position: int
+    trap: bool
+    clicks: int
+    unique: int
+    robots: int
+    first: str | None
+    last: str | None
+
+
+class MessageDetails(TypedDict):
+    """One message and its links, by part and position."""
+
+    message: FoundMessageRecord
+    links: list[MessageLinkFigures]
+
+
+class ErasedRows(TypedDict):
+    """How many rows lost what points to a person; clicks to come on these links are only counted."""
+
+    messages: int
+    links: int
+    clicks: int
+
+
+class WithheldState(TypedDict):
+    """Whether messages to this recipient are kept without it."""
+
+    withheld: bool
+
+
+class ExportedMessage(TypedDict):
+    """A message to a person, with every click that is kept of it."""
+
+    message: FoundMessageRecord
+    links: list[MessageLinkFigures]
+    clicks: list[FoundClickRecord]
+
+
+class PersonalData(TypedDict):
+    """All that is kept of a person."""
+
+    recipient: str
+    withheld: bool
+    messages: list[ExportedMessage]
+
+
+class WorkerRecord(TypedDict):
+    """What one worker of a router last said of itself, and when central heard it."""
+
+    worker: int
+    seen_at: str
+    silent_seconds: float
+    version: str
+    pending: float
+    oldest_seconds: float
+    dropped: float
+
+
+class RouterRecord(TypedDict):
+    """A router: its workers, and their figures together. It is as silent as the worker that spoke last."""
+
+    router: str
+    seen_at: str
+    silent_seconds: float
+    versions: list[str]
+    pending: float
+    oldest_seconds: float
+    dropped: float
+    workers: list[WorkerRecord]
+
+
+class RoutersState(TypedDict):
+    """Every router that ever spoke, by name; one that is silent for two minutes is in trouble."""
+
+    routers: list[RouterRecord]

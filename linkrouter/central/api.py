@@ -3,13 +3,16 @@
 from functools import partial
 from typing import Any
 
-from linkrouter.central import models
+from linkrouter.central import answers, models
 from linkrouter.central.answers import ClickBreakdown, ClickSeries, ClicksPage, ClickStats, Readiness, Receipt
 from linkrouter.central.clicks import list_clicks, tabulate_clicks
 from linkrouter.central.fields import RULES
 from linkrouter.central.figures_api import Statistics
 from linkrouter.central.ingest import add_clicks, add_message
 from linkrouter.central.labels import Insight
+from linkrouter.central.messages import Messages
+from linkrouter.central.privacy import Privacy
+from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
@@ -27,7 +30,8 @@ async def get_readiness(store: CentralStore, _: object, __: Caller) -> Readiness
 
 def central_routes(store: CentralStore, insight: Insight | None = None, min_cell: int = 0) -> tuple[Route, ...]:
     """Give the paths whose answers come from *store*; *insight* tells of clicks that have no label yet."""
-    statistics = Statistics(store, insight or Insight(), min_cell)
+    insight = insight or Insight()
+    statistics, messages = Statistics(store, insight, min_cell), Messages(store, insight)
     return (
         Route(
             operation="addClicks",
@@ -51,7 +55,17 @@ def central_routes(store: CentralStore, insight: Insight | None = None, min_cell
             answer=partial(add_message, store),
         ),
         *_click_routes(store),
+        *_message_routes(messages),
         *_statistics_routes(statistics),
+        *_privacy_routes(Privacy(store, messages)),
+        _asked(
+            "listRouters",
+            "/v1/routers",
+            scope="admin",
+            query=models.RoutersQuery,
+            gives=answers.RoutersState,
+            answer=partial(list_routers, store),
+        ),
         Route(
             operation="getReadiness",
             method="GET",
@@ -85,6 +99,65 @@ def _click_routes(store: CentralStore) -> tuple[Route, ...]:
             csv=True,
             gives=str,
             answer=partial(tabulate_clicks, store),
+        ),
+    )
+
+
+def _message_routes(messages: Messages) -> tuple[Route, ...]:
+    return (
+        _asked(
+            "listMessages",
+            "/v1/messages",
+            scope="clicks:read",
+            query=models.MessageQuery,
+            gives=answers.MessagesPage,
+            answer=messages.page,
+        ),
+        _asked(
+            "tabulateMessages",
+            "/v1/messages.csv",
+            scope="clicks:read",
+            query=models.MessageTableQuery,
+            csv=True,
+            gives=str,
+            answer=messages.tabulate,
+        ),
+        _asked(
+            "getMessage",
+            "/v1/messages/{message_id}",
+            scope="clicks:read",
+            query=models.OneMessageQuery,
+            gives=answers.MessageDetails,
+            refuses={404: "no message of this id is known"},
+            answer=messages.show,
+        ),
+    )
+
+
+def _privacy_routes(privacy: Privacy) -> tuple[Route, ...]:
+    def route(operation: str, method: str, path: str, **more: Any) -> Route:
+        return Route(operation=operation, method=method, path=path, scope="privacy", rules=RULES, **more)
+
+    taken = {"gives": answers.ErasedRows}
+    return (
+        route("erase", "POST", "/v1/erasures", body=models.ErasureRecord, answer=privacy.erase, **taken),
+        route("withhold", "POST", "/v1/withheld", body=models.WithheldRecord, answer=privacy.withhold, **taken),
+        route(
+            "release",
+            "DELETE",
+            "/v1/withheld",
+            query=models.WithheldQuery,
+            gives=answers.WithheldState,
+            refuses={404: "this recipient was not withheld"},
+            answer=privacy.release,
+        ),
+        route(
+            "exportPerson",
+            "GET",
+            "/v1/export",
+            query=models.ExportQuery,
+            gives=answers.PersonalData,
+            answer=privacy.export,
         ),
     )
 

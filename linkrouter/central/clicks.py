@@ -7,18 +7,17 @@ from linkrouter.central.answers import ClicksPage, FoundClickRecord
 from linkrouter.central.fields import write_cursor
 from linkrouter.central.labels import UNKNOWN
 from linkrouter.central.models import ClickQuery, ClickTableQuery
-from linkrouter.central.queries import read_filter
-from linkrouter.central.store.interface import CentralStore, FoundClick, FoundLabel, Position
+from linkrouter.central.queries import DEFAULT_PAGE, TABLE_PAGE, read_filter
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.store.records import FoundClick, FoundLabel, Position
 from linkrouter.clicks.click import iso_utc
 from linkrouter.insight import describe_agent
 from linkrouter.web.problems import Refusal
 from linkrouter.web.tokens import Caller
 
-__all__ = ["list_clicks", "tabulate_clicks"]
+__all__ = ["click_record", "list_clicks", "tabulate_clicks"]
 
-DEFAULT_PAGE = 100  # clicks
-TABLE_PAGE = 1000
-TABLE_COLUMNS = (
+CLICK_COLUMNS = (
     "id",
     "clicked_at",
     "kind",
@@ -52,7 +51,7 @@ async def list_clicks(store: CentralStore, query: ClickQuery, caller: Caller) ->
     page = found[:limit]
     more = len(found) > limit
     return {
-        "clicks": [_record(one) for one in page],
+        "clicks": [click_record(one) for one in page],
         "next_cursor": write_cursor(_position(page[-1])) if more else None,
     }
 
@@ -66,11 +65,11 @@ async def tabulate_clicks(
         return asked
 
     async def rows() -> AsyncIterator[tuple[str | int | None, ...]]:
-        yield TABLE_COLUMNS
+        yield CLICK_COLUMNS
         after: Position | None = None
         while found := await store.find_clicks(asked, after, TABLE_PAGE):
             for one in found:
-                yield _row(_record(one))
+                yield _row(click_record(one))
             after = _position(found[-1])
 
     return rows()
@@ -80,7 +79,8 @@ def _position(found: FoundClick) -> Position:
     return Position(found.click.clicked_at, found.click.id)
 
 
-def _record(found: FoundClick) -> FoundClickRecord:
+def click_record(found: FoundClick) -> FoundClickRecord:
+    """Give a click as the API gives it."""
     click, label = found.click, found.label or _unlabelled(found.click.user_agent)
     return {
         "id": click.id,
@@ -112,4 +112,4 @@ def _unlabelled(user_agent: str | None) -> FoundLabel:
 def _row(record: FoundClickRecord) -> tuple[str | int | None, ...]:
     values: dict[str, Any] = {**record, **record["agent"], **record["place"]}
     values |= {"robot": record["robot"]["label"], "reasons": " ".join(record["robot"]["reasons"])}
-    return tuple(values[name] for name in TABLE_COLUMNS)
+    return tuple(values[name] for name in CLICK_COLUMNS)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from linkrouter.central.store.interface import Position
+from linkrouter.central.store.records import Position
 from linkrouter.clicks.click import MAX_USER_AGENT_BYTES
 from linkrouter.errors import BadLink
 from linkrouter.link.codec import MAX_TENANT, decode_base64url, encode_base64url
@@ -23,16 +23,19 @@ __all__ = [
     "MAX_LINKS",
     "MAX_LOSSES",
     "MAX_METADATA",
+    "MAX_PAGE",
     "RULES",
     "Count",
     "Country",
     "Cursor",
     "DimensionName",
+    "FigureReading",
     "Id",
     "IntervalName",
     "Ip",
     "Kind",
     "LinkId",
+    "MessageHtml",
     "MessageId",
     "MetadataName",
     "MetadataText",
@@ -48,6 +51,7 @@ __all__ = [
     "UserAgent",
     "Value",
     "Word",
+    "WorkerNumber",
     "ZoneName",
     "about",
     "number_in_query",
@@ -61,9 +65,12 @@ MAX_METADATA = 50
 MAX_COUNT = 10**12  # of clicks lost; a sum of a million of these still fits a database's integer
 MAX_POSITION = 1_000_000
 MAX_PAGE = 1000
+MAX_WORKERS = 256
+MAX_HTML = 2 * 1024**2
 
 _TIME_RULE = "an RFC 3339 time in UTC from 1970 on, such as 2026-11-21T17:33:38.123456Z"
 _VALUE_RULE = "1 to 128 characters without control characters, as statistics give it"
+_READING_RULE = "a number from 0 to 1e15"
 _WORD_RULE = "1 to 64 letters, digits, dots, hyphens and underscores"
 
 RULES = {
@@ -72,6 +79,13 @@ RULES = {
     "clicks": f"a list of at most {MAX_CLICKS} clicks",
     "country": "two letters (ISO 3166-1), or unknown",
     "count": f"a whole number from 1 to {MAX_COUNT}",
+    "dropped": _READING_RULE,
+    "html": f"the HTML part of the mail, at most {MAX_HTML} characters",
+    "oldest_seconds": _READING_RULE,
+    "pending": _READING_RULE,
+    "state": "an object of version, pending, oldest_seconds and dropped",
+    "version": _WORD_RULE,
+    "worker": f"a whole number from 0 to {MAX_WORKERS - 1}",
     "dimension": "part, browser, os, platform, country, tag, url or robot_reason",
     "cursor": "the next_cursor of an earlier page",
     "id": "1 to 128 printable ASCII characters without a space",
@@ -211,6 +225,9 @@ IntervalName = Literal["hour", "day", "week", "month"]
 DimensionName = Literal["part", "browser", "os", "platform", "country", "tag", "url", "robot_reason"]
 Kind = Literal["click", "head", "prefetch"]
 MessageId = Annotated[str, Field(max_length=998, pattern=_PLAIN_TEXT)]
+MessageHtml = Annotated[str, Field(max_length=MAX_HTML)]
+WorkerNumber = Annotated[int, Field(ge=0, lt=MAX_WORKERS)]
+FigureReading = Annotated[float, Field(ge=0, le=1e15, strict=False)]
 MessageKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
 Tag = Annotated[str, Field(max_length=256, pattern=_PLAIN_TEXT)]
 Recipient = Annotated[str, Field(max_length=320, pattern=_PLAIN_TEXT)]

@@ -5,11 +5,13 @@ Promise: all of a request is kept or nothing of it, and the same request again c
 
 import hashlib
 import json
+import time
 from operator import itemgetter
 
 from linkrouter.central.answers import Receipt
 from linkrouter.central.models import ClickBatch, MessageRecord
-from linkrouter.central.store.interface import CentralStore, Message, MessageLink, RouterLoss
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.store.records import Message, MessageLink, RouterLoss, RouterState
 from linkrouter.clicks.click import Click
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.tokens import Caller
@@ -31,8 +33,15 @@ async def add_clicks(store: CentralStore, batch: ClickBatch, _: Caller) -> Recei
     # Both maps run in C: this line is passed a thousand times a batch.
     clicks = list(map(Click._make, map(_click_values, batch["clicks"])))
     losses = [RouterLoss(loss["id"], batch["router"], *_loss_values(loss)) for loss in batch.get("losses", ())]
-    stored = await store.add_clicks(clicks, losses)
+    stored = await store.add_clicks(clicks, losses, _state(batch))
     return {"stored": stored, "duplicates": len(clicks) - stored}
+
+
+def _state(batch: ClickBatch) -> RouterState | None:
+    if "state" not in batch:
+        return None
+    said = batch["state"]
+    return RouterState(batch["router"], said.get("worker", 0), time.time_ns() // 1000, json.dumps(said))
 
 
 async def add_message(store: CentralStore, record: MessageRecord, caller: Caller) -> Receipt | Refusal:
@@ -66,4 +75,5 @@ def _message(record: MessageRecord) -> Message:
             for link in record["links"]
         ),
         message_key=record.get("message_key"),
+        html=record.get("html"),
     )

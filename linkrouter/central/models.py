@@ -22,11 +22,20 @@ __all__ = [
     "ClickQuery",
     "ClickRecord",
     "ClickTableQuery",
+    "ErasureRecord",
+    "ExportQuery",
     "LossRecord",
     "MessageLinkRecord",
+    "MessageQuery",
     "MessageRecord",
+    "MessageTableQuery",
+    "OneMessageQuery",
+    "RouterReport",
+    "RoutersQuery",
     "SeriesQuery",
     "StatsQuery",
+    "WithheldQuery",
+    "WithheldRecord",
 ]
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -57,12 +66,27 @@ class LossRecord(TypedDict):
     until: Annotated[fields.Time, about("until")]
 
 
+class RouterReport(TypedDict):
+    """What a router tells of itself: its version, what waits and since when, what it dropped since its start.
+
+    Each worker of a router reports by itself.
+    """
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    version: Annotated[fields.Word, about("version")]
+    pending: Annotated[fields.FigureReading, about("pending")]
+    oldest_seconds: Annotated[fields.FigureReading, about("oldest_seconds")]
+    dropped: Annotated[fields.FigureReading, about("dropped")]
+    worker: NotRequired[Annotated[fields.WorkerNumber, about("worker")]]
+
+
 class ClickBatch(TypedDict):
     """What a router sends: all of it is kept, or nothing. An empty list of clicks asks whether batches are taken."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     router: Annotated[fields.Word, about("router")]
     clicks: Annotated[list[ClickRecord], Field(max_length=fields.MAX_CLICKS), about("clicks")]
+    state: NotRequired[Annotated[RouterReport, about("state")]]
     losses: NotRequired[Annotated[list[LossRecord], Field(max_length=fields.MAX_LOSSES), about("losses")]]
 
 
@@ -92,6 +116,7 @@ class MessageRecord(TypedDict):
         ]
     ]
     message_key: NotRequired[Annotated[fields.MessageKey, about("message_key")]]
+    html: NotRequired[Annotated[fields.MessageHtml, about("html")]]
     links: Annotated[list[MessageLinkRecord], Field(max_length=fields.MAX_LINKS), about("links")]
 
 
@@ -147,5 +172,72 @@ class ClickQuery(ClickFilterQuery):
 
 class ClickTableQuery(ClickFilterQuery):
     """Which clicks are asked for, all of them in one table."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+
+class MessageTableQuery(ClickFilterQuery):
+    """Which messages are asked for: times are those of sending, and the rest says which of their clicks count."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+
+class MessageQuery(ClickFilterQuery):
+    """Which messages are asked for, and which page of them."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    limit: NotRequired[Annotated[int, *fields.number_in_query(1, fields.MAX_PAGE), about("limit")]]
+    cursor: NotRequired[Annotated[fields.Cursor, about("cursor")]]
+
+
+class OneMessageQuery(TypedDict):
+    """Which message is asked for, and which of its clicks count."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    message_id: Annotated[fields.MessageId, about("message_id")]
+    tenant: NotRequired[Annotated[int, *fields.number_in_query(0, fields.MAX_TENANT), about("tenant")]]
+    part: NotRequired[Annotated[fields.Part, about("part")]]
+    browser: NotRequired[Annotated[fields.Value, about("browser")]]
+    os: NotRequired[Annotated[fields.Value, about("os")]]
+    platform: NotRequired[Annotated[fields.PlatformName, about("platform")]]
+    country: NotRequired[Annotated[fields.Country, about("country")]]
+    robots: NotRequired[Annotated[fields.RobotsMode, about("robots")]]
+    since: NotRequired[Annotated[fields.Time, about("since")]]
+    until: NotRequired[Annotated[fields.Time, about("until")]]
+
+
+class ErasureRecord(TypedDict):
+    """Whose data is taken away: a recipient's, or that of one message. Without a tenant it is that of all tenants."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    recipient: NotRequired[Annotated[fields.Recipient, about("recipient")]]
+    message_id: NotRequired[Annotated[fields.MessageId, about("message_id")]]
+    tenant: NotRequired[Annotated[fields.Tenant, about("tenant")]]
+
+
+class WithheldRecord(TypedDict):
+    """Who withheld consent."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    recipient: Annotated[fields.Recipient, about("recipient")]
+    tenant: NotRequired[Annotated[fields.Tenant, about("tenant")]]
+
+
+class WithheldQuery(TypedDict):
+    """Who gave consent again."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    recipient: Annotated[fields.Recipient, about("recipient")]
+    tenant: NotRequired[Annotated[int, *fields.number_in_query(0, fields.MAX_TENANT), about("tenant")]]
+
+
+class ExportQuery(WithheldQuery):
+    """Whose data is asked for."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+
+class RoutersQuery(TypedDict):
+    """All routers are asked for."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]

@@ -5,7 +5,10 @@ from linkrouter.central.store.questions import ClickFilter
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.tokens import Caller
 
-__all__ = ["TOO_LARGE", "read_filter"]
+__all__ = ["DEFAULT_PAGE", "TABLE_PAGE", "TOO_LARGE", "read_filter"]
+
+DEFAULT_PAGE = 100  # clicks or messages
+TABLE_PAGE = 1000  # read at once for a table
 
 TOO_LARGE = Refusal(
     422, Fault("this would count too many clicks one by one: narrow since and until, or leave out a filter")

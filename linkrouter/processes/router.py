@@ -11,6 +11,7 @@ import signal
 import time
 from typing import Any
 
+from linkrouter import __version__
 from linkrouter.clicks.click import mint_click_ids
 from linkrouter.clicks.store import ClickStore, Loss, OwnShare, StoreLimits, open_click_store
 from linkrouter.errors import KeyringError, SettingsError
@@ -190,6 +191,7 @@ class _Process:
                 router_id=settings.router_id or default_router_id(),
                 metrics=self._metrics,
                 take_losses=self._take_losses,
+                tell_state=self._state,
             )
             try:
                 await sync.run()
@@ -201,6 +203,17 @@ class _Process:
         lost = [loss for loss in self._store_losses if loss.id not in self._told][:MAX_STORE_LOSSES]
         self._told.update(loss.id for loss in lost)
         return [*self._recorder.take_losses(), *lost]
+
+    def _state(self) -> dict[str, object]:
+        """Give what central is told of this process."""
+        share = self._store.own_share()
+        return {
+            "version": __version__,
+            "worker": self._worker or 0,
+            "pending": share.pending,
+            "oldest_seconds": round(_age_s(share), 3),
+            "dropped": sum(self._metrics.counter("linkrouter_clicks_dropped").values()),
+        }
 
     async def _watch_store(self) -> None:
         """Show this process's share of the store as it is at each scrape, and keep the rest fresh."""

@@ -7,7 +7,7 @@ by their id, stores each once.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import httpx
@@ -25,6 +25,7 @@ POST_TIMEOUT_S = 10.0  # for one post, from connecting to the last byte of the a
 CONNECT_S = 3.0
 MAX_RECEIPT_BYTES = 64 * 1024
 REFUSALS = ("poison", "too_large")  # of what was sent, and not of us
+REPORT_S = 30.0  # between two words of a router that has no clicks
 IDLE_S = 0.25  # between looks at an empty store, and after a batch that was not full
 GROWTH_CLICKS = 10  # how fast batches grow again after central, or a proxy, found one too large
 
@@ -38,8 +39,8 @@ def open_client() -> httpx.AsyncClient:
 class Sync:
     """Sends what is in *store* to *url*, the address that takes `POST /v1/clicks`.
 
-    *take_losses* gives what was dropped since it was last called; it is kept here until central has it. *now*, *sleep*
-    and the clock of *backoff* stand for time.
+    *take_losses* gives what was dropped since it was last called; it is kept here until central has it. *tell_state*
+    gives what each post says of this router. *now*, *sleep* and the clock of *backoff* stand for time.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Sync:
         router_id: str,
         metrics: Metrics,
         take_losses: Callable[[], Sequence[Loss]] = tuple,
+        tell_state: Callable[[], Mapping[str, object] | None] = lambda: None,
         timeout_s: float = POST_TIMEOUT_S,
         backoff: Backoff | None = None,
         now: Callable[[], float] = time.time,
@@ -70,8 +72,10 @@ class Sync:
         self._router_id = router_id
         self._metrics = metrics
         self._take_losses = take_losses
+        self._tell_state = tell_state
         self._timeout_s = timeout_s
         self._backoff = backoff or Backoff()
+        self._told_at = self._backoff.clock()
         self._now, self._sleep = now, sleep
         self._losses: list[Loss] = []
         self._losses_at = 0.0  # not before: central did not understand them
@@ -115,7 +119,7 @@ class Sync:
         is_full = batch is not None and len(batch.records) >= self._max_clicks
         failure = await self._deliver(batch) if batch else None
         if failure is None and not is_full:
-            failure = await self._tell_losses()
+            failure = await self._tell_losses() or await self._report()
             self._backoff.tell_caught_up()
         if failure is not None:
             return self._backoff.wait_s(failure)
@@ -182,9 +186,19 @@ class Sync:
         self._backoff.start_over()
         return None
 
+    async def _report(self) -> IngestAnswer | None:
+        """Say how this router is when nothing was sent for a while, so that central sees which ones are silent."""
+        if self._backoff.clock() < self._told_at + REPORT_S or self._tell_state() is None:
+            return None
+        answer = await self._post(())
+        if answer.outcome in REFUSALS:
+            self._told_at = self._backoff.clock()
+            return None
+        return None if answer.outcome == "taken" else answer
+
     async def _post(self, records: Sequence[bytes], losses: Sequence[Loss] = ()) -> IngestAnswer:
         body = b""
-        for piece in write_batch(self._router_id, records, losses):
+        for piece in write_batch(self._router_id, records, losses, self._tell_state()):
             body += piece
             await asyncio.sleep(0)  # redirects come first; in a thread this costs them more, and costs more
         try:
@@ -203,6 +217,8 @@ class Sync:
         except (httpx.HTTPError, httpx.StreamError, OSError) as exc:
             answer = IngestAnswer("failed", type(exc).__name__)
         self._metrics.count("linkrouter_sync_batches", answer.outcome)
+        if answer.outcome == "taken":
+            self._told_at = self._backoff.clock()
         return answer
 
 

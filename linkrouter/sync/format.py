@@ -6,7 +6,7 @@ central or from a proxy before it, takes any.
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,7 +46,12 @@ class IngestAnswer:
     reached: bool = True  # False when nothing took the connection
 
 
-def write_batch(router_id: str, records: Sequence[bytes], losses: Sequence[Loss] = ()) -> Iterator[bytes]:
+def write_batch(
+    router_id: str,
+    records: Sequence[bytes],
+    losses: Sequence[Loss] = (),
+    state: Mapping[str, object] | None = None,
+) -> Iterator[bytes]:
     """Yield a gzipped ingest request, a tenth of a millisecond's work at a time.
 
     Each record is the JSON of a click already and is not looked into.
@@ -56,7 +61,8 @@ def write_batch(router_id: str, records: Sequence[bytes], losses: Sequence[Loss]
     for at in range(0, len(records), PACKED_CLICKS):
         yield packer.compress((b"," if at else b"") + b",".join(records[at : at + PACKED_CLICKS]))
     told = b',"losses":' + json.dumps([loss.to_wire() for loss in losses]).encode("ascii") if losses else b""
-    yield packer.compress(b"]%b}" % told) + packer.flush()
+    said = b',"state":' + json.dumps(state).encode("ascii") if state else b""
+    yield packer.compress(b"]%b%b}" % (told, said)) + packer.flush()
 
 
 def read_answer(status: int, retry_after: str | None, body: bytes, sent: int, now: float) -> IngestAnswer:

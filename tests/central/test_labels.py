@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.roll_ups import MACHINE, LabelRow, count_labels
-from linkrouter.central.store.interface import Message, MessageLink
+from linkrouter.central.store.records import Message, MessageLink
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.clicks.click import Click
 from linkrouter.link.codec import encode_base64url, varint

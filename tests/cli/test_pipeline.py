@@ -65,10 +65,10 @@ def test_no_click_is_lost_or_counted_twice_while_everything_dies(home, workers):
     home.start_router(second_port, "--workers", workers)
     click_all(second_port, paths)
     home.start_central()
-    counted = wait_until(lambda: home.ask_central("/v1/stats/clicks")["total"] == 2 * len(paths), 30)
+    counted = wait_until(lambda: home.ask_central("/v1/stats/clicks?robots=include")["total"] == 2 * len(paths), 30)
 
     assert counted
-    stats = home.ask_central("/v1/stats/clicks")
+    stats = home.ask_central("/v1/stats/clicks?robots=include")
     assert (stats["unique"], stats["by_part"]) == (len(paths), {"html": 4, "text": 2})
     ids = [click["id"] for click in home.ask_central("/v1/clicks?limit=100")["clicks"]]
     assert len(ids) == len(set(ids)) == 2 * len(paths)
@@ -101,7 +101,7 @@ def test_real_mail_is_rewritten_clicked_and_counted(home, corpus):
         )
         assert status in (200, 201), body
     assert clicked > 50
-    wait_until(lambda: home.ask_central("/v1/stats/clicks")["total"] == clicked, 30)
+    wait_until(lambda: home.ask_central("/v1/stats/clicks?robots=include")["total"] == clicked, 30)
 
 
 def test_a_stopped_router_has_sent_or_kept_every_click(home):

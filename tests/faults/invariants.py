@@ -110,7 +110,7 @@ def check_kill_window(missing: list[Request], scene: Scene) -> int:
 
 def check_centre(scene: Scene, ids: list[str], counted: int) -> None:
     """I2 and I3: the centre knows of what was lost and counted, has nothing twice and nothing that was not sent."""
-    stats = scene.home.ask_central("/v1/stats/clicks")
+    stats = scene.home.ask_central("/v1/stats/clicks?robots=include")
     assert stats["missing"]["count"] == counted
     assert len(ids) == len(set(ids)) == stats["total"]
     assert not set(ids) - {one.id for one in scene.load.requests}

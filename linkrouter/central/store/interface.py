@@ -7,112 +7,41 @@ Two protocols, because not every engine can keep both: a `ClickLog` takes what c
 transactions. A store is named by one URL (`sqlite:///central.db`), whose scheme is an entry point.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from importlib.metadata import entry_points
-from typing import Literal, NamedTuple, Protocol
+from typing import Protocol
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.store.questions import (
     Cell,
     ClickFilter,
+    Erasure,
     Extent,
+    MessageFilter,
     MissingCell,
     RollUpQuestion,
     UnsettledClick,
 )
+from linkrouter.central.store.records import (
+    Erased,
+    FoundClick,
+    FoundMessage,
+    Kept,
+    LinkCell,
+    Message,
+    MessageCell,
+    MessageLink,
+    MessagePosition,
+    Position,
+    RouterLoss,
+    RouterState,
+)
 from linkrouter.clicks.click import Click
 from linkrouter.errors import SettingsError
 
-__all__ = [
-    "CentralStore",
-    "ClickLog",
-    "FoundClick",
-    "FoundLabel",
-    "Kept",
-    "Message",
-    "MessageLink",
-    "Position",
-    "Registry",
-    "RouterLoss",
-    "open_central_store",
-]
+__all__ = ["CentralStore", "ClickLog", "Registry", "open_central_store"]
 
 CENTRAL_STORES = "linkrouter.central_stores"  # the entry-point group: a URL's scheme and what opens it
-
-Kept = Literal["stored", "known", "conflict"]
-
-
-class RouterLoss(NamedTuple):
-    """Clicks that a router had to drop, between two times (microseconds since the epoch, UTC)."""
-
-    id: str
-    router: str
-    reason: str
-    clicks: int
-    since: int
-    until: int
-
-
-class MessageLink(NamedTuple):
-    """One link of a message. An id may stand in both parts of its message, and in no other message."""
-
-    link_id: str
-    url: str
-    part: str
-    position: int
-    trap: bool = False
-
-    def __repr__(self) -> str:
-        return f"<MessageLink {self.part} {self.position}>"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a sender tells of one mail. Two messages are the same when id and `digest` are."""
-
-    message_id: str = field(repr=False)
-    digest: bytes = field(repr=False)  # of everything the sender said
-    tenant: int
-    sent_at: int  # microseconds since the epoch, UTC
-    recipient: str | None = field(repr=False)
-    tag: str | None
-    metadata: Mapping[str, str] = field(repr=False)
-    links: tuple[MessageLink, ...] = field(repr=False)
-    message_key: str | None = field(default=None, repr=False)  # with which the ids of its links begin, in base64url
-
-
-class Position(NamedTuple):
-    """Where a page of clicks ended: clicks are ordered by time and id, the newest first."""
-
-    clicked_at: int
-    id: str
-
-
-class FoundLabel(NamedTuple):
-    """What a click was labelled with."""
-
-    browser: str
-    os: str
-    platform: str
-    country: str
-    region: str
-    city: str
-    robot: str
-    reasons: tuple[str, ...]
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class FoundClick:
-    """A click with what is known of its link; None where no message with that link has come yet."""
-
-    click: Click
-    message_id: str | None = field(repr=False)
-    recipient: str | None = field(repr=False)
-    tag: str | None
-    url: str | None = field(repr=False)
-    label: FoundLabel | None = None  # none while the click has not settled
 
 
 class Store(Protocol):
@@ -139,11 +68,22 @@ class Store(Protocol):
 class ClickLog(Store, Protocol):
     """Clicks and losses: appended by routers, found and counted by senders."""
 
-    async def add_clicks(self, clicks: Sequence[Click], losses: Sequence[RouterLoss] = ()) -> int:
+    async def add_clicks(
+        self, clicks: Sequence[Click], losses: Sequence[RouterLoss] = (), state: RouterState | None = None
+    ) -> int:
         """Keep the clicks and losses whose ids are new, all in one transaction; give the number of new clicks.
+
+        *state* is what the router says of itself, in place of what it said before.
 
         Raises:
             StoreError: the store cannot write now; nothing of the batch is kept.
+        """
+
+    async def list_routers(self) -> list[RouterState]:
+        """Give what each router said last, by name and worker.
+
+        Raises:
+            StoreError: the store cannot answer.
         """
 
     async def find_clicks(self, asked: ClickFilter, after: Position | None, limit: int) -> list[FoundClick]:
@@ -176,6 +116,20 @@ class ClickLog(Store, Protocol):
 
     async def first_and_last(self, asked: ClickFilter) -> tuple[int | None, int | None]:
         """Give the times of the first and the last of the labelled clicks of kind "click" that *asked* holds for.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def message_cells(self, messages: Sequence[int], asked: ClickFilter) -> list[MessageCell]:
+        """Count the labels of clicks on *messages* (their numbers) that *asked* holds for.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def link_cells(self, message: int, asked: ClickFilter) -> list[LinkCell]:
+        """Count the labels of clicks on each link of *message* (its number) that *asked* holds for.
 
         Raises:
             StoreError: the store cannot answer, or not within its deadline.
@@ -233,9 +187,72 @@ class Registry(Store, Protocol):
             StoreError: the store cannot write now; nothing is kept.
         """
 
+    async def find_messages(
+        self, asked: MessageFilter, after: MessagePosition | None, limit: int
+    ) -> list[FoundMessage]:
+        """Give up to *limit* messages, those sent last first, that come behind *after*.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def message_links(self, message: int) -> list[MessageLink]:
+        """Give the links of *message* (its number) by part and position.
+
+        Raises:
+            StoreError: the store cannot answer.
+        """
+
+    async def message_html(self, message: int) -> str | None:
+        """Give the HTML part of *message* (its number), None where none was sent.
+
+        Raises:
+            StoreError: the store cannot answer.
+        """
+
 
 class CentralStore(ClickLog, Registry, Protocol):
-    """Both in one engine."""
+    """Both in one engine, and what goes through both at once."""
+
+    async def erase(self, asked: Erasure) -> Erased:
+        """Take away what points to a person, in one transaction: figures stay, clicks to come are only counted.
+
+        Raises:
+            StoreError: the store cannot write now; nothing changed.
+        """
+
+    async def release(self, recipient: str, tenant: int | None) -> bool:
+        """Let messages to come to *recipient* be kept again, as before it was withheld; False when it was not.
+
+        Raises:
+            StoreError: the store cannot write now; nothing changed.
+        """
+
+    async def is_withheld(self, recipient: str, tenant: int | None) -> bool:
+        """Whether messages to *recipient* are kept without it.
+
+        Raises:
+            StoreError: the store cannot answer.
+        """
+
+    async def drop_before(self, clicked_at: int) -> int:
+        """Forget some of the single clicks made before *clicked_at*, and who got the mails sent before; figures stay.
+
+        Gives how many were forgotten; 0 when there are none.
+
+        Raises:
+            StoreError: the store cannot write now; nothing changed.
+        """
+
+    async def cut_addresses(self, before: int) -> int:
+        """Cut some of the addresses of clicks made *before* to their network; gives how many were looked at.
+
+        Raises:
+            StoreError: the store cannot write now; nothing changed.
+        """
+
+    def size(self) -> int:
+        """Give the size of the store on the disk, in bytes; 0 where that is not known."""
 
 
 def open_central_store(url: str) -> CentralStore:

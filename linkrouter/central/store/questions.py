@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 from linkrouter.central.labels import StoredClick
 
-__all__ = ["Cell", "ClickFilter", "Extent", "MissingCell", "RollUpQuestion", "UnsettledClick"]
+__all__ = [
+    "Cell",
+    "ClickFilter",
+    "Erasure",
+    "Extent",
+    "MessageFilter",
+    "MissingCell",
+    "RollUpQuestion",
+    "UnsettledClick",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,28 @@ class ClickFilter:
     platform: str | None = None
     country: str | None = None
     robots: str = "include"  # "exclude" or "only" machines
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages are asked for; None asks for all. Times are those of sending, as in `ClickFilter`."""
+
+    message_id: str | None = field(default=None, repr=False)
+    tag: str | None = None
+    tenant: int | None = None
+    recipient: str | None = field(default=None, repr=False)  # upper and lower case are one
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Whose data is taken away: a recipient's, or that of one message. With *withhold* also of messages to come."""
+
+    recipient: str | None = field(default=None, repr=False)
+    message_id: str | None = field(default=None, repr=False)
+    tenant: int | None = None
+    withhold: bool = False
 
 
 @dataclass(frozen=True, slots=True)

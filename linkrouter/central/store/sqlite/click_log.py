@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
-from linkrouter.central.store.interface import FoundClick, FoundLabel, Position, RouterLoss
 from linkrouter.central.store.questions import ClickFilter
+from linkrouter.central.store.records import FoundClick, FoundLabel, Position, RouterLoss, RouterState
 from linkrouter.central.store.sqlite.figures import LABEL_CONDITIONS, WORDS_OF, SqliteFigures
 from linkrouter.central.store.sqlite.labels import SqliteLabels
 from linkrouter.clicks.click import Click
@@ -14,13 +14,17 @@ from linkrouter.clicks.click import Click
 __all__ = ["SqliteClickLog"]
 
 
+# Whose data has been taken away is only counted from then on.
+UNLESS_WITHHELD = "CASE WHEN NOT EXISTS (SELECT 1 FROM withheld_links WHERE link_id = ?2 AND tenant = ?3) THEN"
 ADD_CLICK = """
 INSERT INTO clicks (id, link_id, tenant, part, clicked_at, ip, user_agent, kind)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+VALUES (?1, ?2, ?3, ?4, ?5, {0} ?6 END, {0} ?7 END, ?8) ON CONFLICT DO NOTHING
 """
 ADD_LOSS = """
 INSERT INTO losses (id, router, reason, clicks, since, until) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
+NOTE_ROUTER = "INSERT OR REPLACE INTO routers (router, worker, seen_at, state) VALUES (?, ?, ?, ?)"
+ROUTERS = "SELECT router, worker, seen_at, state FROM routers ORDER BY router, worker"
 # A filter that is None must not stand in the statement at all, or no index would serve the others. Message, recipient
 # and tag are looked for among messages, so that clicks without a label are found, too.
 MESSAGES_WHERE = """(clicks.link_id, clicks.tenant) IN (
@@ -31,7 +35,7 @@ CONDITIONS = {
     "since": "clicks.clicked_at >= :since",
     "until": "clicks.clicked_at < :until",
     "message_id": MESSAGES_WHERE.format("message_id = :message_id"),
-    "recipient": MESSAGES_WHERE.format("recipient = :recipient"),
+    "recipient": MESSAGES_WHERE.format("recipient = :recipient COLLATE NOCASE"),
     "tag": MESSAGES_WHERE.format("tag = :tag"),
     "part": "clicks.part = :part",
 } | {name: LABEL_CONDITIONS[name] for name in ("url", "browser", "os", "platform", "country")}
@@ -52,15 +56,24 @@ FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq LEFT JOIN messages ON me
 class SqliteClickLog(SqliteLabels, SqliteFigures):
     """A `ClickLog` in a file."""
 
-    async def add_clicks(self, clicks: Sequence[Click], losses: Sequence[RouterLoss] = ()) -> int:
+    async def add_clicks(
+        self, clicks: Sequence[Click], losses: Sequence[RouterLoss] = (), state: RouterState | None = None
+    ) -> int:
         """See `ClickLog`."""
-        if not clicks and not losses:
+        if not clicks and not losses and state is None:
             return 0
         async with self.transaction() as writer:
-            cursor = await writer.executemany(ADD_CLICK, clicks)
+            cursor = await writer.executemany(ADD_CLICK.format(UNLESS_WITHHELD), clicks)
             if losses:
                 await writer.executemany(ADD_LOSS, losses)
+            if state is not None:
+                await writer.execute(NOTE_ROUTER, state)
         return max(cursor.rowcount, 0)  # -1 when there were no clicks
+
+    async def list_routers(self) -> list[RouterState]:
+        """See `ClickLog`."""
+        async with self.snapshot() as reader:
+            return [RouterState._make(row) for row in await reader.execute_fetchall(ROUTERS)]
 
     async def find_clicks(self, asked: ClickFilter, after: Position | None, limit: int) -> list[FoundClick]:
         """See `ClickLog`."""

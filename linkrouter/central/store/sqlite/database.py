@@ -8,7 +8,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,20 @@ class SqliteDatabase:
         await reader.execute(CACHE)
         await reader.execute("PRAGMA query_only = ON")
         return reader
+
+    async def empty_journal(self) -> None:
+        """Move the write-ahead log into the file and empty it, so that it holds nothing that was taken away."""
+        async with self._writing:
+            if self._writer is not None:
+                await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def size(self) -> int:
+        """Give the size of the file with its write-ahead log, in bytes."""
+        found = 0
+        for path in (self._path, self._path.with_name(self._path.name + "-wal")):
+            with suppress(OSError):
+                found += path.stat().st_size
+        return found
 
     async def check(self) -> None:
         """See `CentralStore`; takes the write lock of the file and lets it go."""

@@ -25,7 +25,7 @@ from linkrouter.central.store.questions import (
 from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
 from linkrouter.units import DAY_S
 
-__all__ = ["LABEL_CONDITIONS", "WORDS_OF", "SqliteFigures"]
+__all__ = ["LABEL_CONDITIONS", "WORDS_OF", "SqliteFigures", "label_where"]
 
 TENANTS = """
 WITH RECURSIVE found (tenant) AS (
@@ -73,7 +73,7 @@ WHERE until >= coalesce(:since, until) AND since < coalesce(:until, since + 1) O
 LABEL_CONDITIONS = {
     "link_id": "labels.seq IN (SELECT seq FROM clicks WHERE link_id = :link_id)",
     "message_id": "labels.message IN (SELECT seq FROM messages WHERE message_id = :message_id)",
-    "recipient": "labels.message IN (SELECT seq FROM messages WHERE recipient = :recipient)",
+    "recipient": "labels.message IN (SELECT seq FROM messages WHERE recipient = :recipient COLLATE NOCASE)",
     "tenant": "labels.tenant = :tenant",
     "since": "labels.clicked_at >= :since",
     "until": "labels.clicked_at < :until",
@@ -118,7 +118,7 @@ class SqliteFigures(SqliteDatabase):
 
     async def label_cells(self, asked: ClickFilter, dimension: str, step: int) -> list[Cell]:
         """See `ClickLog`."""
-        where, values = _label_where(asked)
+        where, values = label_where(asked)
         async with self.snapshot() as reader:
             statement = LABELS.format(value=LABEL_COLUMNS[dimension], where=where)
             rows = await reader.execute_fetchall(statement, values | {"step": step})
@@ -138,7 +138,7 @@ class SqliteFigures(SqliteDatabase):
 
     async def first_and_last(self, asked: ClickFilter) -> tuple[int | None, int | None]:
         """See `ClickLog`."""
-        where, values = _label_where(asked, ["labels.kind = 0"])
+        where, values = label_where(asked, ["labels.kind = 0"])
         async with self.snapshot() as reader:
             [(first, last)] = await reader.execute_fetchall(FIRST_AND_LAST.format(where=where), values)
         return first, last
@@ -187,7 +187,8 @@ def _spans(asked: RollUpQuestion) -> list[tuple[int, int, int]]:
     return [span for span in spans if span[1] < span[2]]
 
 
-def _label_where(asked: ClickFilter, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+def label_where(asked: ClickFilter, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+    """Give the condition on labels that *asked* is, with *more*, and its values."""
     values = {name: getattr(asked, name) for name in LABEL_CONDITIONS if getattr(asked, name) is not None}
     conditions = [LABEL_CONDITIONS[name] for name in values] + list(more)
     if "part" in values:

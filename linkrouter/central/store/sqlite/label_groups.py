@@ -22,6 +22,7 @@ __all__ = ["Labelled", "Pair", "Window", "label_groups", "read_rows"]
 
 AROUND_US = 15 * 60 * SECOND_US
 ALWAYS = (0, 2**62)
+NOT_JUDGED = ROBOTS_BY_NUMBER.index("not judged")
 KEY_BYTES = 8
 KEY_CHARS = KEY_BYTES * 8 // 6  # of a link id in base64url, which are those of its message key alone
 
@@ -104,7 +105,7 @@ def label_groups(connection: sqlite3.Connection, windows: Mapping[Pair, Window |
             for click, label in label_clicks(together, group.message, insight)
             if group.window == ALWAYS or low + AROUND_US <= click.clicked_at <= high - AROUND_US
         )
-    rows = _encode(connection, labels)
+    rows = _keep_judged(connection, _encode(connection, labels))
     by_pair = {
         pair: [rows[click.seq] for click, _ in found]
         for pair, found in groupby(
@@ -203,6 +204,16 @@ def _encode(connection: sqlite3.Connection, labels: list[tuple[StoredClick, Labe
     }
 
 
+def _keep_judged(connection: sqlite3.Connection, rows: dict[int, LabelRow]) -> dict[int, LabelRow]:
+    """Leave what was judged before its address and agent were taken away: it could not be judged again."""
+    blank = [seq for seq, row in rows.items() if row.robot == NOT_JUDGED]
+    for seq, old in read_rows(connection, blank).items():
+        if old.robot != NOT_JUDGED:
+            new = rows[seq]
+            rows[seq] = old._replace(message=new.message, tag=new.tag, url=new.url, is_first=0)
+    return rows
+
+
 def _settle_firsts(
     connection: sqlite3.Connection, rows: dict[int, LabelRow], by_pair: Mapping[Pair, list[LabelRow]]
 ) -> Labelled:
@@ -214,6 +225,8 @@ def _settle_firsts(
     labelled = Labelled(rows)
     for pair, found in by_pair.items():
         before = known.get(pair)
+        if before is not None and before.seq not in rows and not read_rows(connection, [before.seq]):
+            continue  # counted once and for all, before the click itself was dropped
         people = [First(row.clicked_at, row.seq) for row in found if row.kind == 0 and row.robot != MACHINE]
         if before is not None and before.seq not in rows:
             people.append(before)

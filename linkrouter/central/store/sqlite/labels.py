@@ -6,17 +6,17 @@ after a kill. What is written is only what changed.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
 from linkrouter.central.labels import Insight
-from linkrouter.central.roll_ups import RollUpKey, count_labels
+from linkrouter.central.roll_ups import LabelRow, RollUpKey, count_labels
 from linkrouter.central.store.sqlite.database import SqliteDatabase
 from linkrouter.central.store.sqlite.label_groups import Pair, Window, label_groups, read_rows
 from linkrouter.errors import StoreError
 
-__all__ = ["SqliteLabels"]
+__all__ = ["LATEST", "PROGRESS", "SET_PROGRESS", "SqliteLabels", "replace_rows"]
 
 Result = TypeVar("Result")
 
@@ -57,11 +57,11 @@ class SqliteLabels(SqliteDatabase):
 
     async def label_next(self, insight: Insight, until_seq: int) -> int:
         """See `ClickLog`."""
-        return await self._in_thread(partial(_label_next, insight=insight, until_seq=until_seq))
+        return await self.in_thread(partial(_label_next, insight=insight, until_seq=until_seq))
 
     async def relabel_next(self, insight: Insight, after_seq: int, since: int) -> int | None:
         """See `ClickLog`."""
-        return await self._in_thread(partial(_relabel_next, insight=insight, after_seq=after_seq, since=since))
+        return await self.in_thread(partial(_relabel_next, insight=insight, after_seq=after_seq, since=since))
 
     async def close(self) -> None:
         """See `ClickLog`."""
@@ -71,7 +71,7 @@ class SqliteLabels(SqliteDatabase):
                 connection.close()
         await super().close()
 
-    async def _in_thread(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+    async def in_thread(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Run *work* in one transaction of its own; a caller that is cancelled waits for its end."""
         async with self._writing:
             if not self.is_open:
@@ -130,13 +130,17 @@ def _relabel_next(connection: sqlite3.Connection, insight: Insight, after_seq: i
 def _write(connection: sqlite3.Connection, windows: dict[Pair, Window | None], insight: Insight) -> None:
     """Label what hangs together with the links of *windows*, and write what changed."""
     labelled = label_groups(connection, windows, insight)
-    old = read_rows(connection, labelled.rows)
-    changed = [row for seq, row in labelled.rows.items() if old.get(seq) != row]
-    connection.executemany(WRITE_LABEL, changed)
+    replace_rows(connection, read_rows(connection, labelled.rows), labelled.rows.values())
     connection.executemany(DROP_FIRST, [pair for pair, first in labelled.firsts.items() if first is None])
     connection.executemany(
         WRITE_FIRST, [(*pair, *first) for pair, first in labelled.firsts.items() if first is not None]
     )
+
+
+def replace_rows(connection: sqlite3.Connection, old: Mapping[int, LabelRow], rows: Iterable[LabelRow]) -> None:
+    """Write *rows* in place of those in *old* (by `seq`), and let the roll-ups follow."""
+    changed = [row for row in rows if old.get(row.seq) != row]
+    connection.executemany(WRITE_LABEL, changed)
     counts = count_labels((old[row.seq] for row in changed if row.seq in old), -1)
     _add_counts(connection, count_labels(changed, 1, counts))
 

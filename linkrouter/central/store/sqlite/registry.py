@@ -1,9 +1,12 @@
 """The registry in an SQLite file."""
 
 import json
+import sqlite3
+from functools import partial
 
-from linkrouter.central.store.interface import Kept, Message
-from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.records import Kept, Message
+from linkrouter.central.store.sqlite.messages import SqliteMessages
+from linkrouter.central.store.sqlite.privacy import IS_WITHHELD, SqlitePrivacy, strip_message, withhold_digests
 
 __all__ = ["SqliteRegistry"]
 
@@ -13,6 +16,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING seq
 """
 SAME_MESSAGE = "SELECT 1 FROM messages WHERE message_id = ? AND tenant = ? AND digest = ?"
 ADD_LINK = "INSERT INTO links (link_id, tenant, message, url, part, position, trap) VALUES (?, ?, ?, ?, ?, ?, ?)"
+ADD_HTML = "INSERT INTO htmls (message, html) VALUES (?, ?)"
 LINK_OF_ANOTHER = """
 SELECT 1 FROM links AS mine JOIN links AS other USING (link_id, tenant)
 WHERE mine.message = ? AND other.message <> mine.message LIMIT 1
@@ -24,25 +28,39 @@ SELECT links.link_id, links.tenant FROM links WHERE message = ? AND EXISTS (
 """
 
 
-class SqliteRegistry(SqliteDatabase):
+class _ConflictError(Exception):
+    """Another message has one of the links."""
+
+
+class SqliteRegistry(SqliteMessages, SqlitePrivacy):
     """A `Registry` in a file."""
 
     async def add_message(self, message: Message) -> Kept:
         """See `Registry`."""
-        row = (message.message_id, message.digest, message.tenant, message.sent_at, message.recipient, message.tag)
-        more = (json.dumps(dict(message.metadata)), message.message_key)
-        async with self.transaction() as writer:
-            seq = await fetch_value(writer, ADD_MESSAGE, (*row, *more))
-            if seq is None:
-                same = await fetch_value(writer, SAME_MESSAGE, (message.message_id, message.tenant, message.digest))
-                return "known" if same else "conflict"
-            links = [
-                (link.link_id, message.tenant, seq, link.url, link.part, link.position, link.trap)
-                for link in message.links
-            ]
-            await writer.executemany(ADD_LINK, links)
-            if await fetch_value(writer, LINK_OF_ANOTHER, (seq,)):
-                await writer.rollback()
-                return "conflict"
-            await writer.execute(LABEL_AGAIN, (seq,))
-        return "stored"
+        try:
+            return await self.in_thread(partial(_add_message, message=message))
+        except _ConflictError:
+            return "conflict"
+
+
+def _add_message(connection: sqlite3.Connection, message: Message) -> Kept:
+    row = (message.message_id, message.digest, message.tenant, message.sent_at, message.recipient, message.tag)
+    more = (json.dumps(dict(message.metadata)), message.message_key)
+    added = connection.execute(ADD_MESSAGE, (*row, *more)).fetchone()
+    if added is None:
+        same = connection.execute(SAME_MESSAGE, (message.message_id, message.tenant, message.digest)).fetchone()
+        return "known" if same else "conflict"
+    [seq] = added
+    links = [
+        (link.link_id, message.tenant, seq, link.url, link.part, link.position, link.trap) for link in message.links
+    ]
+    connection.executemany(ADD_LINK, links)
+    if connection.execute(LINK_OF_ANOTHER, (seq,)).fetchone():
+        raise _ConflictError
+    if message.html is not None:
+        connection.execute(ADD_HTML, (seq, message.html))
+    named = withhold_digests(message.recipient, message.tenant) if message.recipient is not None else None
+    if named and connection.execute(IS_WITHHELD, named).fetchone():
+        strip_message(connection, seq)
+    connection.execute(LABEL_AGAIN, (seq,))
+    return "stored"

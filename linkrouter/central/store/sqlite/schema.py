@@ -64,9 +64,18 @@ MIGRATIONS = (
     INSERT INTO messages (message_id, tenant, digest, sent_at, recipient, tag, metadata)
         SELECT message_id, tenant, digest, sent_at, recipient, tag, metadata FROM messages_1 ORDER BY rowid;
     CREATE UNIQUE INDEX messages_by_id ON messages (message_id, tenant);
-    CREATE INDEX messages_by_tag ON messages (tag) WHERE tag IS NOT NULL;
-    CREATE INDEX messages_by_recipient ON messages (recipient) WHERE recipient IS NOT NULL;
+    CREATE INDEX messages_by_tag ON messages (tag, sent_at) WHERE tag IS NOT NULL;
+    CREATE INDEX messages_by_recipient ON messages (recipient COLLATE NOCASE) WHERE recipient IS NOT NULL;
     CREATE INDEX messages_by_time ON messages (sent_at);
+    CREATE TABLE htmls (message INTEGER PRIMARY KEY, html TEXT NOT NULL) STRICT;
+    CREATE TABLE withheld (recipient BLOB NOT NULL, tenant INTEGER NOT NULL, PRIMARY KEY (recipient, tenant))
+        STRICT, WITHOUT ROWID;
+    CREATE TABLE withheld_links (link_id TEXT NOT NULL, tenant INTEGER NOT NULL, PRIMARY KEY (link_id, tenant))
+        STRICT, WITHOUT ROWID;
+    CREATE TABLE routers (
+        router TEXT NOT NULL, worker INTEGER NOT NULL, seen_at INTEGER NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY (router, worker)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE links (
         link_id TEXT NOT NULL, tenant INTEGER NOT NULL, message INTEGER NOT NULL, url TEXT NOT NULL, part TEXT NOT NULL,
         position INTEGER NOT NULL, trap INTEGER NOT NULL DEFAULT 0

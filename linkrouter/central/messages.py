@@ -1,0 +1,198 @@
+"""Messages: a page or a table of them, and one with its links."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from linkrouter.central.answers import FoundMessageRecord, MessageDetails, MessageLinkFigures, MessagesPage
+from linkrouter.central.fields import write_cursor
+from linkrouter.central.labels import Insight
+from linkrouter.central.models import ClickFilterQuery, MessageQuery, MessageTableQuery, OneMessageQuery
+from linkrouter.central.queries import DEFAULT_PAGE, TABLE_PAGE, read_filter
+from linkrouter.central.statistics.cells import unsettled_matching
+from linkrouter.central.statistics.figures import Figures
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.store.questions import Cell, ClickFilter, MessageFilter, UnsettledClick
+from linkrouter.central.store.records import FoundMessage, LinkCell, MessageCell, MessageLink, MessagePosition, Position
+from linkrouter.clicks.click import iso_utc
+from linkrouter.web.problems import Fault, Refusal
+from linkrouter.web.tokens import Caller
+
+__all__ = ["Messages"]
+
+MESSAGE_COLUMNS = (
+    "message_id",
+    "sent_at",
+    "tenant",
+    "recipient",
+    "tag",
+    "links",
+    "clicks",
+    "unique",
+    "robots",
+    "first",
+    "last",
+)
+AMBIGUOUS = Refusal(422, Fault("tenant must be given: several tenants have a message of this id"))
+BAD_CURSOR = Refusal(422, Fault("cursor must be the next_cursor of an earlier page"))
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The figures of a message or a link, and when it was clicked first and last."""
+
+    figures: Figures = field(default_factory=Figures)
+    first: int | None = None
+    last: int | None = None
+
+    def add(self, found: MessageCell | LinkCell, robots: str) -> None:
+        self.figures.add(Cell(0, "", found.part, found.robot, found.clicks, found.uniques), robots)
+        if robots == "include" or (found.robot == "machine") == (robots == "only"):
+            self.first = min(found.first, found.first if self.first is None else self.first)
+            self.last = max(found.last, found.last if self.last is None else self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What the answers need: the store, and what tells of clicks that have no label yet."""
+
+    store: CentralStore
+    insight: Insight
+
+    async def page(self, query: MessageQuery, caller: Caller) -> MessagesPage | Refusal:
+        """Give messages, those sent last first, a page at a time, with what was clicked in each."""
+        asked = read_filter(query, caller, "exclude")
+        if isinstance(asked, Refusal):
+            return asked
+        after = _after(query.get("cursor"))
+        if isinstance(after, Refusal):
+            return after
+        limit = query.get("limit", DEFAULT_PAGE)
+        found = await self.store.find_messages(_message_filter(asked), after, limit + 1)
+        page = found[:limit]
+        more = len(found) > limit
+        return {
+            "messages": await self._records(page, _click_filter(asked)),
+            "next_cursor": write_cursor(Position(page[-1].sent_at, str(page[-1].seq))) if more else None,
+        }
+
+    async def tabulate(
+        self, query: MessageTableQuery, caller: Caller
+    ) -> AsyncIterator[tuple[str | int | None, ...]] | Refusal:
+        """Give all messages as a table, those sent last first, with what was clicked in each."""
+        asked = read_filter(query, caller, "exclude")
+        if isinstance(asked, Refusal):
+            return asked
+
+        async def rows() -> AsyncIterator[tuple[str | int | None, ...]]:
+            yield MESSAGE_COLUMNS
+            after: MessagePosition | None = None
+            while found := await self.store.find_messages(_message_filter(asked), after, TABLE_PAGE):
+                for record in await self._records(found, _click_filter(asked)):
+                    yield tuple(record[name] for name in MESSAGE_COLUMNS)  # type: ignore[literal-required]
+                after = MessagePosition(found[-1].sent_at, found[-1].seq)
+
+        return rows()
+
+    async def show(self, query: OneMessageQuery, caller: Caller) -> MessageDetails | Refusal:
+        """Give one message with its links by position, and what was clicked of each."""
+        asked = read_filter(cast(ClickFilterQuery, query), caller, "exclude")
+        if isinstance(asked, Refusal):
+            return asked
+        found = await self.store.find_messages(MessageFilter(query["message_id"], tenant=asked.tenant), None, 2)
+        if len(found) != 1:
+            return AMBIGUOUS if found else Refusal(404)
+        return await self.describe(found[0], asked)
+
+    async def describe(self, message: FoundMessage, asked: ClickFilter) -> MessageDetails:
+        """Give *message* with its links, and what was clicked of it of what *asked* holds for."""
+        asked = replace(asked, message_id=message.message_id, tenant=message.tenant, recipient=None, tag=None)
+        [record] = await self._records([message], asked)
+        counted: dict[tuple[str, str], _Counted] = {}
+        everything = replace(asked, robots="include")
+        for cell in await self.store.link_cells(message.seq, everything):
+            counted.setdefault((cell.link_id, cell.part), _Counted()).add(cell, asked.robots)
+        for one in await unsettled_matching(self.store, self.insight, everything):
+            cell = LinkCell(one.click.link_id, one.click.part, *_unsettled(one))
+            counted.setdefault((cell.link_id, cell.part), _Counted()).add(cell, asked.robots)
+        links = await self.store.message_links(message.seq)
+        return {
+            "message": record,
+            "links": [_link_record(link, counted.get((link.link_id, link.part), _Counted())) for link in links],
+        }
+
+    async def _records(self, messages: Sequence[FoundMessage], asked: ClickFilter) -> list[FoundMessageRecord]:
+        """Give *messages* as the API gives them, with the clicks on them that *asked* holds for."""
+        everything = replace(asked, robots="include")
+        counted: dict[int, _Counted] = {message.seq: _Counted() for message in messages}
+        for cell in await self.store.message_cells(list(counted), everything):
+            counted[cell.message].add(cell, asked.robots)
+        seqs = {(message.message_id, message.tenant): message.seq for message in messages}
+        for one in await unsettled_matching(self.store, self.insight, everything):
+            seq = seqs.get((one.message_id or "", one.click.tenant))
+            if seq is not None:
+                counted[seq].add(MessageCell(seq, one.click.part, *_unsettled(one)), asked.robots)
+        return [_record(message, counted[message.seq]) for message in messages]
+
+
+def _message_filter(asked: ClickFilter) -> MessageFilter:
+    return MessageFilter(asked.message_id, asked.tag, asked.tenant, asked.recipient, asked.since, asked.until)
+
+
+def _click_filter(asked: ClickFilter) -> ClickFilter:
+    """Give which clicks on the messages found count; what says which messages are asked for is left out."""
+    return replace(asked, message_id=None, tag=None, recipient=None, since=None, until=None)
+
+
+def _after(cursor: Position | None) -> MessagePosition | Refusal | None:
+    if cursor is None:
+        return None
+    if not cursor.id.isascii() or not cursor.id.isdigit() or len(cursor.id) > 18:
+        return BAD_CURSOR
+    return MessagePosition(cursor.clicked_at, int(cursor.id))
+
+
+def _unsettled(one: UnsettledClick) -> tuple[str, int, int, int, int]:
+    """Give the robot label, the clicks, the unique ones and the times of a click that has no label yet."""
+    is_click = one.click.kind == "click"
+    robot = "human" if is_click else "machine"
+    return robot, 1, int(is_click and one.is_new_link), one.click.clicked_at, one.click.clicked_at
+
+
+def _record(message: FoundMessage, counted: _Counted) -> FoundMessageRecord:
+    return {
+        "message_id": message.message_id,
+        "tenant": message.tenant,
+        "sent_at": iso_utc(message.sent_at),
+        "recipient": message.recipient,
+        "tag": message.tag,
+        "metadata": dict(message.metadata),
+        "message_key": message.message_key,
+        "links": message.links,
+        "has_html": message.has_html,
+        "withheld": message.withheld,
+        "clicks": counted.figures.clicks,
+        "unique": counted.figures.unique,
+        "robots": counted.figures.robots,
+        "first": _time(counted.first),
+        "last": _time(counted.last),
+    }
+
+
+def _link_record(link: MessageLink, counted: _Counted) -> MessageLinkFigures:
+    return {
+        "link_id": link.link_id,
+        "url": link.url or None,
+        "part": link.part,
+        "position": link.position,
+        "trap": link.trap,
+        "clicks": counted.figures.clicks,
+        "unique": counted.figures.unique,
+        "robots": counted.figures.robots,
+        "first": _time(counted.first),
+        "last": _time(counted.last),
+    }
+
+
+def _time(time_us: int | None) -> str | None:
+    return None if time_us is None else iso_utc(time_us)

@@ -1,0 +1,105 @@
+"""Messages in an SQLite file: found page by page, and what was clicked in them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from linkrouter.central.roll_ups import PARTS_BY_NUMBER, ROBOTS_BY_NUMBER
+from linkrouter.central.store.questions import ClickFilter, MessageFilter
+from linkrouter.central.store.records import FoundMessage, LinkCell, MessageCell, MessageLink, MessagePosition
+from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.sqlite.figures import label_where
+
+__all__ = ["SqliteMessages"]
+
+FIND_MESSAGES = """
+SELECT seq, message_id, tenant, sent_at, recipient, tag, metadata, message_key,
+    (SELECT count(*) FROM links WHERE links.message = messages.seq AND NOT trap),
+    EXISTS (SELECT 1 FROM htmls WHERE htmls.message = messages.seq), withheld
+FROM messages {where} ORDER BY sent_at DESC, seq DESC LIMIT :limit
+"""
+MESSAGE_CONDITIONS = {
+    "message_id": "message_id = :message_id",
+    "tag": "tag = :tag",
+    "tenant": "tenant = :tenant",
+    "recipient": "recipient = :recipient COLLATE NOCASE",
+    "since": "sent_at >= :since",
+    "until": "sent_at < :until",
+}
+BEHIND_MESSAGE = "(sent_at, seq) < (:after_time, :after_seq)"
+LINKS = "SELECT link_id, url, part, position, trap FROM links WHERE message = ? ORDER BY part, position, rowid"
+HTML = "SELECT html FROM htmls WHERE message = ?"
+MESSAGE_CELLS = """
+SELECT labels.message, labels.part, robot, count(*), sum(is_first), min(labels.clicked_at), max(labels.clicked_at)
+FROM labels {where} GROUP BY labels.message, labels.part, robot
+"""
+LINK_CELLS = """
+SELECT clicks.link_id, labels.part, robot, count(*), sum(is_first), min(labels.clicked_at), max(labels.clicked_at)
+FROM labels JOIN clicks ON clicks.seq = labels.seq {where} GROUP BY clicks.link_id, labels.part, robot
+"""
+OF_MESSAGES = "labels.message IN (SELECT value FROM json_each(:messages))"
+
+
+class SqliteMessages(SqliteDatabase):
+    """The part of a store that finds messages."""
+
+    async def find_messages(
+        self, asked: MessageFilter, after: MessagePosition | None, limit: int
+    ) -> list[FoundMessage]:
+        """See `Registry`."""
+        values: dict[str, Any] = {
+            name: getattr(asked, name) for name in MESSAGE_CONDITIONS if getattr(asked, name) is not None
+        }
+        conditions = [MESSAGE_CONDITIONS[name] for name in values]
+        if after is not None:
+            conditions.append(BEHIND_MESSAGE)
+            values |= {"after_time": after.sent_at, "after_seq": after.seq}
+        where = "WHERE " + " AND ".join(conditions) if conditions else ""
+        async with self.snapshot() as reader:
+            rows = await reader.execute_fetchall(FIND_MESSAGES.format(where=where), values | {"limit": limit})
+        return [_found(row) for row in rows]
+
+    async def message_links(self, message: int) -> list[MessageLink]:
+        """See `Registry`."""
+        async with self.snapshot() as reader:
+            rows = await reader.execute_fetchall(LINKS, (message,))
+        return [MessageLink._make((*row[:4], bool(row[4]))) for row in rows]
+
+    async def message_html(self, message: int) -> str | None:
+        """See `Registry`."""
+        async with self.snapshot() as reader:
+            html: str | None = await fetch_value(reader, HTML, (message,))
+        return html
+
+    async def message_cells(self, messages: Sequence[int], asked: ClickFilter) -> list[MessageCell]:
+        """See `ClickLog`."""
+        rows = await self._cells_of_messages(MESSAGE_CELLS, messages, asked)
+        return [MessageCell(row[0], PARTS_BY_NUMBER[row[1]], ROBOTS_BY_NUMBER[row[2]], *row[3:]) for row in rows]
+
+    async def link_cells(self, message: int, asked: ClickFilter) -> list[LinkCell]:
+        """See `ClickLog`."""
+        rows = await self._cells_of_messages(LINK_CELLS, [message], asked)
+        return [LinkCell(row[0], PARTS_BY_NUMBER[row[1]], ROBOTS_BY_NUMBER[row[2]], *row[3:]) for row in rows]
+
+    async def _cells_of_messages(self, statement: str, messages: Sequence[int], asked: ClickFilter) -> list[Any]:
+        where, values = label_where(asked, [OF_MESSAGES])
+        values["messages"] = json.dumps(list(messages))
+        async with self.snapshot() as reader:
+            return list(await reader.execute_fetchall(statement.format(where=where), values))
+
+
+def _found(row: Any) -> FoundMessage:
+    seq, message_id, tenant, sent_at, recipient, tag, metadata, message_key, links, has_html, withheld = row
+    return FoundMessage(
+        seq,
+        message_id,
+        tenant,
+        sent_at,
+        recipient,
+        tag,
+        json.loads(metadata),
+        message_key,
+        links,
+        bool(has_html),
+        bool(withheld),
+    )
