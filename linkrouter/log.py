@@ -17,7 +17,9 @@ from typing import IO, Any
 __all__ = ["EVENTS", "log", "quiet_exception_handler", "start_logging"]
 
 EVENTS: dict[str, int] = {
+    "central.forgetting_failed": logging.ERROR,  # the store does not let old clicks go; tried again
     "central.labelling_failed": logging.ERROR,  # the store does not take labels; tried again
+    "central.no_metrics": logging.WARNING,  # the usual admin port is taken; give ADMIN_LISTEN
     "central.slow_agents": logging.WARNING,  # the fast parser of user agents is missing: ua-parser[regex]
     "central.started": logging.INFO,
     "central.stopped": logging.INFO,

@@ -3,9 +3,11 @@
 Promise: no metric can hold a link, a destination, an address or a user agent: labels are words from closed sets.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 __all__ = ["METRICS", "Metrics"]
 
@@ -37,7 +39,16 @@ METRICS: dict[str, tuple[str, str, str]] = {
         "",
         "Time since central last took a batch, 0 when all is well.",
     ),
+    "linkrouter_central_clicks": ("counter", "result", "Clicks that routers sent: stored or duplicate."),
+    "linkrouter_central_labels": ("counter", "result", "Clicks and links that were looked at to label them: done."),
+    "linkrouter_central_unlabelled_clicks": ("gauge", "", "Stored clicks that have no label yet."),
+    "linkrouter_central_errors": ("counter", "status", "Requests that central failed to answer, by status."),
+    "linkrouter_central_request_seconds": ("histogram", "operation", "Time from a request to its answer."),
+    "linkrouter_central_database_bytes": ("gauge", "", "Size of the database on the disk."),
 }
+
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
@@ -52,6 +63,7 @@ class Metrics:
             name: {} for name, (kind, _, _) in METRICS.items() if kind == "counter"
         }
         self._gauges: dict[str, Callable[[], float]] = {}
+        self._histograms: dict[tuple[str, str], tuple[list[int], list[float]]] = {}  # counts by bucket, and the sum
 
     def counter(self, name: str, labels: Iterable[str] = ()) -> dict[str, int]:
         """Give the counter *name*, with each of *labels* at least at 0."""
@@ -65,6 +77,14 @@ class Metrics:
         values = self._counters[name]
         values[label] = values.get(label, 0) + number
 
+    def observe(self, name: str, label: str, seconds: float) -> None:
+        """Count *seconds* in the histogram *name* under *label*."""
+        if METRICS[name][0] != "histogram":
+            raise KeyError(name)
+        counts, sums = self._histograms.setdefault((name, label), ([0] * (len(BUCKETS_S) + 1), [0.0]))
+        counts[bisect_left(BUCKETS_S, seconds)] += 1
+        sums[0] += seconds
+
     def gauge(self, name: str, read: Callable[[], float]) -> None:
         """Let the gauge *name* be what *read* gives at each scrape."""
         if METRICS[name][0] != "gauge":
@@ -74,10 +94,21 @@ class Metrics:
     def collect(self) -> Iterable[Metric]:
         """Give everything in prometheus-client's terms; this makes a `Metrics` one of its collectors."""
         for name, (kind, label, text) in METRICS.items():
-            if kind == "counter":
+            if kind == "histogram":
+                yield from self._collect_histogram(name, label, text)
+            elif kind == "counter" and self._counters[name]:
                 family = CounterMetricFamily(name, text, labels=[label])
                 for value, number in list(self._counters[name].items()):
                     family.add_metric([value], number)
                 yield family
             elif name in self._gauges:
                 yield GaugeMetricFamily(name, text, value=self._gauges[name]())
+
+    def _collect_histogram(self, name: str, label: str, text: str) -> Iterable[Metric]:
+        family = HistogramMetricFamily(name, text, labels=[label])
+        found = [(value, *kept) for (of, value), kept in list(self._histograms.items()) if of == name]
+        for value, counts, sums in found:
+            limits = [*map(str, BUCKETS_S), "+Inf"]
+            family.add_metric([value], list(zip(limits, accumulate(counts), strict=True)), sums[0])
+        if found:
+            yield family

@@ -105,7 +105,8 @@ class Home:
 
     def start_central(self, *options, wait=True):
         process = self.start(
-            *("central", "--listen", f"127.0.0.1:{self.central_port}", "--ingest-token-file", "ingest-token"),
+            *("central", "--listen", f"127.0.0.1:{self.central_port}", "--admin-listen", "127.0.0.1:0"),
+            *("--ingest-token-file", "ingest-token"),
             *("--api-token-file", "api-token", *options),
         )
         if wait:

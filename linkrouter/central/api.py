@@ -14,6 +14,7 @@ from linkrouter.central.messages import Messages
 from linkrouter.central.privacy import Privacy
 from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
+from linkrouter.metrics import Metrics
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
 
@@ -28,8 +29,14 @@ async def get_readiness(store: CentralStore, _: object, __: Caller) -> Readiness
     return {"ready": True}
 
 
-def central_routes(store: CentralStore, insight: Insight | None = None, min_cell: int = 0) -> tuple[Route, ...]:
-    """Give the paths whose answers come from *store*; *insight* tells of clicks that have no label yet."""
+def central_routes(
+    store: CentralStore, insight: Insight | None = None, min_cell: int = 0, metrics: Metrics | None = None
+) -> tuple[Route, ...]:
+    """Give the paths whose answers come from *store*.
+
+    *insight* tells of clicks that have no label yet; rows of a breakdown below *min_cell* clicks are shown together;
+    *metrics* counts what came in.
+    """
     insight = insight or Insight()
     statistics, messages = Statistics(store, insight, min_cell), Messages(store, insight)
     return (
@@ -41,7 +48,7 @@ def central_routes(store: CentralStore, insight: Insight | None = None, min_cell
             body=models.ClickBatch,
             rules=RULES,
             gives=Receipt,
-            answer=partial(add_clicks, store),
+            answer=partial(add_clicks, store, metrics or Metrics()),
         ),
         Route(
             operation="addMessage",

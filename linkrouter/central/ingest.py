@@ -13,6 +13,7 @@ from linkrouter.central.models import ClickBatch, MessageRecord
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.records import Message, MessageLink, RouterLoss, RouterState
 from linkrouter.clicks.click import Click
+from linkrouter.metrics import Metrics
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.tokens import Caller
 
@@ -22,7 +23,7 @@ _click_values = itemgetter(*Click._fields)
 _loss_values = itemgetter("reason", "count", "since", "until")
 
 
-async def add_clicks(store: CentralStore, batch: ClickBatch, _: Caller) -> Receipt | Refusal:
+async def add_clicks(store: CentralStore, metrics: Metrics, batch: ClickBatch, _: Caller) -> Receipt | Refusal:
     """Keep a router's clicks, each once however often it is sent.
 
     A click whose link is not known is kept too: the message may come later.
@@ -34,6 +35,8 @@ async def add_clicks(store: CentralStore, batch: ClickBatch, _: Caller) -> Recei
     clicks = list(map(Click._make, map(_click_values, batch["clicks"])))
     losses = [RouterLoss(loss["id"], batch["router"], *_loss_values(loss)) for loss in batch.get("losses", ())]
     stored = await store.add_clicks(clicks, losses, _state(batch))
+    metrics.count("linkrouter_central_clicks", "stored", stored)
+    metrics.count("linkrouter_central_clicks", "duplicate", len(clicks) - stored)
     return {"stored": stored, "duplicates": len(clicks) - stored}
 
 

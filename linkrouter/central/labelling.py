@@ -26,10 +26,11 @@ async def label_forever(
     insight: Insight,
     settle_s: float,
     *,
+    tell: Callable[[int, int], object] = lambda looked_at, unlabelled: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Label what was stored *settle_s* ago, until cancelled."""
+    """Label what was stored *settle_s* ago, until cancelled; *tell* gets how many were looked at, and still wait."""
     seen: deque[tuple[float, int]] = deque([(clock() - settle_s, await store.latest_seq())])
     refreshed_at = clock()
     while True:
@@ -39,7 +40,10 @@ async def label_forever(
                 refreshed_at = clock()
             seen.append((clock(), await store.latest_seq()))
             settled = _settled(seen, clock() - settle_s)
-            while settled is not None and await store.label_next(insight, settled):
+            looked_at = 1 if settled is not None else 0
+            while settled is not None and looked_at:
+                looked_at = await store.label_next(insight, settled)
+                tell(looked_at, max(seen[-1][1] - settled, 0) if seen else 0)
                 await sleep(0)  # a batch that waits for the store goes first
         except StoreError as exc:
             log("central.labelling_failed", reason=type(exc.__cause__ or exc).__name__)

@@ -112,8 +112,9 @@ class Messages:
         everything = replace(asked, robots="include")
         for cell in await self.store.link_cells(message.seq, everything):
             counted.setdefault((cell.link_id, cell.part), _Counted()).add(cell, asked.robots)
+        seen: set[tuple[str, int]] = set()
         for one in await unsettled_matching(self.store, self.insight, everything):
-            cell = LinkCell(one.click.link_id, one.click.part, *_unsettled(one))
+            cell = LinkCell(one.click.link_id, one.click.part, *_unsettled(one, seen))
             counted.setdefault((cell.link_id, cell.part), _Counted()).add(cell, asked.robots)
         links = await self.store.message_links(message.seq)
         return {
@@ -127,11 +128,12 @@ class Messages:
         counted: dict[int, _Counted] = {message.seq: _Counted() for message in messages}
         for cell in await self.store.message_cells(list(counted), everything):
             counted[cell.message].add(cell, asked.robots)
+        seen: set[tuple[str, int]] = set()
         seqs = {(message.message_id, message.tenant): message.seq for message in messages}
         for one in await unsettled_matching(self.store, self.insight, everything):
             seq = seqs.get((one.message_id or "", one.click.tenant))
             if seq is not None:
-                counted[seq].add(MessageCell(seq, one.click.part, *_unsettled(one)), asked.robots)
+                counted[seq].add(MessageCell(seq, one.click.part, *_unsettled(one, seen)), asked.robots)
         return [_record(message, counted[message.seq]) for message in messages]
 
 
@@ -152,11 +154,14 @@ def _after(cursor: Position | None) -> MessagePosition | Refusal | None:
     return MessagePosition(cursor.clicked_at, int(cursor.id))
 
 
-def _unsettled(one: UnsettledClick) -> tuple[str, int, int, int, int]:
+def _unsettled(one: UnsettledClick, seen: set[tuple[str, int]]) -> tuple[str, int, int, int, int]:
     """Give the robot label, the clicks, the unique ones and the times of a click that has no label yet."""
-    is_click = one.click.kind == "click"
-    robot = "human" if is_click else "machine"
-    return robot, 1, int(is_click and one.is_new_link), one.click.clicked_at, one.click.clicked_at
+    click, is_click = one.click, one.click.kind == "click"
+    link = (click.link_id, click.tenant)
+    is_unique = is_click and one.is_new_link and link not in seen
+    if is_click:
+        seen.add(link)
+    return "human" if is_click else "machine", 1, int(is_unique), click.clicked_at, click.clicked_at
 
 
 def _record(message: FoundMessage, counted: _Counted) -> FoundMessageRecord:

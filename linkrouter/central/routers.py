@@ -9,13 +9,16 @@ from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.records import RouterState
 from linkrouter.clicks.click import iso_utc
 from linkrouter.units import SECOND_US
+from linkrouter.web.problems import Refusal
 from linkrouter.web.tokens import Caller
 
 __all__ = ["list_routers"]
 
 
-async def list_routers(store: CentralStore, _: RoutersQuery, __: Caller) -> RoutersState:
+async def list_routers(store: CentralStore, _: RoutersQuery, caller: Caller) -> RoutersState | Refusal:
     """Give what each router said last: its version, what waits and since when, what it had to drop, its workers."""
+    if caller.tenant is not None:
+        return Refusal(403)  # they are the operator's, of all tenants
     now_us = time.time_ns() // 1000
     found: dict[str, list[RouterState]] = {}
     for state in await store.list_routers():

@@ -14,18 +14,18 @@ from pathlib import Path
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
-from linkrouter.central.labelling import label_forever
 from linkrouter.central.labels import Insight
-from linkrouter.central.store.interface import CentralStore, ClickLog, open_central_store
+from linkrouter.central.store.interface import CentralStore, open_central_store
 from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
 from linkrouter.checker.api.page import page_files
 from linkrouter.checker.api.routes import check_routes
 from linkrouter.checker.compose import is_installed, open_checker
 from linkrouter.errors import SettingsError
-from linkrouter.insight import Networks, Places, has_fast_agent_parser
 from linkrouter.log import log, quiet_exception_handler
+from linkrouter.metrics import Metrics
 from linkrouter.processes.hangup import reload_on_hangup
+from linkrouter.processes.upkeep import admin_port, open_insight, upkeep
 from linkrouter.settings import CentralSettings
 from linkrouter.web.files import StaticFile
 from linkrouter.web.openapi import with_document
@@ -34,7 +34,7 @@ from linkrouter.web.server import Application, create_app, serving
 from linkrouter.web.serving import TOKENS, TokenBox
 from linkrouter.web.tokens import Tokens
 
-__all__ = ["Checks", "central_app", "labelling", "run_central", "with_checks"]
+__all__ = ["Checks", "central_app", "run_central", "with_checks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +46,25 @@ class Checks:
     stop: Callable[[], None] = lambda: None
 
 
-def central_app(store: CentralStore, tokens: Tokens, checks: Checks) -> Application:
-    """Make the application of central over an open *store*."""
-    routes = (*central_routes(store), *checks.routes)
-    return create_app(tokens, with_document(routes, "linkrouter central", __version__), checks.files)
+def central_app(
+    store: CentralStore,
+    tokens: Tokens,
+    checks: Checks,
+    insight: Insight | None = None,
+    min_cell: int = 0,
+    metrics: Metrics | None = None,
+) -> Application:
+    """Make the application of central over an open *store*; see `central_routes` for the rest."""
+    metrics = metrics or Metrics()
+    routes = (*central_routes(store, insight, min_cell, metrics), *checks.routes)
+    documented = with_document(routes, "linkrouter central", __version__)
+    return create_app(tokens, documented, checks.files, observe=partial(_observe, metrics))
+
+
+def _observe(metrics: Metrics, operation: str, status: int, seconds: float) -> None:
+    metrics.observe("linkrouter_central_request_seconds", operation, seconds)
+    if status >= 500:
+        metrics.count("linkrouter_central_errors", str(status))
 
 
 async def run_central(settings: CentralSettings) -> None:
@@ -67,8 +82,10 @@ async def run_central(settings: CentralSettings) -> None:
         store = open_central_store(settings.database)
         stack.push_async_callback(store.close)
         await store.open()
-        await stack.enter_async_context(labelling(store, settings))
-        app = central_app(store, tokens, checks)
+        insight, metrics = await stack.enter_async_context(open_insight(settings)), Metrics()
+        await stack.enter_async_context(upkeep(store, insight, settings, metrics))
+        await stack.enter_async_context(admin_port(settings, metrics))
+        app = central_app(store, tokens, checks, insight, settings.min_cell, metrics)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -84,26 +101,6 @@ async def run_central(settings: CentralSettings) -> None:
 def _restore_signals(loop: asyncio.AbstractEventLoop) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.remove_signal_handler(number)
-
-
-@asynccontextmanager
-async def labelling(store: ClickLog, settings: CentralSettings) -> AsyncIterator[None]:
-    """Label clicks while the block runs.
-
-    Raises:
-        SettingsError: GEOIP, CLOUD_RANGES or RELAY_RANGES cannot be used.
-    """
-    if not has_fast_agent_parser():
-        log("central.slow_agents")
-    networks = Networks.load(settings.cloud_ranges, settings.relay_ranges)
-    insight = Insight(Places(settings.geoip), networks)
-    task = asyncio.create_task(label_forever(store, insight, settings.settle_s))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        insight.places.close()
 
 
 def _reload_tokens(box: TokenBox, settings: CentralSettings) -> None:

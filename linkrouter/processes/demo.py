@@ -9,8 +9,10 @@ from pathlib import Path
 
 from linkrouter.central.store.interface import open_central_store
 from linkrouter.link.keyring import Keyring
-from linkrouter.processes.central import central_app, labelling, with_checks
+from linkrouter.metrics import Metrics
+from linkrouter.processes.central import central_app, with_checks
 from linkrouter.processes.router import serve_router
+from linkrouter.processes.upkeep import open_insight, upkeep
 from linkrouter.settings import Address, CentralSettings, RouterSettings
 from linkrouter.web.server import serving
 from linkrouter.web.tokens import Tokens
@@ -72,8 +74,9 @@ async def running_demo(router: RouterSettings, central: CentralSettings) -> Asyn
         stack.push_async_callback(store.close)
         checks = await stack.enter_async_context(with_checks(central))
         tokens = Tokens.load(central.ingest_token_file, central.api_token_file)
-        await stack.enter_async_context(labelling(store, central))
-        await stack.enter_async_context(serving(central_app(store, tokens, checks), central.listen))
+        insight = await stack.enter_async_context(open_insight(central))
+        await stack.enter_async_context(upkeep(store, insight, central, Metrics()))
+        await stack.enter_async_context(serving(central_app(store, tokens, checks, insight), central.listen))
         stop, main = asyncio.Event(), asyncio.current_task()
         routing = asyncio.create_task(serve_router(router, stop=stop))
         routing.add_done_callback(lambda _: None if stop.is_set() or main is None else main.cancel())

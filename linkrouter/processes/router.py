@@ -150,7 +150,7 @@ class _Process:
             self._recorder.abandon()
 
     async def _listen(self) -> Any:
-        from linkrouter.router.admin import start_admin
+        from linkrouter.web.admin import start_admin
 
         settings = self._settings
         listen, admin = settings.listen, settings.admin_listen

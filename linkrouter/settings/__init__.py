@@ -3,28 +3,33 @@
 Promise: nothing else in the package reads the environment.
 """
 
-from linkrouter.settings.central import CentralSettings
+from linkrouter.settings.central import DEFAULT_ADMIN, CentralSettings, InsightSettings
 from linkrouter.settings.check import CheckSettings
 from linkrouter.settings.fields import REPUTATION_SOURCES, Address
 from linkrouter.settings.journal import is_journal
 from linkrouter.settings.reading import PREFIX, Settings, default_router_id, read_settings
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.secrets import credentials_directory, read_secret
+from linkrouter.settings.token_files import add_token_line, remove_token_lines
 from linkrouter.settings.tokens import TokenLine, read_tokens
 
 __all__ = [
+    "DEFAULT_ADMIN",
     "PREFIX",
     "REPUTATION_SOURCES",
     "Address",
     "CentralSettings",
     "CheckSettings",
+    "InsightSettings",
     "RouterSettings",
     "Settings",
     "TokenLine",
+    "add_token_line",
     "credentials_directory",
     "default_router_id",
     "is_journal",
     "read_secret",
     "read_settings",
     "read_tokens",
+    "remove_token_lines",
 ]

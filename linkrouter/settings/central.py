@@ -4,9 +4,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linkrouter.settings.check import CheckSettings
-from linkrouter.settings.fields import Address, parse_address, parse_delay, parse_paths, setting
+from linkrouter.settings.fields import Address, parse_address, parse_delay, parse_number, parse_paths, setting
 
-__all__ = ["CentralSettings"]
+__all__ = ["DEFAULT_ADMIN", "CentralSettings", "InsightSettings"]
+
+DEFAULT_ADMIN = Address("127.0.0.1", 9090)
+
+GEOIP_HELP = "Files in MaxMind's format, separated by commas: places of addresses."
+CLOUDS_HELP = "Files with the address ranges of clouds, one a line."
+RELAYS_HELP = "Files with the ranges of privacy relays, one a line."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsightSettings:
+    """What `linkrouter central relabel` can be told."""
+
+    database: str = setting("Where clicks and messages are kept.", str, "sqlite:///central.db")
+    geoip: tuple[Path, ...] = setting(GEOIP_HELP, parse_paths, ())
+    cloud_ranges: tuple[Path, ...] = setting(CLOUDS_HELP, parse_paths, ())
+    relay_ranges: tuple[Path, ...] = setting(RELAYS_HELP, parse_paths, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +34,17 @@ class CentralSettings(CheckSettings):
     ingest_token_file: Path = setting("File with the routers' tokens, one a line: they may only write.", Path)
     api_token_file: Path = setting("File with the senders' tokens, one a line.", Path)
     settle_s: float = setting("Seconds a click waits for its siblings before it is labelled.", parse_delay, 15.0)
-    geoip: tuple[Path, ...] = setting(
-        "Files in MaxMind's format, separated by commas: places of addresses.", parse_paths, ()
+    geoip: tuple[Path, ...] = setting(GEOIP_HELP, parse_paths, ())
+    cloud_ranges: tuple[Path, ...] = setting(CLOUDS_HELP, parse_paths, ())
+    relay_ranges: tuple[Path, ...] = setting(RELAYS_HELP, parse_paths, ())
+    retention_days: int | None = setting(
+        "Days that single clicks are kept, and who got which mail; figures stay.", parse_number(1, 36_500), None
     )
-    cloud_ranges: tuple[Path, ...] = setting("Files with the address ranges of clouds, one a line.", parse_paths, ())
-    relay_ranges: tuple[Path, ...] = setting("Files with the ranges of privacy relays, one a line.", parse_paths, ())
+    address_days: int | None = setting(
+        "Days until addresses are cut to their network (/24, /48).", parse_number(0, 36_500), None
+    )
+    min_cell: int = setting("Rows of a breakdown with fewer clicks are shown together.", parse_number(0, 1_000_000), 0)
+    admin_listen: Address = setting("Where /metrics is.", parse_address, DEFAULT_ADMIN)
     cache: Path | None = setting(
         "SQLite file that keeps what is known of links; checks.db beside an SQLite DATABASE by default.", Path, None
     )

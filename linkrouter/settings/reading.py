@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from linkrouter.errors import SettingsError
-from linkrouter.settings.central import CentralSettings
+from linkrouter.settings.central import CentralSettings, InsightSettings
 from linkrouter.settings.check import CheckSettings
 from linkrouter.settings.router import RouterSettings
 
@@ -26,7 +26,7 @@ PROCESSES = (RouterSettings, CentralSettings, CheckSettings)  # one environment 
 # What Kubernetes and Docker put into the environment for a service whose name begins with "linkrouter".
 _SERVICE = re.compile(r"LINKROUTER_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_[A-Z]+(?:_\w+)?)?|NAME)")
 
-Settings = TypeVar("Settings", RouterSettings, CentralSettings, CheckSettings)
+Settings = TypeVar("Settings", InsightSettings, RouterSettings, CentralSettings, CheckSettings)
 
 
 def read_settings(

@@ -12,7 +12,16 @@ from linkrouter.errors import SettingsError
 from linkrouter.settings import Address
 from linkrouter.web.files import StaticFile, serve_file
 from linkrouter.web.routes import DEFAULT_MAX_BODY_BYTES, Route
-from linkrouter.web.serving import BODY_DEADLINE_S, TOKENS, QuietRunner, TokenBox, refuse_plainly, serve_route
+from linkrouter.web.serving import (
+    BODY_DEADLINE_S,
+    OBSERVE,
+    TOKENS,
+    Observe,
+    QuietRunner,
+    TokenBox,
+    refuse_plainly,
+    serve_route,
+)
 from linkrouter.web.tokens import Tokens
 
 __all__ = ["Application", "create_app", "serving"]
@@ -30,11 +39,13 @@ def create_app(
     files: Sequence[StaticFile] = (),
     *,
     body_deadline_s: float = BODY_WITHIN_S,
+    observe: Observe = lambda operation, status, seconds: None,
 ) -> web.Application:
-    """Make the application that answers *routes* and serves *files*."""
+    """Make the application that answers *routes* and serves *files*; *observe* hears of each answer."""
     app = web.Application(middlewares=[refuse_plainly], client_max_size=DEFAULT_MAX_BODY_BYTES)
     app[TOKENS] = TokenBox(tokens)
     app[BODY_DEADLINE_S] = body_deadline_s
+    app[OBSERVE] = observe
     app.add_routes([serve_route(route) for route in routes])
     app.add_routes([serve_file(file) for file in files])
     return app

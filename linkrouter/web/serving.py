@@ -5,7 +5,8 @@ request reaches an answer or a log, not even where aiohttp itself would quote it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -22,9 +23,11 @@ from linkrouter.web.tokens import ANYONE, Caller, Tokens
 
 __all__ = [
     "BODY_DEADLINE_S",
+    "OBSERVE",
     "SAFE_HEADERS",
     "TOKENS",
     "Handler",
+    "Observe",
     "QuietRunner",
     "TokenBox",
     "refuse_plainly",
@@ -51,6 +54,9 @@ class TokenBox:
 
 TOKENS = web.AppKey("tokens", TokenBox)
 BODY_DEADLINE_S = web.AppKey("body_deadline_s", float)
+OPERATION = web.RequestKey("operation", str)  # what was asked for
+Observe = Callable[[str, int, float], None]  # gets operation, status and seconds of each request
+OBSERVE: web.AppKey[Observe] = web.AppKey("observe")
 
 
 class Handler:
@@ -63,6 +69,7 @@ class Handler:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer *request*."""
+        request[OPERATION] = self._route.operation
         result = await self._result(request)
         if isinstance(result, Refusal):
             return _refused(result, self._route.refuses)
@@ -180,7 +187,10 @@ def _refused(refusal: Refusal, details: Mapping[int, str] = DETAILS) -> web.Resp
 @web.middleware
 async def refuse_plainly(request: web.Request, handler: Any) -> web.StreamResponse:
     """Turn whatever goes wrong into a problem document with constant text."""
+    begun = time.perf_counter()
     response = await _answer(request, handler)
+    if OPERATION in request:
+        request.app[OBSERVE](request[OPERATION], response.status, time.perf_counter() - begun)
     if response.status >= 400 and request.can_read_body:
         # What is left of the body may be endless or broken: the client must not send another request behind it.
         response.force_close()

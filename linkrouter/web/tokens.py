@@ -6,7 +6,7 @@ may do is the scope of the path; whose data it sees is its tenant.
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
@@ -79,6 +79,11 @@ class Tokens:
     def of(cls, ingest: Iterable[str], api: Iterable[str]) -> Self:
         """Make the routers' tokens *ingest* and the senders' tokens *api* known."""
         return cls((*((_digest(token), ROUTER) for token in ingest), *((_digest(token), ADMIN) for token in api)))
+
+    @classmethod
+    def of_callers(cls, callers: Mapping[str, Caller]) -> Self:
+        """Make each of the tokens in *callers* let in whom it stands for."""
+        return cls(tuple((_digest(token), caller) for token, caller in callers.items()))
 
     def find_caller(self, authorization: str) -> Caller | None:
         """Give whom the header *authorization* lets in, or None when its token is not known."""

@@ -17,7 +17,7 @@ HTML = b'<p><a href="https://example.com/a?b=1&amp;c=2">x</a> <a href="mailto:a@
 def test_help_names_every_command(home):
     text = home.run("--help").stdout.decode()
 
-    for command in ("central", "check", "decode", "demo", "encode", "exit", "keys", "router", "spool"):
+    for command in ("central", "check", "decode", "demo", "encode", "exit", "keys", "router", "spool", "tokens"):
         assert f"\n  {command} " in text
         assert "Usage:" in home.run(command, "--help").stdout.decode()
 
@@ -113,7 +113,7 @@ def test_rotation_signs_with_a_new_key_and_shows_no_secret(home):
 
 ROUTER = ("router", "--keys", "keys.json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
 CENTRAL = (
-    *("central", "--listen", "127.0.0.1:0"),
+    *("central", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"),
     *("--ingest-token-file", "ingest-token", "--api-token-file", "api-token"),
 )
 

@@ -101,6 +101,8 @@ def test_without_the_extra_the_centre_starts_and_says_what_is_missing(home):
                 "central",
                 "--listen",
                 f"127.0.0.1:{home.central_port}",
+                "--admin-listen",
+                "127.0.0.1:0",
                 *arguments,
             ],
             cwd=home.path,

@@ -1,0 +1,87 @@
+"""What central does beside answering: labels, forgetting, and `/metrics`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from linkrouter.central.labelling import label_forever
+from linkrouter.central.labels import Insight
+from linkrouter.central.retention import forget_forever
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.errors import SettingsError
+from linkrouter.insight import Networks, Places, has_fast_agent_parser
+from linkrouter.log import log
+from linkrouter.metrics import Metrics
+from linkrouter.settings import DEFAULT_ADMIN, CentralSettings, InsightSettings
+from linkrouter.web.admin import start_admin
+
+__all__ = ["admin_port", "open_insight", "upkeep"]
+
+
+@asynccontextmanager
+async def open_insight(settings: CentralSettings | InsightSettings) -> AsyncIterator[Insight]:
+    """Give the tables that labels are made with.
+
+    Raises:
+        SettingsError: GEOIP, CLOUD_RANGES or RELAY_RANGES cannot be used.
+    """
+    if not has_fast_agent_parser():
+        log("central.slow_agents")
+    networks = Networks.load(settings.cloud_ranges, settings.relay_ranges)
+    insight = Insight(Places(settings.geoip), networks)
+    try:
+        yield insight
+    finally:
+        insight.places.close()
+
+
+@asynccontextmanager
+async def upkeep(
+    store: CentralStore, insight: Insight, settings: CentralSettings, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Label clicks and forget old ones while the block runs."""
+    waiting = [0]
+
+    def tell(looked_at: int, unlabelled: int) -> None:
+        metrics.count("linkrouter_central_labels", "done", looked_at)
+        waiting[0] = unlabelled
+
+    metrics.counter("linkrouter_central_clicks", ("stored", "duplicate"))
+    metrics.gauge("linkrouter_central_unlabelled_clicks", lambda: waiting[0])
+    metrics.gauge("linkrouter_central_database_bytes", store.size)
+    tasks = [
+        asyncio.create_task(label_forever(store, insight, settings.settle_s, tell=tell)),
+        asyncio.create_task(forget_forever(store, settings.retention_days, settings.address_days)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def admin_port(settings: CentralSettings, metrics: Metrics) -> AsyncIterator[None]:
+    """Serve `/metrics` while the block runs.
+
+    Raises:
+        SettingsError: ADMIN_LISTEN was given and cannot be listened on. Without it central goes on where the usual port
+            is taken, which Prometheus itself often does.
+    """
+    listen = settings.admin_listen
+    try:
+        runner = await start_admin(metrics, listen.host, listen.port)
+    except OSError as exc:
+        if listen == DEFAULT_ADMIN:
+            log("central.no_metrics", port=listen.port)
+            yield
+            return
+        raise SettingsError(
+            f"ADMIN_LISTEN: cannot listen on {listen} ({os.strerror(exc.errno or 0)}); choose another address"
+        ) from exc
+    try:
+        yield
+    finally:
+        await runner.cleanup()
