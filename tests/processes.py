@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -36,8 +37,19 @@ def children(pid: int) -> list[int]:
 
 
 def room():
-    """Give how many times longer than alone a process may take here, where others want the cores, too."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """Give how many times longer than alone a process may take here, where others want the cores, too.
+
+    The load of the last minute says nothing of what began ten seconds ago; the pressure on the processor does.
+    """
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1), 1 / (1.01 - _share_of_time_waited()))
+
+
+def _share_of_time_waited():
+    """Give the share of the last ten seconds in which something waited for a core, as Linux tells it."""
+    with contextlib.suppress(OSError):
+        if found := re.search(r"some avg10=([0-9.]+)", Path("/proc/pressure/cpu").read_text()):
+            return min(0.9, float(found[1]) / 100)
+    return 0.0
 
 
 def wait_until(condition, timeout_s=15.0):
@@ -45,8 +57,8 @@ def wait_until(condition, timeout_s=15.0):
 
     A busy machine is given longer than *timeout_s*.
     """
-    ends = time.monotonic() + timeout_s * room()
-    while time.monotonic() < ends:
+    began = time.monotonic()
+    while time.monotonic() - began < timeout_s * room():
         with contextlib.suppress(OSError):
             if found := condition():
                 return found

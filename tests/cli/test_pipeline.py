@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from processes import children, fetch, free_port, wait_until
+from processes import children, fetch, free_port, room, wait_until
 
 MAIL = b"""From: a@example.com\r
 To: b@example.net\r
@@ -112,7 +112,7 @@ def test_a_stopped_router_has_sent_or_kept_every_click(home):
 
     router.send_signal(signal.SIGTERM)
 
-    assert router.wait(10) == 0
+    assert router.wait(10 * room()) == 0
     assert spooled(home, len(paths))
 
 

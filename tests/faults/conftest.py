@@ -22,7 +22,7 @@ def report(request, scene):
     from faults.invariants import check
 
     def write(fault, injected, times=1, **expected):
-        row = check(scene, fault, injected, times, **expected)
+        row = check(scene, fault, injected, times, measured=request.config.getoption("--faults"), **expected)
         request.config.stash.setdefault(ROWS, []).append(row)
         return row
 

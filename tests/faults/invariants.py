@@ -18,6 +18,8 @@ from processes import fetch, room
 COMMIT_WINDOW_S = 0.05  # what a kill may cost, as traffic
 # One click may be older than the window: its commit takes time of its own, longer on a busy disk.
 OLDEST_LOST_S = COMMIT_WINDOW_S + 0.25
+# Without --faults nobody has made the machine quiet: a disk that stalls is not the router's fault.
+UNMEASURED_ROOM = 5.0
 MEMORY_MB = 160.0
 
 
@@ -49,12 +51,14 @@ def check(
     disk_bytes: int = 64 << 20,
     dead_letters: frozenset[str] = frozenset(),
     in_doubt: int = 0,
+    measured: bool = True,
 ) -> Row:
     """Drain the *scene*, hold it to the invariants, and give its row.
 
     *outages* says that the load went straight to a router that died; *damaged* is how many clicks the spool lost;
     *dead_letters* are the ids of those that wait for a person; *in_doubt* is how many of the counted may have arrived,
-    as what a process handed to its disk and heard no more of.
+    as what a process handed to its disk and heard no more of; *measured* says that the machine is quiet enough for
+    times to be held to what was promised.
     """
     scene.drain()
     requests, ids = scene.load.requests, scene.ids_at_the_centre()
@@ -63,7 +67,7 @@ def check(
     missing = [one for one in answered if one.id not in arrived]
 
     check_answers(requests, scene.kills if outages else [])
-    lost, dropped = check_losses(missing, scene, damaged, in_doubt)
+    lost, dropped = check_losses(missing, scene, damaged, in_doubt, 1.0 if measured else UNMEASURED_ROOM)
     check_centre(scene, ids, dropped + damaged)
     check_costs(scene, alive_s, memory_mb, disk_bytes)
     check_canaries(scene)
@@ -89,20 +93,22 @@ def check_answers(requests: list[Request], outages: list[Kill]) -> None:
             assert not one.fault.startswith(("status", "another")), one.fault
 
 
-def check_losses(missing: list[Request], scene: Scene, damaged: int, in_doubt: int) -> tuple[int, int]:
+def check_losses(missing: list[Request], scene: Scene, damaged: int, in_doubt: int, patience: float) -> tuple[int, int]:
     """I2: what is missing went in the window of a kill, or was counted. Give how many were lost, how many dropped."""
     dropped = scene.dropped_in_all()
-    lost = check_kill_window(missing, scene) if scene.kills else 0
+    lost = check_kill_window(missing, scene, patience) if scene.kills else 0
     counted = lost + dropped + damaged
     assert counted - in_doubt <= len(missing) <= counted
     return lost, dropped
 
 
-def check_kill_window(missing: list[Request], scene: Scene) -> int:
+def check_kill_window(missing: list[Request], scene: Scene, patience: float) -> int:
     """I2 for kills: what nobody counted was answered right before one. Give how many that is."""
     ages = [nearest_kill(one, scene.kills) for one in missing]
-    assert max(ages, default=0.0) <= OLDEST_LOST_S * room(), f"a click was lost {max(ages):.3f} s before a kill"
-    assert len(missing) <= len(scene.kills) * COMMIT_WINDOW_S * scene.rate * room(), (
+    assert max(ages, default=0.0) <= OLDEST_LOST_S * patience * room(), (
+        f"a click was lost {max(ages):.3f} s before a kill"
+    )
+    assert len(missing) <= len(scene.kills) * COMMIT_WINDOW_S * scene.rate * patience * room(), (
         "more was lost than the window holds"
     )
     return len(missing)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from faults.load import CANARY
+from processes import room
 from router.bad_requests import bad_paths, bad_requests, request
 
 from linkrouter.link import Keyring
@@ -50,7 +51,7 @@ def test_clients_that_hold_connections_cost_the_others_nothing(scene, report, co
     scene.wait_for_life(time.monotonic())
 
     report(f"{count} clients {what}", "raw sockets, for 3 s", count)
-    assert slowest_since(scene, began_at) < QUICK_S
+    assert slowest_since(scene, began_at) < QUICK_S * room()
 
 
 @pytest.mark.faults
@@ -71,7 +72,7 @@ def test_clients_that_do_not_read_cost_the_others_nothing(scene, report):
     scene.wait_for_life(time.monotonic())
 
     report("50 clients send and never read", f"{sent >> 20} MB of pipelined requests", 50)
-    assert slowest_since(scene, began_at) < QUICK_S
+    assert slowest_since(scene, began_at) < QUICK_S * room()
 
 
 @pytest.mark.faults

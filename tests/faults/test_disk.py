@@ -6,7 +6,7 @@ import time
 
 import pytest
 from faults.disk import FailingDisk, fill, small_disk
-from processes import wait_until
+from processes import room, wait_until
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_router_on_a_disk_that_hangs_can_be_stopped_and_says_what_it_could_not
     scene.pass_s(1)
     with scene.quiet():
         scene.router.send_signal(signal.SIGTERM)
-        assert scene.router.wait(10) == 0
+        assert scene.router.wait(10 * room()) == 0
         scene.dropped_by_the_dead = scene.home.ask_central("/v1/stats/clicks")["missing"]["count"]
         scene.router = scene.start_router()
     scene.wait_for_life(time.monotonic())

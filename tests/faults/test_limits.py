@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import free_port, wait_until
+from processes import free_port, room, wait_until
 
 
 def open_files(process):
@@ -75,7 +75,7 @@ def test_a_bad_keyring_keeps_a_router_from_starting_and_one_that_runs_from_nothi
 
     (scene.home.path / "keys.json").write_text(content)
     late = scene.launch_router(free_port())
-    assert late.wait(10) == 3
+    assert late.wait(10 * room()) == 3
     for _ in range(3):
         kept = scene.home.log().count("keyring.kept")
         scene.router.send_signal(signal.SIGHUP)
@@ -95,7 +95,7 @@ def test_a_keyring_that_others_may_read_is_not_used(scene, report):
     keyring = scene.home.path / "keys.json"
 
     keyring.chmod(0o644)
-    assert scene.launch_router(free_port()).wait(10) == 3
+    assert scene.launch_router(free_port()).wait(10 * room()) == 3
     scene.router.send_signal(signal.SIGHUP)
     wait_until(lambda: "keyring.kept" in scene.home.log())
     keyring.chmod(0o600)

@@ -6,7 +6,7 @@ import re
 import socket
 
 import pytest
-from processes import fetch, free_port, wait_until
+from processes import fetch, free_port, room, wait_until
 from router.bad_requests import MARK, bad_paths, bad_requests, request
 
 from linkrouter.link import Keyring
@@ -58,7 +58,7 @@ def test_no_canary_is_written_anywhere(home, direct):
     assert status["pending"] > 0
     metrics = fetch(f"http://127.0.0.1:{process.admin_port}/metrics")[2].decode()
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(10 * room()) == 0
 
     written = home.log() + metrics + "".join(str(path) for path in home.path.rglob("*"))
     for secret in (MARK, MARK.lower(), "198.51.100.77", "example.com", good.rpartition("/")[2]):

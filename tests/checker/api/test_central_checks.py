@@ -10,7 +10,7 @@ import urllib.request
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from processes import fetch, wait_until
+from processes import fetch, room, wait_until
 
 CANARY = "canary7f3a"
 WITHOUT_THE_EXTRA = """
@@ -70,7 +70,7 @@ def test_a_centre_that_stops_ends_its_checks_and_tells_who_listens(home):
                 pass
             process.send_signal(signal.SIGTERM)
             rest = stream.read().decode()
-        code = process.wait(15)
+        code = process.wait(15 * room())
 
     assert code == 0
     end = json.loads(rest.partition("event: done\ndata: ")[2])
