@@ -42,11 +42,23 @@ lint: $(STAMP) ## check format, lint and types
 	$(PY) -m ruff check deploy/linkrouter-deploy
 	MYPYPATH=deploy $(PY) -m mypy --scripts-are-modules deploy/linkrouter-deploy
 
+test-fast: $(STAMP) ## run what takes two minutes: all but HAProxy, browsers, injected faults and other long tests
+	$(PY) -m pytest -m "not slow" -n 2 $(PYTEST_OPTIONS)
+
+# The slow ones have the machine to themselves: they freeze and kill processes, and wait for real time-outs.
 test: $(STAMP) ## run every test; says what it skipped and why
-	$(PY) -m pytest $(PYTEST_OPTIONS)
+	@$(MAKE) --no-print-directory test-fast; fast=$$?; \
+	  $(PY) -m pytest -m slow $(PYTEST_OPTIONS) && exit $$fast
+
+coverage: $(STAMP) ## run every test, and show the lines that none of them reached
+	$(PY) -m pytest --cov --cov-report=term $(PYTEST_OPTIONS)
 
 test-faults: $(STAMP) ## run the long fault injections too, and print their table
-	$(PY) -m pytest --faults tests/faults tests/clicks tests/sync tests/router tests/exit $(PYTEST_OPTIONS)
+	$(PY) -m pytest --faults -o faulthandler_timeout=1800 tests/faults tests/clicks tests/sync tests/router tests/exit \
+	  $(PYTEST_OPTIONS)
+
+test-wheel: $(STAMP) ## build it, and run the fast tests on the wheel: lowest dependencies, and each Python from 3.11 up
+	$(PYTHON) tests/wheel.py
 
 test-haproxy-losses: $(STAMP) ## measure what is lost while a pair is switched, reloaded and killed
 	PYTHONPATH=tests $(PY) -m haproxy.losses
@@ -81,5 +93,5 @@ clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help venv-package install demo format lint test test-faults test-haproxy-losses test-tls bench bench-router \
+.PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses test-tls bench bench-router \
   bench-pair bench-drain bench-soak bench-check clean

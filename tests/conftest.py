@@ -1,5 +1,7 @@
 """What every test may ask for."""
 
+import faulthandler
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,14 @@ from processes import make_home
 settings.register_profile("shared machine", deadline=None)  # how long an example takes is the neighbours' doing, too
 settings.load_profile("shared machine")
 
+SLOW = [  # besides what is marked so; these start processes for nearly every test
+    Path(__file__).parent / path
+    for path in (
+        *("haproxy", "faults", "clicks/test_faults.py", "central/test_run_central.py", "exit/test_exit_serving.py"),
+        *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py"),
+    )
+]
+END_S = 60  # from the last test to the end of the process
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 
 
@@ -17,12 +27,25 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in SLOW):
+            item.add_marker("slow")
     if config.getoption("--faults"):
         return
     skip = pytest.mark.skip(reason="long; 'make test-faults' runs it")
     for item in items:
         if item.get_closest_marker("faults"):
             item.add_marker(skip)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure():
+    """End a run whose tests are over, and say where its threads stand.
+
+    A test that failed may have left a thread that is no daemon, such as that of an open SQLite connection, and Python
+    would wait for it for ever.
+    """
+    faulthandler.dump_traceback_later(END_S, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture(scope="session")

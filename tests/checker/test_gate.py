@@ -339,5 +339,5 @@ def test_what_was_fetched_before_a_crash_is_not_fetched_again():
     state.teardown()
 
 
-TestInterleavings = Interleavings.TestCase
+TestInterleavings = pytest.mark.slow(Interleavings.TestCase)
 TestInterleavings.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

@@ -201,6 +201,7 @@ def test_environment_loses_to_options_and_wins_over_the_file(home):
     assert b"ADMIN_LISTEN must be HOST:PORT" in done.stderr
 
 
+@pytest.mark.slow
 def test_demo_clicks_a_link_and_the_centre_counts_it(home):
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -218,6 +219,7 @@ def test_demo_clicks_a_link_and_the_centre_counts_it(home):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_demo_stops_cleanly_when_told(home, number):
     process = subprocess.Popen([*COMMAND, "demo"], cwd=home.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for line in process.stdout:

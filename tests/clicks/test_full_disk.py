@@ -66,6 +66,7 @@ async def drain(store):
     return taken
 
 
+@pytest.mark.slow
 async def test_a_disk_filled_by_clicks_gives_them_back_and_takes_more(small_disk, make_records):
     async with opened(small_disk / "spool") as store:
         for _ in range(2):
@@ -115,6 +116,7 @@ async def test_the_reserve_is_left_to_others(small_disk, make_records):
         assert os.statvfs(small_disk).f_bavail * 4096 > 2_500_000
 
 
+@pytest.mark.slow
 async def test_the_directory_stays_within_its_limit(tmp_path, make_records):
     async with opened(tmp_path, max_bytes=3 * 1024**2) as store:
         for _ in range(3):

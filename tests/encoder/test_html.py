@@ -127,6 +127,7 @@ def test_gives_the_attributes_of_a_tag_in_lower_case():
     ["<a ", '<a href="', "<!--[if", "<!--[if x]>", "<!--[if x]>-->", "<!--", '"', "<", "</", "<a href=x", "<style>",
      "<title></title", "<a =", "<p a=b", "<a href=x>", "&", "<v:a", '<a href="https://a.com/">'],
 )  # fmt: skip
+@pytest.mark.slow
 def test_finishes_a_megabyte_of_anything(unit, encoder):
     # Were any of these quadratic, this would take hours.
     document = unit * (1_000_000 // len(unit))

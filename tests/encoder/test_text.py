@@ -97,6 +97,7 @@ def test_says_when_a_link_must_stay(document, joined_lines, reasons):
              "https://a.b/;;", "xhttps://", "https://a,", "https://a)~", "https://a(", "(,", "https://a?u=https://b,",
              "<https://a\n ", "https://a/b \nc/", "https://[[data-msys-clicktrack=", "https://a "]
 )  # fmt: skip
+@pytest.mark.slow
 def test_finishes_a_megabyte_of_anything(unit, encoder):
     # Were any of these quadratic, this would take hours.
     document = "https://a.b/" + unit * (1_000_000 // len(unit))

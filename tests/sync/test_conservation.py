@@ -173,7 +173,7 @@ def kill_a_life(live, after_s):
 Pipeline.TestCase.settings = settings(
     max_examples=30, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestOnceSpooledNoClickIsLostAndNoneCountedTwice = Pipeline.TestCase
+TestOnceSpooledNoClickIsLostAndNoneCountedTwice = pytest.mark.slow(Pipeline.TestCase)
 
 
 @pytest.mark.faults
