@@ -29,7 +29,7 @@ from linkrouter.settings import Address, CentralSettings
 start_logging(sys.stdout)
 folder = Path(sys.argv[1])
 uvloop.run(run_central(CentralSettings(
-    listen=Address("127.0.0.1", 0), database=f"sqlite:///{folder}/central.db",
+    listen=Address("127.0.0.1", 0), admin_listen=Address("127.0.0.1", 0), database=f"sqlite:///{folder}/central.db",
     ingest_token_file=folder / "ingest", api_token_file=folder / "api",
 )))
 """
@@ -46,6 +46,7 @@ def config(tmp_path) -> CentralSettings:
     write_token(tmp_path / "api", SENDER)
     return CentralSettings(
         listen=Address("127.0.0.1", 0),
+        admin_listen=Address("127.0.0.1", 0),
         database=f"sqlite:///{tmp_path}/central.db",
         ingest_token_file=tmp_path / "ingest",
         api_token_file=tmp_path / "api",
