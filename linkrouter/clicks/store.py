@@ -25,7 +25,7 @@ class StoreLimits:
     """How large a store may grow; sizes in bytes."""
 
     max_bytes: int = 4 * 1024**3
-    reserve_bytes: int = 256 * 1024**2  # of the disk, left free for everybody else
+    reserve_bytes: int | None = None  # of the disk, left free for everybody else; None: 256 MB, or 5 % if that is less
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,5 +46,7 @@ class RouterSettings:
     commit_interval_ms: int = setting("Longest wait before clicks are made durable.", parse_number(1, 1000), 50)
     commit_max_clicks: int = setting("Clicks that are made durable without that wait.", parse_number(1, 100_000), 1000)
     spool_max_bytes: int = setting("Size of the click store at most.", parse_size, 4 * 1024**3)
-    spool_reserve_bytes: int = setting("Bytes of the disk left free for others.", parse_size, 256 * 1024**2)
+    spool_reserve_bytes: int | None = setting(
+        "Bytes of the disk left free for others; by default 256M, or 5 % of the disk if that is less.", parse_size, None
+    )
     drain_ms: int = setting("How long a stopping router says 503 on /-/ready first.", parse_number(0, 8000), 500)

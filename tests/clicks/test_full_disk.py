@@ -116,6 +116,15 @@ async def test_the_reserve_is_left_to_others(small_disk, make_records):
         assert os.statvfs(small_disk).f_bavail * 4096 > 2_500_000
 
 
+async def test_a_small_disk_keeps_clicks_when_nobody_says_how_much_to_leave_free(small_disk, make_records):
+    async with opened(small_disk / "spool", reserve_bytes=None) as store:
+        kept = await fill(store, make_records)
+
+        free_bytes = os.statvfs(small_disk).f_bavail * 4096
+        assert kept
+        assert 250_000 < free_bytes < 2_000_000  # 5 % of 6 MB, and what is written at once
+
+
 @pytest.mark.slow
 async def test_the_directory_stays_within_its_limit(tmp_path, make_records):
     async with opened(tmp_path, max_bytes=3 * 1024**2) as store:

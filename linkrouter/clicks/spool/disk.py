@@ -10,6 +10,8 @@ from linkrouter.clicks.store import StoreLimits
 
 __all__ = ["directory_bytes", "is_disk_full", "reason_of", "room_bytes"]
 
+MAX_RESERVE_BYTES, MAX_RESERVE_SHARE = 256 * 1024**2, 0.05  # of a disk, when nobody says how much to leave free
+
 
 def room_bytes(directory: Path, limits: StoreLimits) -> int:
     """Give what may still be written to *directory*, under its limit and above the disk's reserve; 0 or less if none.
@@ -18,9 +20,16 @@ def room_bytes(directory: Path, limits: StoreLimits) -> int:
     """
     try:
         free_bytes = _free_bytes(directory)
+        reserve_bytes = _reserve_bytes(directory) if limits.reserve_bytes is None else limits.reserve_bytes
     except OSError:
         return limits.max_bytes
-    return min(free_bytes - limits.reserve_bytes, limits.max_bytes - directory_bytes(directory))
+    return min(free_bytes - reserve_bytes, limits.max_bytes - directory_bytes(directory))
+
+
+def _reserve_bytes(directory: Path) -> int:
+    """Give the part of the disk of *directory* to leave free: a small disk must be able to hold clicks, too."""
+    disk = os.statvfs(directory)
+    return min(MAX_RESERVE_BYTES, int(disk.f_blocks * disk.f_frsize * MAX_RESERVE_SHARE))
 
 
 def _free_bytes(directory: Path) -> int:
