@@ -5,6 +5,7 @@
     ├── BadRule            a take-back is not one that this keyring signed, or cannot be made
     ├── BadDestination     a URL may not be redirected to, so it cannot be signed
     ├── KeyringError       a keyring file cannot be used; says the cure
+    ├── ExposedSecret      a file of secrets can be read by others; whoever reads it says which file that is
     ├── SettingsError      a setting is missing or wrong; names it and says the cure
     ├── StoreError         a click store cannot be opened or written
     │   ├── StoreFull      it is at its limit; try again when sync has made room
@@ -21,6 +22,7 @@ __all__ = [
     "BadLink",
     "BadRule",
     "DamagedFrame",
+    "ExposedSecret",
     "HeldMail",
     "KeyringError",
     "LinkrouterError",
@@ -55,6 +57,10 @@ class BadDestination(LinkrouterError):
 
 class KeyringError(LinkrouterError):
     """A keyring could not be read, or does not hold the key that was asked for."""
+
+
+class ExposedSecret(LinkrouterError):
+    """A file of secrets could be read by others than its owner and a group of this process."""
 
 
 class SettingsError(LinkrouterError):

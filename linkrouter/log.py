@@ -29,6 +29,7 @@ EVENTS: dict[str, int] = {
     "geoip.loaded": logging.INFO,
     "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay
     "keyring.loaded": logging.INFO,
+    "keyring.unchanged": logging.WARNING,  # a reload found the keys that are in use already
     "recorder.dropped": logging.ERROR,
     "recorder.retry": logging.WARNING,
     "router.draining": logging.INFO,

@@ -12,7 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 __all__ = ["METRICS", "Metrics"]
 
 METRICS: dict[str, tuple[str, str, str]] = {
-    # name: (kind, label, help)
+    # name: (kind, label, help); a gauge with several labels has them separated by spaces
+    "linkrouter_key_info": ("gauge", "key_id state", "Keys in use, by id and state; always 1."),
     "linkrouter_requests": ("counter", "outcome", "Requests on the traffic port, by what they got."),
     "linkrouter_clicks_dropped": ("counter", "reason", "Clicks that were not kept, by reason."),
     "linkrouter_clicks_recorded": ("counter", "kind", "Clicks made durable."),
@@ -64,6 +65,7 @@ class Metrics:
         }
         self._gauges: dict[str, Callable[[], float]] = {}
         self._histograms: dict[tuple[str, str], tuple[list[int], list[float]]] = {}  # counts by bucket, and the sum
+        self._infos: dict[str, list[tuple[str, ...]]] = {}
 
     def counter(self, name: str, labels: Iterable[str] = ()) -> dict[str, int]:
         """Give the counter *name*, with each of *labels* at least at 0."""
@@ -91,6 +93,12 @@ class Metrics:
             raise KeyError(name)
         self._gauges[name] = read
 
+    def info(self, name: str, rows: Iterable[tuple[str, ...]]) -> None:
+        """Let the gauge *name* be 1 for each of *rows*, a value for each of its labels."""
+        if METRICS[name][0] != "gauge":
+            raise KeyError(name)
+        self._infos[name] = list(rows)
+
     def collect(self) -> Iterable[Metric]:
         """Give everything in prometheus-client's terms; this makes a `Metrics` one of its collectors."""
         for name, (kind, label, text) in METRICS.items():
@@ -103,6 +111,11 @@ class Metrics:
                 yield family
             elif name in self._gauges:
                 yield GaugeMetricFamily(name, text, value=self._gauges[name]())
+            elif name in self._infos:
+                gauge = GaugeMetricFamily(name, text, labels=label.split())
+                for row in self._infos[name]:
+                    gauge.add_metric(row, 1)
+                yield gauge
 
     def _collect_histogram(self, name: str, label: str, text: str) -> Iterable[Metric]:
         family = HistogramMetricFamily(name, text, labels=[label])

@@ -45,6 +45,7 @@ OWN_SOURCES = {path: source for path, source in SOURCES.items() if not path.star
 # Low to high; a module imports only lower rooms and its own.
 LAYERS = [
     {"errors", "log", "metrics", "retry", "units", "exit"},
+    {"secretfile"},
     {"settings", "link", "clicks.click", "dial", "insight"},
     {"encoder", "clicks", "web"},
     {"router", "sync", "central", "checker"},

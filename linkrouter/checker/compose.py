@@ -64,4 +64,4 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
 def _own_links(settings: CheckSettings) -> OwnLinks:
     if not settings.base_url or settings.keys is None:
         return no_own_links
-    return own_links_of(settings.base_url, Keyring.load(settings.keys))
+    return own_links_of(settings.base_url, Keyring.load(settings.keys, accept_mounted=settings.mounted_secrets))

@@ -17,7 +17,7 @@ __all__ = ["router"]
 def router(worker: int | None, **options: Any) -> None:
     """Redirect recipients, record their clicks and send them to central.
 
-    SIGTERM stops gracefully within ten seconds; SIGHUP reads the keyring again.
+    SIGTERM stops gracefully within ten seconds; SIGHUP reads the keyring and the token again.
     """
     import uvloop
 

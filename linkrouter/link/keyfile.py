@@ -1,20 +1,33 @@
-"""The keyring file: JSON, mode 0600, written all or nothing.
+"""The keyring file: JSON, written all or nothing by one writer at a time.
 
-Promise: a file that others can read is refused, and no error quotes a piece of a secret.
+Promise: a file that others can read is refused, no error quotes a piece of a secret, and whoever owned a file before it
+was replaced still does. Two changes at once are made one after the other, so that neither is lost.
 """
 
+import contextlib
+import fcntl
 import json
 import os
-import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from linkrouter.errors import BadLink, KeyringError
+from linkrouter.errors import BadLink, ExposedSecret, KeyringError
 from linkrouter.link.codec import decode_base64url, encode_base64url
+from linkrouter.secretfile import read_secret_file
 
-__all__ = ["MAX_KEYS", "MIN_SECRET_BYTES", "Key", "checked_keys", "read_keyring_file", "write_keyring_file"]
+__all__ = [
+    "MAX_KEYS",
+    "MIN_SECRET_BYTES",
+    "Key",
+    "change_keyring_file",
+    "checked_keys",
+    "parse_keyring",
+    "read_keyring_file",
+    "replace_file",
+    "write_keyring_file",
+]
 
 STATES = ("sign", "verify", "revoked")
 MIN_SECRET_BYTES = 32
@@ -53,22 +66,12 @@ def checked_keys(keys: list[Key]) -> list[Key]:
     return keys
 
 
-def read_keyring_file(name: str, check_mode: bool = True) -> list[Key]:
-    """Read the file *name*; *check_mode* is whether others must not be able to read it.
+def parse_keyring(raw: bytes, name: str) -> list[Key]:
+    """Read the content of a keyring file; *name* is for the error.
 
     Raises:
-        KeyringError: the file is missing, readable by others, or not a keyring.
+        KeyringError: it is not a keyring; no piece of it is quoted.
     """
-    try:
-        with open(name, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        raise KeyringError(
-            f"keyring {name!r} cannot be read ({exc.strerror}); make one with 'linkrouter keys create {name}'"
-        ) from exc
-    if check_mode and stat.S_IMODE(mode) & 0o077:
-        raise KeyringError(f"keyring {name!r} can be read by others; run 'chmod 600 {name}'")
     try:
         return checked_keys(_parse_keys(raw))
     except (KeyringError, ValueError, BadLink, RecursionError) as exc:
@@ -77,20 +80,62 @@ def read_keyring_file(name: str, check_mode: bool = True) -> list[Key]:
         raise KeyringError(f"keyring {name!r} cannot be used: {reason}") from None
 
 
+def read_keyring_file(name: str, check_mode: bool = True, accept_mounted: bool = False) -> list[Key]:
+    """Read the file *name*; *check_mode* is whether others must not be able to read it (see `read_secret_file`).
+
+    Raises:
+        KeyringError: the file is missing, readable by others, or not a keyring.
+    """
+    try:
+        raw = read_secret_file(name, MAX_FILE_BYTES + 1, check_mode=check_mode, accept_mounted=accept_mounted)
+    except ExposedSecret as exc:
+        raise KeyringError(f"keyring {name!r} {exc}") from exc
+    except OSError as exc:
+        raise KeyringError(
+            f"keyring {name!r} cannot be read ({exc.strerror}); make one with 'linkrouter keys create {name}'"
+        ) from exc
+    return parse_keyring(raw, name)
+
+
 def write_keyring_file(name: str, keys: Iterable[Key], replace_existing: bool = True) -> None:
-    """Write *keys* to the file *name*.
+    """Write *keys* to the file *name*; a file that is replaced keeps its owner and group, and never gets more readers.
 
     Raises:
         KeyringError: the file exists and *replace_existing* is off, or it cannot be written.
     """
-    entries = [{"id": key.id, "secret": encode_base64url(key.secret), "state": key.state} for key in keys]
-    content = (json.dumps({"keys": entries}, indent=2) + "\n").encode("ascii")
+    path = Path(os.path.realpath(name))  # a symlink is followed: to replace it would leave two keyrings
     try:
-        _write_atomically(Path(name), content, replace_existing)
+        with _locked(path):
+            replace_file(path, _content(keys), replace_existing=replace_existing)
     except FileExistsError as exc:
         raise KeyringError(f"keyring {name!r} exists; rotate it, or choose another name") from exc
     except OSError as exc:
         raise KeyringError(f"keyring {name!r} cannot be written ({exc.strerror})") from exc
+
+
+def change_keyring_file(name: str, change: Callable[[list[Key]], list[Key]]) -> list[Key]:
+    """Replace the keys in the file *name* by what *change* makes of them, and give those.
+
+    Raises:
+        KeyringError: as `read_keyring_file` and `write_keyring_file`; or somebody who takes no lock, an editor say,
+            has written the file meanwhile.
+    """
+    path = Path(os.path.realpath(name))
+    try:
+        with _locked(path):
+            before = read_keyring_file(name)
+            keys = checked_keys(change(before))
+            if read_keyring_file(name) != before:
+                raise KeyringError(f"keyring {name!r} was changed by somebody else meanwhile; run this again")
+            replace_file(path, _content(keys))
+    except OSError as exc:
+        raise KeyringError(f"keyring {name!r} cannot be written ({exc.strerror})") from exc
+    return keys
+
+
+def _content(keys: Iterable[Key]) -> bytes:
+    entries = [{"id": key.id, "secret": encode_base64url(key.secret), "state": key.state} for key in keys]
+    return (json.dumps({"keys": entries}, indent=2) + "\n").encode("ascii")
 
 
 def _parse_keys(raw: bytes) -> list[Key]:
@@ -114,13 +159,37 @@ def _parse_key(entry: object) -> Key:
     return Key(key_id, decode_base64url(secret.rstrip("=")), state)
 
 
-def _write_atomically(path: Path, content: bytes, replace_existing: bool) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Be the only writer in the directory of *path*; it is locked itself, so no lock file stays behind."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def replace_file(path: Path, content: bytes, *, replace_existing: bool = True) -> None:
+    """Write *content* to *path*, all of it or nothing, and durable when this returns.
+
+    A new file has mode 0600; one that is replaced keeps its owner and group, and of its mode what readers of a secret
+    may have (0640). What a killed writer left behind is removed. Callers keep others from writing meanwhile.
+
+    Raises:
+        FileExistsError: it is there and *replace_existing* is off.
+        OSError: it cannot be written, or its owner not be kept.
+    """
+    for left in path.parent.glob(f".{path.name}.*.new"):
+        left.unlink(missing_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)  # mode 0600
     try:
         with open(descriptor, "wb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                _take_over(descriptor, os.stat(path))
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         if replace_existing:
             os.replace(temporary, path)
         else:
@@ -134,3 +203,10 @@ def _write_atomically(path: Path, content: bytes, replace_existing: bool) -> Non
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _take_over(descriptor: int, before: os.stat_result) -> None:
+    now = os.fstat(descriptor)
+    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, before.st_mode & 0o640 | 0o400)

@@ -12,7 +12,6 @@ import re
 import secrets
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -33,14 +32,8 @@ from linkrouter.link.codec import (
     write_target,
 )
 from linkrouter.link.destination import canonical_url, is_redirectable
-from linkrouter.link.keyfile import (
-    MAX_KEYS,
-    MIN_SECRET_BYTES,
-    Key,
-    checked_keys,
-    read_keyring_file,
-    write_keyring_file,
-)
+from linkrouter.link.keyfile import MIN_SECRET_BYTES, Key, checked_keys, read_keyring_file, write_keyring_file
+from linkrouter.link.rotation import add_key, sign_with
 
 __all__ = ["Keyring", "OpenedLink"]
 
@@ -112,6 +105,11 @@ class Keyring:
     def keys(self) -> tuple[Key, ...]:
         """The keys by id."""
         return tuple(self._keys[key_id] for key_id in sorted(self._keys))
+
+    @property
+    def summary(self) -> str:
+        """Every key's id and state, such as "1:verify 2:sign"; for logs, it holds no secret."""
+        return " ".join(f"{key.id}:{key.state}" for key in self.keys)
 
     def __repr__(self) -> str:
         return f"<Keyring {[(key.id, key.state) for key in self.keys]}>"
@@ -259,27 +257,22 @@ class Keyring:
         Raises:
             KeyringError: all fifteen ids are taken.
         """
-        free = [key_id for key_id in range(1, MAX_KEYS + 1) if key_id not in self._keys]
-        if not free:
-            raise KeyringError("the keyring is full: remove a revoked key whose links may be dead for good")
-        olds = [replace(key, state="verify") if key.state == "sign" else key for key in self.keys]
-        # After the highest id, while there is one: an id that was deleted may still stand in links out there.
-        highest = max(self._keys, default=0)
-        new_id = highest + 1 if highest + 1 in free else free[0]
-        return type(self)([*olds, Key(new_id, secrets.token_bytes(MIN_SECRET_BYTES), "sign")])
+        keys, new_id = add_key(self.keys)
+        return type(self)(sign_with(keys, new_id))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, check_mode: bool = True) -> Self:
+    def load(cls, path: str | os.PathLike[str], *, check_mode: bool = True, accept_mounted: bool = False) -> Self:
         """Read a keyring file.
 
         Raises:
-            KeyringError: the file is missing, readable by others than its owner (unless *check_mode* is off, for
-                systemd's credentials, whose access list shows as a group bit), or not a keyring.
+            KeyringError: the file is missing, readable by others than its owner and a group of this process (unless
+                *check_mode* is off, or *accept_mounted* is on and it is mounted; see `read_secret_file`), or not a
+                keyring.
         """
-        return cls(read_keyring_file(os.fspath(path), check_mode))
+        return cls(read_keyring_file(os.fspath(path), check_mode, accept_mounted))
 
     def save(self, path: str | os.PathLike[str], *, replace_existing: bool = True) -> None:
-        """Write the ring to *path*, mode 0600, all of it or nothing.
+        """Write the ring to *path*, mode 0600 when it is new, all of it or nothing.
 
         Raises:
             KeyringError: the file exists and *replace_existing* is off, or it cannot be written.

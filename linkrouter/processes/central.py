@@ -76,7 +76,7 @@ async def run_central(settings: CentralSettings) -> None:
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(quiet_exception_handler)
-    tokens = Tokens.load(settings.ingest_token_file, settings.api_token_file)
+    tokens = _load_tokens(settings)
     async with AsyncExitStack() as stack:
         checks = await stack.enter_async_context(with_checks(settings))
         store = open_central_store(settings.database)
@@ -105,11 +105,16 @@ def _restore_signals(loop: asyncio.AbstractEventLoop) -> None:
 
 def _reload_tokens(box: TokenBox, settings: CentralSettings) -> None:
     try:
-        box.tokens = Tokens.load(settings.ingest_token_file, settings.api_token_file)
+        box.tokens = _load_tokens(settings)
     except SettingsError:
         log("tokens.kept")
     else:
         log("tokens.loaded")
+
+
+def _load_tokens(settings: CentralSettings) -> Tokens:
+    files = settings.ingest_token_file, settings.api_token_file
+    return Tokens.load(*files, accept_mounted=settings.mounted_secrets)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The router process: responder, recorder, store and sync, from start to stop.
 
-Promise: SIGTERM ends it within ten seconds and loses nothing that can be kept; SIGHUP reads the keyring again, and a
-bad file keeps the old keys.
+Promise: SIGTERM ends it within ten seconds and loses nothing that can be kept; SIGHUP reads the keyring and the
+token again, says which keys are in use, and a bad file keeps the old ones.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import gc
 import os
 import signal
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linkrouter import __version__
 from linkrouter.clicks.click import mint_click_ids
@@ -20,6 +20,9 @@ from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
 from linkrouter.processes.hangup import reload_on_hangup
 from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_tokens
+
+if TYPE_CHECKING:
+    from linkrouter.sync import Sync
 
 __all__ = ["load_keyring", "run_router", "serve_router"]
 
@@ -37,7 +40,7 @@ def load_keyring(settings: RouterSettings) -> Keyring:
     """
     directory = credentials_directory()
     is_credential = directory is not None and settings.keys.resolve().is_relative_to(directory.resolve())
-    ring = Keyring.load(settings.keys, check_mode=not is_credential)
+    ring = Keyring.load(settings.keys, check_mode=not is_credential, accept_mounted=settings.mounted_secrets)
     if all(key.state == "revoked" for key in ring.keys):
         raise KeyringError(f"keyring {str(settings.keys)!r} holds no key that verifies; run 'linkrouter keys rotate'")
     return ring
@@ -108,8 +111,11 @@ class _Process:
             settings.commit_max_clicks,
         )
         self._recorder = Recorder(store, limits, self._metrics, mint_id)
+        self._sender: Sync | None = None
+        self._keyring = load_keyring(settings)
+        self._tell_keys()
         self._responder = Responder(
-            open_link=load_keyring(settings).open,
+            open_link=self._keyring.open,
             record=self._recorder.record,
             is_ready=lambda: self._recorder.accepting,
             metrics=self._metrics,
@@ -125,9 +131,9 @@ class _Process:
             async with asyncio.TaskGroup() as tasks:
                 recording = tasks.create_task(self._recorder.run())
                 others = [tasks.create_task(self._sync()), tasks.create_task(self._watch_store())]
-                reload_on_hangup(asyncio.get_running_loop(), self._reload_keys)
+                reload_on_hangup(asyncio.get_running_loop(), self._reload)
                 _settle_memory()
-                log("router.started", port=self._server.port, worker=self._worker)
+                log("router.started", port=self._server.port, worker=self._worker, keys=self._keyring.summary)
                 await stop.wait()
                 await self._stop_answering()
                 await self._stop_recording(recording)
@@ -167,13 +173,35 @@ class _Process:
                 f"{setting}: cannot listen on {address} ({os.strerror(exc.errno or 0)}); choose another address"
             ) from exc
 
+    def _reload(self) -> None:
+        self._reload_keys()
+        self._reload_token()
+
     def _reload_keys(self) -> None:
         try:
-            self._responder.open_link = load_keyring(self._settings).open
+            ring = load_keyring(self._settings)
         except KeyringError:
-            log("keyring.kept")
-        else:
-            log("keyring.loaded")
+            log("keyring.kept", keys=self._keyring.summary)
+            return
+        event = "keyring.unchanged" if ring.keys == self._keyring.keys else "keyring.loaded"
+        self._keyring = ring
+        self._responder.open_link = ring.open
+        self._tell_keys()
+        log(event, keys=ring.summary)
+
+    def _tell_keys(self) -> None:
+        self._metrics.info("linkrouter_key_info", [(str(key.id), key.state) for key in self._keyring.keys])
+
+    def _reload_token(self) -> None:
+        try:
+            token = _read_token(self._settings)
+        except SettingsError:
+            log("tokens.kept")
+            return
+        if token != self._token and self._sender is not None:
+            self._token = token
+            self._sender.use_token(token)
+            log("tokens.loaded")
 
     async def _sync(self) -> None:
         """Send clicks to central until cancelled, and then once more for a moment; without central keep them."""
@@ -183,7 +211,7 @@ class _Process:
         from linkrouter.sync import Sync, open_client
 
         async with open_client() as client:
-            sync = Sync(
+            self._sender = sync = Sync(
                 self._store,
                 client,
                 url=ingest_endpoint(settings.ingest_url),
@@ -244,7 +272,8 @@ def _read_token(settings: RouterSettings) -> str:
         return ""
     if settings.ingest_token_file is None:
         raise SettingsError("INGEST_TOKEN_FILE is not set, but INGEST_URL is; give the file with central's token")
-    return read_tokens(settings.ingest_token_file, "INGEST_TOKEN_FILE")[0].token
+    file, mounted = settings.ingest_token_file, settings.mounted_secrets
+    return read_tokens(file, "INGEST_TOKEN_FILE", accept_mounted=mounted)[0].token
 
 
 def _age_s(share: OwnShare) -> float:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linkrouter.settings.fields import (
+    MOUNTED_SECRETS,
     Address,
     Network,
     parse_address,
@@ -11,6 +12,7 @@ from linkrouter.settings.fields import (
     parse_networks,
     parse_reputations,
     parse_seconds,
+    parse_switch,
     parse_zone,
     setting,
 )
@@ -45,3 +47,4 @@ class CheckSettings:
     lying_hosts: Path | None = setting("File with more sites that lie to robots.", Path, None)
     base_url: str = setting("Your own tracked links, which are read and not requested.", parse_http_url, "")
     keys: Path | None = setting("Keyring file, to read your own tracked links.", Path, None)
+    mounted_secrets: bool = setting(MOUNTED_SECRETS, parse_switch, False)

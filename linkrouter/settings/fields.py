@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "MOUNTED_SECRETS",
     "REPUTATION_SOURCES",
     "Address",
     "Network",
@@ -30,6 +31,7 @@ __all__ = [
     "setting",
 ]
 
+MOUNTED_SECRETS = "Take keyring and tokens that others can read where a container's runtime has mounted them."
 REPUTATION_SOURCES = "linkrouter.reputation_sources"  # the group of entry points
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

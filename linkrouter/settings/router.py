@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linkrouter.settings.fields import (
+    MOUNTED_SECRETS,
     Address,
     Network,
     parse_address,
@@ -50,3 +51,4 @@ class RouterSettings:
         "Bytes of the disk left free for others; by default 256M, or 5 % of the disk if that is less.", parse_size, None
     )
     drain_ms: int = setting("How long a stopping router says 503 on /-/ready first.", parse_number(0, 8000), 500)
+    mounted_secrets: bool = setting(MOUNTED_SECRETS, parse_switch, False)

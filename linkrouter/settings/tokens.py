@@ -33,13 +33,13 @@ class TokenLine:
     name: str = ""
 
 
-def read_tokens(path: Path, setting: str) -> tuple[TokenLine, ...]:
+def read_tokens(path: Path, setting: str, *, accept_mounted: bool = False) -> tuple[TokenLine, ...]:
     """Read the tokens in *path*; *setting* is who asks, for the error.
 
     Raises:
-        SettingsError: the file cannot be read, is readable by all, or is not a token file.
+        SettingsError: the file cannot be read, is readable by others, or is not a token file.
     """
-    text = read_secret_text(path, setting)
+    text = read_secret_text(path, setting, accept_mounted=accept_mounted)
     try:
         return parse_tokens(text)
     except ValueError as exc:

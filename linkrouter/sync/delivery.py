@@ -84,6 +84,10 @@ class Sync:
         metrics.counter("linkrouter_sync_batches", ("taken", "failed"))
         metrics.gauge("linkrouter_sync_failing_seconds", self._backoff.failing_s)
 
+    def use_token(self, token: str) -> None:
+        """Show the centre *token* from the next post on."""
+        self._headers["Authorization"] = f"Bearer {token}"
+
     async def run(self) -> None:
         """Send until cancelled. While central does not take clicks, one batch at a time probes it."""
         while True:

@@ -59,14 +59,14 @@ class Tokens:
     callers: tuple[tuple[bytes, Caller], ...] = field(repr=False)
 
     @classmethod
-    def load(cls, ingest_token_file: Path, api_token_file: Path) -> Self:
+    def load(cls, ingest_token_file: Path, api_token_file: Path, *, accept_mounted: bool = False) -> Self:
         """Read both files.
 
         Raises:
-            SettingsError: one cannot be read, is readable by all, is no token file or has a token of the other.
+            SettingsError: one cannot be read, is readable by others, is no token file or has a token of the other.
         """
-        ingest = read_tokens(ingest_token_file, "INGEST_TOKEN_FILE")
-        api = read_tokens(api_token_file, "API_TOKEN_FILE")
+        ingest = read_tokens(ingest_token_file, "INGEST_TOKEN_FILE", accept_mounted=accept_mounted)
+        api = read_tokens(api_token_file, "API_TOKEN_FILE", accept_mounted=accept_mounted)
         if {line.token for line in ingest} & {line.token for line in api}:
             raise SettingsError(
                 f"API_TOKEN_FILE: {str(api_token_file)!r} has a token of INGEST_TOKEN_FILE; give routers their own"

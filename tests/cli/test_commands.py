@@ -106,9 +106,46 @@ def test_rotation_signs_with_a_new_key_and_shows_no_secret(home):
     home.run("keys", "rotate", "keys.json")
     listed = home.run("keys", "list", "keys.json", "--json").stdout
 
-    assert json.loads(listed) == {"keys": [{"id": 1, "state": "verify"}, {"id": 2, "state": "sign"}]}
+    rows = json.loads(listed)["keys"]
+    assert [(row["id"], row["state"]) for row in rows] == [(1, "verify"), (2, "sign")]
     assert secret.encode() not in listed
     assert (home.path / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_is_added_made_to_sign_revoked_and_removed(home):
+    assert home.run("keys", "add", "keys.json").stdout == b"2\n"
+    home.run("keys", "sign", "keys.json", "2")
+    home.run("keys", "revoke", "keys.json", "1")
+    home.run("keys", "remove", "keys.json", "1")
+
+    refused = home.run("keys", "revoke", "keys.json", "2", check=False)
+
+    rows = json.loads(home.run("keys", "list", "keys.json", "--json").stdout)["keys"]
+    assert [(row["id"], row["state"]) for row in rows] == [(2, "sign")]
+    assert refused.returncode == 3
+    assert b"keyring 'keys.json': key 2 signs new links; rotate first" in refused.stderr
+
+
+def test_a_keyring_is_received_whole_or_not_at_all(home):
+    other = home.run("keys", "create", "other.json") and (home.path / "other.json").read_bytes()
+
+    home.run("keys", "receive", "keys.json", stdin=other)
+    home.run("keys", "receive", "new.json", stdin=other)
+    refused = home.run("keys", "receive", "keys.json", stdin=other[:40], check=False)
+
+    assert (home.path / "keys.json").read_bytes() == (home.path / "new.json").read_bytes() == other
+    assert refused.returncode == 3
+
+
+def test_a_canary_is_a_link_of_the_key_that_is_asked_for(home):
+    home.run("keys", "rotate", "keys.json")
+
+    link, destination = home.run("keys", "canary", "keys.json", "go.example.com", "--key", "1").stdout.split()
+    said = json.loads(home.run("decode", link, "--keys", "keys.json", "--json").stdout)
+
+    assert link.startswith(b"https://go.example.com/2s/")
+    assert said["destination"] == destination.decode()
+    assert said["key_id"] == 1
 
 
 ROUTER = ("router", "--keys", "keys.json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")

@@ -126,11 +126,60 @@ def test_keys_are_read_again_and_a_bad_file_keeps_the_old_ones(home):
 
     router.send_signal(signal.SIGHUP)
     wait_until(lambda: fetch(f"http://127.0.0.1:{port}{new_paths[0].decode()}")[0] == 302)
+    router.send_signal(signal.SIGHUP)
+    wait_until(lambda: '"keyring.unchanged"' in home.log())
     (home.path / "keys.json").write_text("")
     router.send_signal(signal.SIGHUP)
     wait_until(lambda: "keyring.kept" in home.log())
 
     assert len(click_all(port, [*old_paths, *new_paths])) == len(old_paths) + len(new_paths)
+    metrics = fetch(f"http://127.0.0.1:{router.admin_port}/metrics")[2].decode()
+    assert 'linkrouter_key_info{key_id="1",state="verify"} 1.0' in metrics
+    assert 'linkrouter_key_info{key_id="2",state="sign"} 1.0' in metrics
+    events = [json.loads(line) for line in home.log().splitlines()]
+    said = {line["event"]: line["keys"] for line in events if "keys" in line}
+    assert said == {
+        "router.started": "1:sign",
+        "keyring.loaded": "1:verify 2:sign",
+        "keyring.unchanged": "1:verify 2:sign",
+        "keyring.kept": "1:verify 2:sign",
+    }
+
+
+def test_a_revoked_key_is_dead_and_a_removed_one_is_gone(home):
+    port = free_port()
+    paths = encode(home, MAIL, port)
+    router = home.start_router(port)
+    home.run("keys", "rotate", "keys.json")
+
+    home.run("keys", "revoke", "keys.json", "1")
+    router.send_signal(signal.SIGHUP)
+    wait_until(lambda: fetch(f"http://127.0.0.1:{port}{paths[0].decode()}")[0] == 404)
+    home.run("keys", "remove", "keys.json", "1")
+    router.send_signal(signal.SIGHUP)
+
+    def metrics():
+        return fetch(f"http://127.0.0.1:{router.admin_port}/metrics")[2].decode()
+
+    wait_until(lambda: 'key_id="1"' not in metrics())
+    assert 'linkrouter_key_info{key_id="2",state="sign"} 1.0' in metrics()
+
+
+def test_a_new_token_is_used_after_a_reload(home):
+    home.start_central()
+    good = (home.path / "ingest-token").read_text()
+    (home.path / "ingest-token").write_text("w" * 32)
+    port = free_port()
+    paths = encode(home, MAIL, port)
+    router = home.start_router(port)
+    click_all(port, paths)
+    wait_until(lambda: "sync.refused" in home.log())
+
+    (home.path / "ingest-token").write_text(good)
+    router.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: len(home.ask_central("/v1/clicks")["clicks"]) >= len(paths))
+    assert "tokens.loaded" in home.log()
 
 
 def catches_hangups(pid) -> bool:
@@ -147,7 +196,7 @@ def test_a_hangup_while_a_service_starts_is_remembered(home, service):
     process.send_signal(signal.SIGHUP)
 
     wait_until(lambda: home.answers(port if service == "router" else home.central_port, "/-/ready"))
-    wait_until(lambda: ("keyring.loaded" if service == "router" else "tokens.loaded") in home.log())
+    wait_until(lambda: ("keyring.unchanged" if service == "router" else "tokens.loaded") in home.log())
 
 
 def test_a_worker_that_dies_is_replaced_and_all_stop_together(home):

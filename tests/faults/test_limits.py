@@ -83,7 +83,7 @@ def test_a_bad_keyring_keeps_a_router_from_starting_and_one_that_runs_from_nothi
     scene.pass_s(1)
     (scene.home.path / "keys.json").write_bytes(good)
     scene.router.send_signal(signal.SIGHUP)
-    wait_until(lambda: "keyring.loaded" in scene.home.log())
+    wait_until(lambda: "keyring.unchanged" in scene.home.log())
     scene.wait_for_life(time.monotonic())
 
     report("the keyring is spoilt", f"{len(content)} bytes, at a start and at SIGHUP", 4)
