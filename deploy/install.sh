@@ -7,6 +7,7 @@
 #
 # SOURCE is what pip can install: a checkout (by default the one this script is in) or a wheel.
 set -eu
+umask 022  # programs and settings are for the services' users to read; what is secret has its own mode
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 etc=/etc/linkrouter
@@ -33,22 +34,48 @@ check_machine() {
     missing=
     python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || missing="$missing python3-venv"
     for need in "$@"; do command -v "$need" >/dev/null || missing="$missing $need"; done
+    missing=$(echo "$missing" | sed 's/ ps\>/ procps/')
     [ -z "$missing" ] || stop "missing:$missing; run: apt-get install --no-install-recommends$missing"
 }
 
-# program NAME SOURCE: a virtual environment of its own; when it cannot be made, what was there is there again.
+# program NAME SOURCE: a virtual environment of its own, in $built; nothing uses it yet. It gets the versions that the
+# programs before it got, so that blue and green differ in linkrouter alone, unless SOURCE needs newer ones.
 program() {
-    say "installing $opt/$1"
-    mkdir -p "$opt"
-    rm -rf "$opt/$1.old"
-    [ ! -e "$opt/$1" ] || mv "$opt/$1" "$opt/$1.old"
-    if python3 -m venv "$opt/$1" && "$opt/$1/bin/pip" install --quiet --disable-pip-version-check "$2"; then
-        rm -rf "$opt/$1.old"
-    else
-        rm -rf "${opt:?}/$1"
-        [ ! -e "$opt/$1.old" ] || mv "$opt/$1.old" "$opt/$1"
-        stop "pip could not install $2, see above"
+    say "installing $1"
+    built=$opt/releases/$1-$(date -u +%Y%m%dT%H%M%SZ)
+    mkdir -p "$opt/releases"
+    [ -e "$opt/versions.txt" ] || : > "$opt/versions.txt"
+    pip="$built/bin/pip --disable-pip-version-check"
+    if ! python3 -m venv "$built"; then rm -rf "${built:?}"; stop "no virtual environment could be made, see above"; fi
+    if ! $pip install --quiet --constraint "$opt/versions.txt" "$2"; then
+        say "the versions in $opt/versions.txt do not do for $2; trying the newest"
+        if ! $pip install --quiet "$2"; then rm -rf "${built:?}"; stop "pip could not install $2, see above"; fi
     fi
+    $pip freeze --exclude linkrouter > "$opt/versions.txt.new"
+    mv "$opt/versions.txt.new" "$opt/versions.txt"
+}
+
+# activate NAME: let $opt/NAME be what was built; $before is what it was.
+activate() {
+    before=$(readlink "$opt/$1" || true)
+    if [ -z "$before" ] && [ -e "$opt/$1" ]; then
+        before=$opt/releases/$1-first  # made by an older install.sh; it runs only where it was made
+        rm -rf "$before"
+        mv "$opt/$1" "$before"
+    fi
+    ln -sfn "$built" "$opt/$1"
+    for old in "$opt/releases/$1"-*; do
+        [ "$old" = "$built" ] || [ "$old" = "$before" ] || rm -rf "${old:?}"
+    done
+}
+
+# deactivate NAME: what it was before `activate`.
+deactivate() {
+    rm -f "$opt/$1"
+    case "$before" in
+        *-first) mv "$before" "$opt/$1" ;;
+        ?*) ln -sfn "$before" "$opt/$1" ;;
+    esac
 }
 
 token() { python3 -c 'import secrets; print(secrets.token_urlsafe(32))'; }
@@ -58,7 +85,10 @@ prepare() {
     install -D -m 0644 "$here/linkrouter.tmpfiles" /usr/lib/tmpfiles.d/linkrouter.conf
     systemd-sysusers /usr/lib/sysusers.d/linkrouter.conf
     systemd-tmpfiles --create /usr/lib/tmpfiles.d/linkrouter.conf
-    secret "$etc/ingest-token" token
+    for name in ingest api; do  # as older versions called them
+        if [ -e "$etc/$name-token" ] && [ ! -e "$etc/$name-tokens" ]; then mv "$etc/$name-token" "$etc/$name-tokens"; fi
+    done
+    secret "$etc/ingest-tokens" token
 }
 
 # start UNIT...: at boot and now.
@@ -73,11 +103,13 @@ start() {
 
 install_haproxy() {
     mkdir -p "$haproxy"
+    [ -e "$haproxy/names.txt" ] || echo "$1" > "$haproxy/names.txt"
     [ -e "$haproxy/colour.map" ] || echo "colour blue" > "$haproxy/colour.map"
     if [ ! -e "$haproxy/crt-list.txt" ]; then
         say "made a self-signed certificate for $1; README.md says how to get a real one"
         secret "$haproxy/$1.pem" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -days 90 \
             -subj "/CN=$1" -addext "subjectAltName=DNS:$1" -keyout - 2>/dev/null
+        openssl x509 -in "$haproxy/$1.pem" -out "$haproxy/self-signed.crt"  # linkrouter-deploy trusts it while it is here
         echo "$haproxy/$1.pem" > "$haproxy/crt-list.txt"
     fi
     if ! grep -q COLOUR_MAP /etc/haproxy/haproxy.cfg; then
@@ -87,14 +119,34 @@ install_haproxy() {
     else
         keep 0644 "$here/../haproxy/haproxy.cfg" /etc/haproxy/haproxy.cfg
     fi
-    install -D -m 0644 "$here/systemd/haproxy-limits.conf" /etc/systemd/system/haproxy.service.d/linkrouter.conf
+    install -D -m 0644 "$here/systemd/haproxy.conf" /etc/systemd/system/haproxy.service.d/linkrouter.conf
     haproxy -c -q -f /etc/haproxy/haproxy.cfg || stop "/etc/haproxy/haproxy.cfg is wrong, see above; haproxy was not touched"
+    check_files
+}
+
+# check_files: haproxy -c does not try what its start needs: two open files for each of CONNECTIONS, and some.
+check_files() {
+    connections=$(sed -n 's/^ *setenv CONNECTIONS *\([0-9]*\).*/\1/p' /etc/haproxy/haproxy.cfg)
+    need=$((connections * 2 + 100))
+    if ! (ulimit -n "$need") 2>/dev/null; then
+        most=$(ulimit -Hn)
+        fits=$(((most - 100) / 2))
+        say "haproxy needs $need open files for CONNECTIONS $connections, and a process here may have $most"
+        stop "set CONNECTIONS to $fits and BUSY to $((fits * 3 / 4)) at the top of /etc/haproxy/haproxy.cfg (both, for with BUSY above CONNECTIONS nothing limits a single source), then run this again"
+    fi
 }
 
 install_routers() {
-    check_machine haproxy openssl
+    check_machine haproxy openssl ps  # ps stands for procps, whose kill the reload of Debian's haproxy needs
     prepare
-    for colour in blue green; do [ -x "$opt/$colour/bin/linkrouter" ] || program "$colour" "$here/.."; done
+    for colour in blue green; do
+        if [ -x "$opt/$colour/bin/linkrouter" ]; then
+            say "left the program of $colour as it is; for this version: install.sh colour $colour"
+        else
+            program "$colour" "$here/.."
+            activate "$colour"
+        fi
+    done
     install -D -m 0644 -t "$opt/deploy" "$here"/*.py
     install -m 0755 -t "$opt/deploy" "$here/linkrouter-deploy" "$here/certificate-renewed"
     ln -sf "$opt/deploy/linkrouter-deploy" /usr/local/sbin/linkrouter-deploy
@@ -103,35 +155,86 @@ install_routers() {
     [ -e "$etc/router.env" ] || sed "s#^LINKROUTER_INGEST_URL=.*#LINKROUTER_INGEST_URL=$2#" "$here/env/router.env" > "$etc/router.env"
     for router in blue-1 blue-2 green-1 green-2; do keep 0644 "$here/env/$router.env" "$etc/$router.env"; done
     if [ ! -e "$etc/canaries" ]; then
-        echo "https://example.com/canary" | "$opt/blue/bin/linkrouter" encode --type text --keys "$etc/keys.json" \
-            --base-url "https://$1" 2>/dev/null | sed 's#$# https://example.com/canary#' > "$etc/canaries"
+        "$opt/blue/bin/linkrouter" keys canary "$etc/keys.json" "$1" > "$etc/canaries"
     fi
     for colour in blue green; do
         install -m 0644 "$here/systemd/linkrouter-blue@.service" "/etc/systemd/system/linkrouter-$colour@.service"
     done
     install_haproxy "$1"
     start linkrouter-blue@1 linkrouter-blue@2 linkrouter-green@1 linkrouter-green@2
-    if [ -d /run/systemd/system ]; then systemctl reload-or-restart haproxy; fi
+    if [ -d /run/systemd/system ]; then
+        systemctl reload-or-restart haproxy || stop "haproxy does not start; 'journalctl -u haproxy' says why"
+    fi
     say "done; 'linkrouter-deploy status' says who serves"
 }
 
 install_central() {
     check_machine
     prepare
-    [ -x "$opt/central/bin/linkrouter" ] || program central "$here/.."
-    [ -e /usr/local/bin/linkrouter ] || ln -sf "$opt/central/bin/linkrouter" /usr/local/bin/linkrouter
-    secret "$etc/api-token" token
+    secret "$etc/api-tokens" token
     keep 0644 "$here/env/central.env" "$etc/central.env"
     install -m 0644 "$here/systemd/linkrouter-central.service" /etc/systemd/system/linkrouter-central.service
-    start linkrouter-central
-    say "done"
+    program central "$here/.."
+    if [ -e "$opt/central" ]; then upgrade_central; else activate central; start linkrouter-central; fi
+    [ -e /usr/local/bin/linkrouter ] || ln -sf "$opt/central/bin/linkrouter" /usr/local/bin/linkrouter
+    say "done; central is $("$opt/central/bin/linkrouter" --version)"
+}
+
+# upgrade_central: with a copy of its database, and back to both when the new one does not get ready. Routers keep their
+# clicks meanwhile.
+upgrade_central() {
+    if [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl stop linkrouter-central; fi
+    database=$(sed -n 's#^LINKROUTER_DATABASE=sqlite:///##p' "$etc/central.env")
+    copy=
+    if [ -n "$database" ] && [ -e "$database" ]; then
+        copy=$database.before-$(date -u +%Y%m%dT%H%M%SZ)
+        copy_database "$database" "$copy" || { restart_central; stop "the database could not be copied, see above"; }
+        say "copied the database to $copy; remove it when you need it no more"
+    else
+        say "made no copy of a database: LINKROUTER_DATABASE names no file here"
+    fi
+    activate central
+    [ -d /run/systemd/system ] || { say "systemd does not run here; start linkrouter-central where it does"; return; }
+    systemctl start linkrouter-central
+    if ! wait_for_central; then
+        systemctl stop linkrouter-central
+        deactivate central
+        [ -z "$copy" ] || { rm -f "$database-wal" "$database-shm"; cp -p "$copy" "$database"; }
+        restart_central
+        stop "the new version did not get ready (journalctl -u linkrouter-central); the one before runs again, on its database"
+    fi
+}
+
+restart_central() { if [ -d /run/systemd/system ]; then systemctl start linkrouter-central; fi; }
+
+# copy_database FROM TO: whole, with what is in its write-ahead log; as its owner, for root's files would lock that out.
+copy_database() {
+    setpriv --reuid="$(stat -c %u "$1")" --regid="$(stat -c %g "$1")" --clear-groups python3 -c 'if True:
+        import os, sqlite3, sys
+        os.umask(0o077)
+        with sqlite3.connect(sys.argv[1]) as source, sqlite3.connect(sys.argv[2]) as target:
+            source.backup(target)
+        ' "$1" "$2"
+}
+
+wait_for_central() {
+    python3 -c 'if True:
+        import sys, time, urllib.request
+        for _ in range(120):
+            try:
+                sys.exit(urllib.request.urlopen(f"http://{sys.argv[1]}/-/ready", timeout=2).status != 200)
+            except OSError:
+                time.sleep(0.5)
+        sys.exit(1)
+        ' "$(sed -n 's/^LINKROUTER_LISTEN=//p' "$etc/central.env")"
 }
 
 install_colour() {
     check_machine haproxy
     [ "$(cat "$haproxy/colour.map")" != "colour $1" ] || stop "$1 is active; install the other colour, then switch to it"
-    if [ -d /run/systemd/system ]; then systemctl stop "linkrouter-$1@1" "linkrouter-$1@2"; fi
     program "$1" "$2"
+    if [ -d /run/systemd/system ]; then systemctl stop "linkrouter-$1@1" "linkrouter-$1@2"; fi
+    activate "$1"
     say "done; now run: linkrouter-deploy switch $1"
 }
 

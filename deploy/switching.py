@@ -1,20 +1,19 @@
 """A switch: the steps that move traffic to a colour, and the way back.
 
-Promise: whatever stops a switch leaves a colour active that serves. Each step may be done again, so a switch that was
-cut off at any point is finished, or undone, by another one.
+Promise: whatever stops a switch leaves a colour active that serves, and traffic moves only to processes that have just
+read their keyring. Each step may be done again, so a switch that was cut off at any point is finished, or undone, by
+another one.
 """
 
-import shlex
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from canary import Canary, ask_canaries, is_ready
+from canary import Canary, ask_canaries, ask_front, is_ready
 from haproxy_socket import LOOK_S, OTHER, HAProxy, Server, Stopped
+from services import Services
+from telling import say
 
 MAX_RETRIED = 0.01  # of the requests while watching; a healthy pair needs none at all
 
@@ -25,8 +24,8 @@ class Plan:
 
     canaries: list[Canary]
     front: tuple[str, int]  # where HAProxy takes recipients' requests
-    ca: Path | None
-    service_manager: str
+    tls: ssl.SSLContext
+    services: Services
     ready_s: float
     watch_s: float
     drain_s: float
@@ -54,15 +53,18 @@ class Switch:
         servers = self._proxy.servers(target)
         names = " and ".join(server.name for server in servers)
         flip = f"make {target} the active colour, in haproxy and in {self._proxy.map}"
-        steps = [self._unit_step("start", server) for server in servers]
-        steps.append(
-            Step(f"wait until haproxy finds {names} ready, {plan.ready_s:g} s at most", self._wait_until_ready)
-        )
+        waits = f"wait until haproxy finds {names} ready, {plan.ready_s:g} s at most"
+        if self._proxy.active() == target:  # it serves: one after the other, so that one always does
+            steps = [step for server in servers for step in self._restart_and_wait(server)]
+        else:
+            steps = [self._unit_step("restart", server) for server in servers]
+        steps.append(Step(waits, lambda: self._wait_until_ready(servers)))
         if not plan.canaries:
             return [*steps, Step(flip, self._flip)]
         return [
             *steps,
             Step(f"ask {names} for {len(plan.canaries)} genuine and forged canary links", self._ask_canaries),
+            Step(f"ask {plan.front[0]}:{plan.front[1]} as a recipient does", self._ask_front),
             Step(flip, self._flip),
             Step(f"watch {target} for {plan.watch_s:g} s", self._watch),
         ]
@@ -104,22 +106,20 @@ class Switch:
         return f"{active} is active"
 
     def _unit_step(self, verb: str, server: Server) -> Step:
-        return Step(f"{verb} {server.unit}", lambda: self._unit(verb, server.unit))
+        return Step(f"{verb} {server.unit}", lambda: self._plan.services.run(verb, server.unit))
 
-    def _unit(self, verb: str, unit: str) -> None:
-        command = [*shlex.split(self._plan.service_manager), verb, unit]
-        try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - the operator's choice
-        except OSError as exc:
-            raise Stopped(f"{command[0]!r} cannot be run ({exc.strerror}); give --service-manager") from exc
-        if done.returncode:
-            raise Stopped(f"{shlex.join(command)!r} failed; see 'journalctl -u {unit}'")
+    def _restart_and_wait(self, server: Server) -> list[Step]:
+        wait = Step(f"wait until haproxy finds {server.name} ready", lambda: self._wait_until_ready([server]))
+        return [self._unit_step("restart", server), wait]
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, wanted: list[Server]) -> None:
         """Wait until each router itself says that it is ready, and HAProxy, which may be a moment behind, too."""
         until = time.monotonic() + self._plan.ready_s
+        names = {server.name for server in wanted}
         while waiting := [
-            server for server in self._proxy.servers(self._target) if not (is_ready(server.address) and server.is_up)
+            server
+            for server in self._proxy.servers(self._target)
+            if server.name in names and not (is_ready(server.address) and server.is_up)
         ]:
             if time.monotonic() > until:
                 server = waiting[0]
@@ -130,17 +130,19 @@ class Switch:
         for server in self._proxy.servers(self._target):
             ask_canaries(self._plan.canaries, server.name, server.address, None)
 
+    def _ask_front(self) -> None:
+        ask_front(self._plan.canaries, self._plan.front, self._plan.tls)
+
     def _flip(self) -> None:
         self._proxy.activate(self._target)
 
     def _watch(self) -> None:
         """Look until the time is up: at HAProxy's figures, and through the front door as a recipient does."""
         plan = self._plan
-        tls = ssl.create_default_context(cafile=plan.ca)
         before = {server.name: server for server in self._proxy.servers(self._target)}
         until = time.monotonic() + plan.watch_s
         while True:
-            ask_canaries(plan.canaries, f"{plan.front[0]}:{plan.front[1]}", plan.front, tls)
+            ask_canaries(plan.canaries, f"{plan.front[0]}:{plan.front[1]}", plan.front, plan.tls)
             for server in self._proxy.servers(self._target):
                 _judge(before[server.name], server)
             if time.monotonic() > until:
@@ -151,11 +153,6 @@ class Switch:
         until = time.monotonic() + self._plan.drain_s
         while any(server.busy for server in self._proxy.servers(self._old)) and time.monotonic() < until:
             time.sleep(LOOK_S)
-
-
-def say(text: str) -> None:
-    """Tell the operator what is done next."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _do(steps: list[Step]) -> None:

@@ -22,12 +22,12 @@ def tokens() -> None:
     """Add, list and revoke tokens of the ingest and API token files."""
 
 
-@tokens.command()
+@tokens.command("add")
 @_FILE
 @click.option("--scopes", metavar="WORD,WORD", required=True, help=f"What it may do: {', '.join(SCOPES)}.")
 @click.option("--tenant", type=click.IntRange(0, 2**53), help="The one tenant whose data it sees; all without it.")
 @click.option("--name", metavar="WORD", default="", help="Whose it is: letters, digits, dots, hyphens, underscores.")
-def add(file: Path, scopes: str, tenant: int | None, name: str) -> None:
+def add_token(file: Path, scopes: str, tenant: int | None, name: str) -> None:
     """Add a fresh token to FILE, mode 0600, and print it: it cannot be shown again."""
     wanted = tuple(dict.fromkeys(word for word in scopes.split(",") if word))
     unknown = sorted(set(wanted).difference(SCOPES))
@@ -57,10 +57,10 @@ def list_tokens(file: Path, as_json: bool) -> None:
         click.echo(f"{one['id']}  {one['name'] or '-'}  {tenant}  {scopes}")
 
 
-@tokens.command()
+@tokens.command("revoke")
 @_FILE
 @click.argument("token")
-def revoke(file: Path, token: str) -> None:
+def revoke_token(file: Path, token: str) -> None:
     """Take the token of this id or name out of FILE; see 'linkrouter tokens list FILE'."""
     gone = [line for line in read_tokens(file, "FILE") if token in (_id(line), line.name)]
     if not gone:

@@ -84,6 +84,7 @@ class Machine:
                 (self.home / name).write_text(secrets.token_urlsafe(32) + "\n")
         self.certificate = make_certificate(self.home, HOST)
         (self.home / "crt-list.txt").write_text(f"{self.certificate}\n")
+        (self.home / "names.txt").write_text(f"{HOST}\n")
         (self.home / "colour.map").write_text("colour blue\n")
         shutil.copy(starter.__file__, self.home / "starter.py")
         path, destination = self.link()
@@ -99,6 +100,7 @@ class Machine:
             "HTTPS": f"{self.address}:{self.ports['https']}",
             "ACME": f"127.0.0.1:{self.ports['acme']}",
             "CERTIFICATES": str(self.home / "crt-list.txt"),
+            "NAMES": str(self.home / "names.txt"),
             "COLOUR_MAP": str(self.home / "colour.map"),
             "ADMIN_SOCKET": str(self.home / "admin.sock"),
             "CONNECTIONS": "2000",
@@ -106,8 +108,10 @@ class Machine:
         }
 
     def _write_units(self) -> None:
+        (self.home / "router.env").write_text("# nothing that routers share\n")
         centre = self.centre_url or f"http://127.0.0.1:{self.ports['centre']}"
         for name in ROUTERS:
+            (self.home / f"{name}.env").write_text(f"LINKROUTER_ADMIN_LISTEN=127.0.0.1:{self.ports['admin-' + name]}\n")
             self._write_unit(
                 unit_of(name),
                 *("router", "--keys", "keys.json", "--click-store", "sqlite:///spool", "--router-id", name),
@@ -216,19 +220,27 @@ class Machine:
 
     def deploy(self, *arguments: str, **more) -> subprocess.CompletedProcess:
         """Run linkrouter-deploy as an operator of this machine."""
+        return subprocess.run(
+            self.deploy_command(*arguments), **{"capture_output": True, "text": True, "timeout": 120} | more
+        )
+
+    def deploy_command(self, *arguments: str) -> list[str]:
+        """Give the command line of linkrouter-deploy with the options of this machine, but those among *arguments*."""
         options = {
             "--socket": self.home / "admin.sock",
             "--canaries": self.home / "canaries",
             "--front": f"{self.address}:{self.ports['https']}",
             "--ca": self.home / f"{HOST}.crt",
+            "--keys": self.home / "keys.json",
+            "--settings": self.home,
+            "--machines": self.home / "machines",
+            "--program": f"{sys.executable} -m linkrouter",
             "--service-manager": f"{sys.executable} {self.home / 'starter.py'}",
             "--watch-s": "0.5",
             "--ready-s": "15",
         }
         given = [text for pair in options.items() if pair[0] not in arguments for text in map(str, pair)]
-        return subprocess.run(
-            [sys.executable, DEPLOY, *given, *arguments], capture_output=True, text=True, timeout=120, **more
-        )
+        return [sys.executable, str(DEPLOY), *given, *map(str, arguments)]
 
     # All of it
 

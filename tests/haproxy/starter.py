@@ -1,4 +1,4 @@
-"""Start and stop "units" where there is no systemd: `starter.py start|stop UNIT`, in the folder of a machine.
+"""Start and stop "units" where there is no systemd: `starter.py VERB UNIT…` as systemctl has it, in a machine's folder.
 
 What a unit runs stands in `units/UNIT.json`; its process id in `run/UNIT`, what it says in `log/UNIT`.
 """
@@ -51,6 +51,20 @@ def stop(home: Path, unit: str) -> None:
         time.sleep(0.02)
 
 
+def restart(home: Path, unit: str) -> None:
+    """Stop *unit* if it runs, and start it."""
+    stop(home, unit)
+    start(home, unit)
+
+
+def reload(home: Path, unit: str) -> None:
+    """Have *unit* read its files again."""
+    pid = find_pid(home, unit)
+    if pid is None:
+        sys.exit(f"{unit} is not active")
+    os.kill(pid, signal.SIGHUP)
+
+
 def find_pid(home: Path, unit: str) -> int | None:
     """Give the process of *unit*, if it lives."""
     with contextlib.suppress(OSError, ValueError):
@@ -63,4 +77,8 @@ def find_pid(home: Path, unit: str) -> int | None:
 
 
 if __name__ == "__main__":
-    {"start": start, "stop": stop}[sys.argv[1]](Path(sys.argv[0]).parent, sys.argv[2])
+    folder, (verb, *names) = Path(sys.argv[0]).parent, sys.argv[1:]
+    for name in names:
+        if verb == "is-active":
+            sys.exit(3 if find_pid(folder, name) is None else 0)
+        {"start": start, "stop": stop, "restart": restart, "reload": reload}[verb](folder, name)

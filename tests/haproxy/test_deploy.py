@@ -1,14 +1,14 @@
 """linkrouter-deploy against a real HAProxy and real routers: a switch, and everything that can stop one."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 
 import pytest
-from haproxy.machine import DEPLOY, HOST, make_certificate, unit_of
+from haproxy.machine import HOST, make_certificate, unit_of
 from haproxy.talk import ask
 from processes import wait_until
 
@@ -70,6 +70,7 @@ def test_a_switch_starts_one_colour_and_stops_the_other(region):
     path, _ = region.link()
     assert done.returncode == 0, done.stderr
     assert active(region) == "green"
+    assert "restart linkrouter-green@1.service" in done.stderr
     assert (region.home / "colour.map").read_text() == "colour green\n"
     assert not runs(region, "blue-1")
     assert not runs(region, "blue-2")
@@ -114,7 +115,7 @@ def test_a_dry_run_says_the_steps_and_does_none(region):
     assert done.returncode == 0
     steps = done.stdout.splitlines()
     assert all(step.startswith("would ") for step in steps)
-    assert "would start linkrouter-green@1.service" in steps
+    assert "would restart linkrouter-green@1.service" in steps
     assert "would stop linkrouter-blue@2.service" in steps
     assert_blue_serves_alone(region)
 
@@ -149,9 +150,9 @@ def test_status_names_an_active_router_that_is_down(region):
 
 def test_a_colour_that_never_gets_ready_is_not_switched_to(region):
     what = region.home / "units" / f"{unit_of('green-2')}.json"
-    what.write_text(what.read_text().replace("keys.json", "no-such-keys.json"))
+    what.write_text(what.read_text().replace('"keys.json"', '"no-such-keys.json"'))
 
-    done = region.deploy("--ready-s", "3", "switch", "green")
+    done = region.deploy("--ready-s", "8", "switch", "green")
 
     assert done.returncode == 3
     assert "green-2 does not get ready" in complaint(done)
@@ -164,7 +165,7 @@ def test_a_unit_that_does_not_start_is_not_switched_to(region):
     done = region.deploy("--service-manager", "false", "switch", "green")
 
     assert done.returncode == 3
-    assert "'false start linkrouter-green@1.service' failed" in complaint(done)
+    assert "'false restart linkrouter-green@1.service' failed" in complaint(done)
     assert_blue_serves_alone(region)
 
 
@@ -241,7 +242,7 @@ def test_a_colour_file_that_cannot_be_written_leaves_both_as_they_were(region):
 
 def test_two_switches_at_once_are_one(region):
     first = subprocess.Popen(
-        [sys.executable, DEPLOY, *options(region, "10"), "switch", "green"], stderr=subprocess.PIPE, text=True
+        region.deploy_command("--watch-s", "10", "switch", "green"), stderr=subprocess.PIPE, text=True
     )
     assert any(line.startswith("watch ") for line in first.stderr)
 
@@ -256,24 +257,31 @@ def test_two_switches_at_once_are_one(region):
 # What stops a switch after it
 
 
-def options(region, watch_s):
-    return [
-        *("--socket", region.home / "admin.sock", "--canaries", region.home / "canaries"),
-        *("--front", f"{region.address}:{region.ports['https']}", "--ca", region.home / f"{HOST}.crt"),
-        *("--service-manager", f"{sys.executable} {region.home / 'starter.py'}", "--watch-s", watch_s),
-    ]
-
-
-def test_a_front_door_that_fails_the_canaries_is_rolled_back(region):
+def test_a_certificate_that_is_not_trusted_is_found_before_traffic_moves(region):
     make_certificate(region.home, "other.example.com")
 
     done = region.deploy("--ca", region.home / "other.example.com.crt", "switch", "green")
 
     assert done.returncode == 3
-    assert "does not answer canary link 1" in complaint(done)
+    assert f"does not answer for {HOST}" in complaint(done)
     assert "CERTIFICATE_VERIFY_FAILED" in complaint(done)
-    assert "make blue the active colour again" in done.stderr
+    assert "no traffic was moved" in complaint(done)
+    assert "active colour" not in done.stderr
     assert_blue_serves_alone(region)
+
+
+def test_the_certificate_that_the_installation_has_signed_itself_is_trusted(region):
+    command = region.deploy_command("switch", "green")
+    at = command.index("--ca")
+    shutil.copy(region.home / f"{HOST}.crt", region.home / "self-signed.crt")
+
+    done = subprocess.run(command[:at] + command[at + 2 :], capture_output=True, text=True)
+    status = region.deploy("status")
+    (region.home / "self-signed.crt").unlink()
+
+    assert done.returncode == 0, done.stderr
+    assert "the certificate is self-signed" in status.stdout
+    assert active(region) == "green"
 
 
 def test_a_router_that_dies_while_it_is_watched_is_rolled_back(region):
@@ -293,7 +301,7 @@ def test_a_router_that_dies_while_it_is_watched_is_rolled_back(region):
 
 def test_an_interrupted_watch_is_rolled_back(region):
     switch = subprocess.Popen(
-        [sys.executable, DEPLOY, *options(region, "20"), "switch", "green"], stderr=subprocess.PIPE, text=True
+        region.deploy_command("--watch-s", "20", "switch", "green"), stderr=subprocess.PIPE, text=True
     )
     assert any(line.startswith("watch ") for line in switch.stderr)
 
@@ -307,7 +315,7 @@ def test_an_interrupted_watch_is_rolled_back(region):
 
 def test_a_switch_that_was_killed_is_seen_and_finished_by_another(region):
     switch = subprocess.Popen(
-        [sys.executable, DEPLOY, *options(region, "20"), "switch", "green"], stderr=subprocess.PIPE, text=True
+        region.deploy_command("--watch-s", "20", "switch", "green"), stderr=subprocess.PIPE, text=True
     )
     assert any(line.startswith("watch ") for line in switch.stderr)
     switch.kill()

@@ -4,6 +4,9 @@ import http.client
 import socket
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ResponseReceived, StreamEnded, StreamReset
 from haproxy.machine import HOST, make_certificate
 from haproxy.talk import SOURCE, ask, ask_h2, connect, parse, say
 from processes import wait_until
@@ -164,6 +167,54 @@ def test_plain_http_is_redirected_for_good_and_unharmed(machine):
     assert answer.status == 308
     assert answer.getheader("Location") == f"https://{HOST}/2s/a%2Fb/Aa%2f?x=1"
     connection.close()
+
+
+@pytest.mark.parametrize("host", ["evil.example", f"{HOST}.evil.example", "127.0.0.1", f"x.{HOST}"])
+def test_plain_http_sends_nobody_to_a_name_that_is_not_ours(machine, host):
+    connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=10)
+    connection.request("GET", "/2s/a", headers={"Host": host})
+    answer = connection.getresponse()
+
+    assert answer.status == 404
+    assert answer.getheader("Location") is None
+    connection.close()
+
+
+@pytest.mark.parametrize("host", [HOST, HOST.upper(), f"{HOST}:80"])
+def test_plain_http_knows_a_name_however_it_is_spelt(machine, host):
+    connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=10)
+    connection.request("GET", "/2s/a", headers={"Host": host})
+
+    assert connection.getresponse().status == 308
+    connection.close()
+
+
+def test_a_body_over_http2_without_a_length_is_refused_and_reaches_no_router(machine):
+    path, _ = machine.link()
+
+    answer = ask_h2(machine, path, body=b"CANARY")
+
+    assert answer.status == 413
+    assert answer.headers["strict-transport-security"] == HSTS
+
+
+@pytest.mark.parametrize("end", ["late", "never"])
+def test_a_request_over_http2_that_does_not_end_reaches_no_router(machine, end):
+    path, _ = machine.link()
+    with connect(machine, alpn="h2") as connection:
+        h2 = H2Connection(H2Configuration(client_side=True, header_encoding="latin-1"))
+        h2.initiate_connection()
+        h2.send_headers(1, [(":method", "GET"), (":authority", HOST), (":scheme", "https"), (":path", path)])
+        connection.sendall(h2.data_to_send())
+        if end == "late":
+            h2.send_data(1, b"", end_stream=True)
+            connection.sendall(h2.data_to_send())
+        events = []
+        while not any(isinstance(event, StreamEnded | StreamReset) for event in events):
+            events += h2.receive_data(connection.recv(65536))
+        status = [dict(event.headers)[":status"] for event in events if isinstance(event, ResponseReceived)]
+
+    assert status == (["302"] if end == "late" else [])  # the stream is reset
 
 
 def test_a_challenge_for_a_certificate_goes_to_the_acme_client(machine):
