@@ -20,12 +20,16 @@ from pathlib import Path
 
 import load
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from processes import free_port
+
 from linkrouter.clicks.click import Click, mint_click_ids, write_click
 from linkrouter.clicks.store import open_click_store
 from linkrouter.link import Keyring
 
 COMMAND = [sys.executable, "-m", "linkrouter"]
-ROUTER_PORT, ADMIN_PORT, CENTRAL_PORT = 18201, 18202, 18203
+ROUTER_PORT = free_port(count=3)
+ADMIN_PORT, CENTRAL_PORT = ROUTER_PORT + 1, ROUTER_PORT + 2
 
 
 def main() -> None:
@@ -44,7 +48,7 @@ def main() -> None:
         took_s = time.monotonic() - began
         router_s, central_s = load.cpu_s(redirecting.pid), load.cpu_s(centre.pid) - central_before
     each_us = 1e6 / count
-    print("| drained | clicks/s | CPU per click, router | CPU per click, centre | clicks per CPU second |")
+    print("| drained | clicks/s | CPU per click, router | CPU per click, central | clicks per CPU second |")
     print("|---:|---:|---:|---:|---:|")
     print(
         f"| {count:,} | {count / took_s:,.0f} | {router_s * each_us:.1f} µs | {central_s * each_us:.1f} µs "
@@ -58,7 +62,7 @@ def make_home(home: Path) -> Keyring:
     ring.save(home / "keys.json")
     for name in ("ingest-token", "api-token"):
         (home / name).touch(mode=0o600)
-        (home / name).write_text(f"{name:-<32}")
+        (home / name).write_text(f"{name}-{secrets.token_hex(16)}")
     return ring
 
 

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import statistics
 import subprocess
@@ -23,6 +24,9 @@ from pathlib import Path
 import load
 
 from linkrouter.link.keyring import Keyring, _tenant_key
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from processes import free_port
 
 HERE = Path(__file__).parent
 OURS = "linkrouter, memory:"
@@ -52,13 +56,15 @@ def main() -> None:
     missing = load.find_missing("wrk", "nginx", "go", "haproxy", "h2load")
     if "wrk" in missing:
         sys.exit(3)
+    if "h2load" in missing:
+        print("without h2load, the last two columns stay empty")
     with tempfile.TemporaryDirectory(prefix="bench-router-") as scratch, contextlib.ExitStack() as stack:
         home = Path(scratch)
         ring = Keyring.create()
         ring.save(home / "keys.json")
         paths = [ring.sign(url) for url in load.destinations()]
-        stack.enter_context(_central(home))
-        servers = [server for server in _servers(home, ring) if options.only in server.name]
+        central_port = stack.enter_context(_central(home))
+        servers = [server for server in _servers(home, ring, central_port) if options.only in server.name]
         script = load.write_wrk_script(home, paths)
         with _all_started(servers, home):
             for _ in range(options.rounds):
@@ -74,53 +80,65 @@ def main() -> None:
         _print_table(servers, half)
 
 
-def _servers(home: Path, ring: Keyring) -> Iterator[Server]:
+def link_key(ring: Keyring) -> bytes:
+    """Give the key that signs tenant 0's links (docs/wire-format.md)."""
+    return _tenant_key(ring.keys[0].secret, 0, b"linkrouter link v2")
+
+
+def _servers(home: Path, ring: Keyring, central_port: int) -> Iterator[Server]:
     if shutil.which("nginx"):
+        port = free_port()
         (home / "nginx.conf").write_text(
             f"daemon off; worker_processes 1; pid {home}/nginx.pid; error_log stderr crit;\n"
             "events { worker_connections 4096; }\n"
             "http { access_log off; keepalive_requests 1000000000;\n"
-            "  server { listen 127.0.0.1:18101; return 302 https://example.com/x; } }\n"
+            f"  server {{ listen 127.0.0.1:{port}; return 302 https://example.com/x; }} }}\n"
         )
-        yield Server("nginx, bare `return 302`", ["nginx", "-e", "stderr", "-c", str(home / "nginx.conf")], 18101)
+        yield Server("nginx, bare `return 302`", ["nginx", "-e", "stderr", "-c", str(home / "nginx.conf")], port)
     if shutil.which("haproxy"):
+        port = free_port()
         (home / "haproxy.cfg").write_text(
             "global\n  nbthread 1\ndefaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n"
-            "  timeout connect 1s\nfrontend f\n  bind 127.0.0.1:18102\n"
+            f"  timeout connect 1s\nfrontend f\n  bind 127.0.0.1:{port}\n"
             "  http-request redirect location https://example.com/x code 302\n"
         )
-        yield Server("HAProxy, bare redirect", ["haproxy", "-f", str(home / "haproxy.cfg")], 18102)
+        yield Server("HAProxy, bare redirect", ["haproxy", "-f", str(home / "haproxy.cfg")], port)
     if shutil.which("go"):
         binary = home / "yardstick"
         environ = os.environ | {"GOCACHE": str(home / "go-cache"), "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
         subprocess.run(["go", "build", "-o", str(binary), str(HERE / "yardstick" / "main.go")], check=True, env=environ)
-        key = _tenant_key(ring.keys[0].secret, 0).hex()
-        yield Server("Go net/http, same check", [str(binary), "127.0.0.1:18103", key], 18103)
-    yield Server("aiohttp application, fixed 302", [sys.executable, str(HERE / "bare_aiohttp.py"), "18104"], 18104)
+        key, port = link_key(ring).hex(), free_port()
+        yield Server("Go net/http, same check", [str(binary), f"127.0.0.1:{port}", key], port)
+    port = free_port()
+    yield Server("aiohttp application, fixed 302", [sys.executable, str(HERE / "bare_aiohttp.py"), str(port)], port)
     router = [sys.executable, "-m", "linkrouter", "router", "--keys", str(home / "keys.json")]
-    yield Server(OURS, [*router, *_ports(18105), "--click-store", "memory:"], 18105)
+    port = free_port(count=2)
+    yield Server(OURS, [*router, *_ports(port), "--click-store", "memory:"], port)
     spool = ["--click-store", f"sqlite:///{home}/spool"]
-    sync = ["--ingest-url", "http://127.0.0.1:18190", "--ingest-token-file", str(home / "ingest-token")]
-    yield Server("linkrouter, SQLite spool + sync", [*router, *_ports(18106), *spool, *sync], 18106)
+    sync = ["--ingest-url", f"http://127.0.0.1:{central_port}", "--ingest-token-file", str(home / "ingest-token")]
+    port = free_port(count=2)
+    yield Server("linkrouter, SQLite spool + sync", [*router, *_ports(port), *spool, *sync], port)
     ordinary = ["--click-store", "memory:", "--direct-answers", "off"]
-    yield Server("linkrouter, memory:, no direct answers", [*router, *_ports(18107), *ordinary], 18107)
+    port = free_port(count=2)
+    yield Server("linkrouter, memory:, no direct answers", [*router, *_ports(port), *ordinary], port)
 
 
 def _ports(port: int) -> list[str]:
-    return ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{port + 100}"]
+    return ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{port + 1}"]
 
 
 @contextlib.contextmanager
-def _central(home: Path) -> Iterator[None]:
-    """Run the centre behind the load: only the routers are measured here."""
+def _central(home: Path) -> Iterator[int]:
+    """Run central behind the load, where only the routers are measured, and give its port."""
+    port = free_port()
     for name in ("ingest-token", "api-token"):
         (home / name).touch(mode=0o600)
-        (home / name).write_text(f"{name:-<32}")
-    command = [sys.executable, "-m", "linkrouter", "central", "--listen", "127.0.0.1:18190"]
+        (home / name).write_text(f"{name}-{secrets.token_hex(16)}")
+    command = [sys.executable, "-m", "linkrouter", "central", "--listen", f"127.0.0.1:{port}"]
     command += ["--database", f"sqlite:///{home}/central.db"]
     command += ["--ingest-token-file", str(home / "ingest-token"), "--api-token-file", str(home / "api-token")]
-    with _started(Server("central", command, 18190), home, load.behind_load()):
-        yield
+    with _started(Server("central", command, port), home, load.behind_load()):
+        yield port
 
 
 @contextlib.contextmanager
@@ -137,7 +155,7 @@ def _started(server: Server, home: Path, pin: list[str]) -> Iterator[None]:
     with open(home / "servers.log", "ab") as log:
         server.process = subprocess.Popen([*pin, *server.command], env=environ, stdout=log, stderr=log)
     try:
-        load.wait_for_port(server.port)
+        load.wait_for_port(server.port, server.process, home / "servers.log")
         yield
     finally:
         server.process.terminate()
@@ -147,6 +165,8 @@ def _started(server: Server, home: Path, pin: list[str]) -> Iterator[None]:
 def _measure_full(server: Server, script: Path, seconds: int) -> None:
     """Measure *server* with a closed loop of 64 connections: CPU per request and the highest rate."""
     assert server.process is not None
+    if server.process.poll() is not None:
+        raise SystemExit(f"{server.name} ended with {server.process.returncode}")
     before = load.cpu_s(server.process.pid)
     measured = load.closed_loop(f"http://127.0.0.1:{server.port}", script, seconds)
     server.cpu_us.append((load.cpu_s(server.process.pid) - before) / measured.answered * 1e6)

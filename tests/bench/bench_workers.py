@@ -21,6 +21,9 @@ import load
 
 from linkrouter.link.keyring import Keyring
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from processes import free_port
+
 GROUPS = Path("/sys/fs/cgroup")
 PERIOD_US, QUOTA_US = 100_000, 40_000
 STORES = ("memory:", "sqlite:///{home}/spool")
@@ -45,22 +48,23 @@ def _measure(stack: contextlib.ExitStack, home: Path, store: str, rounds: int, s
     ring = Keyring.create()
     ring.save(home / "keys.json")
     script = load.write_wrk_script(home, [ring.sign(url) for url in load.destinations()])
-    for count, port in ((1, 18301), (2, 18302)):
+    ports = free_port(count=3), free_port(count=3)  # each with its workers' admin ports
+    for count, port in zip((1, 2), ports, strict=True):
         router = stack.enter_context(_router(home, port, count, store.format(home=home / str(count))))
         workers = load.tree(router.pid)[1:] or [router.pid]
         for core, worker in enumerate(workers):
             stack.enter_context(_given(worker, core, f"linkrouter-bench-{count}-{core}"))
-    rates: dict[int, list[float]] = {18301: [], 18302: []}
+    rates: dict[int, list[float]] = {port: [] for port in ports}
     for _ in range(rounds):
         for port, measured in rates.items():
             measured.append(load.closed_loop(f"http://127.0.0.1:{port}", script, seconds).rate)
-    return statistics.median(rates[18301]), statistics.median(rates[18302])
+    return statistics.median(rates[ports[0]]), statistics.median(rates[ports[1]])
 
 
 @contextlib.contextmanager
 def _router(home: Path, port: int, workers: int, store: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "linkrouter", "router", "--keys", str(home / "keys.json"), "--click-store", store]
-    command += ["--workers", str(workers), "--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{port + 100}"]
+    command += ["--workers", str(workers), "--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{port + 1}"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         load.wait_for_port(port)

@@ -160,9 +160,16 @@ def tree(pid: int) -> list[int]:
     return [pid, *(member for child in children for member in tree(int(child)))]
 
 
-def wait_for_port(port: int) -> None:
-    """Return once something listens on *port* of the loopback."""
+def wait_for_port(port: int, process: "subprocess.Popen[bytes] | None" = None, log: Path | None = None) -> None:
+    """Return once something listens on *port* of the loopback: *process*, which writes to *log*.
+
+    Raises:
+        SystemExit: nothing does within ten seconds, or *process* has ended.
+    """
     for _ in range(200):
+        if process is not None and process.poll() is not None:
+            said = log.read_text(errors="replace")[-500:] if log else ""
+            raise SystemExit(f"{process.args!r} ended with {process.returncode}: {said}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)
