@@ -4,18 +4,15 @@ Promise: a file that others can read is refused, no error quotes a piece of a se
 was replaced still does. Two changes at once are made one after the other, so that neither is lost.
 """
 
-import contextlib
-import fcntl
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from linkrouter.errors import BadLink, ExposedSecret, KeyringError
 from linkrouter.link.codec import decode_base64url, encode_base64url
-from linkrouter.secretfile import read_secret_file
+from linkrouter.secretfile import locked_directory, read_secret_file, replace_file
 
 __all__ = [
     "MAX_KEYS",
@@ -25,7 +22,6 @@ __all__ = [
     "checked_keys",
     "parse_keyring",
     "read_keyring_file",
-    "replace_file",
     "write_keyring_file",
 ]
 
@@ -105,7 +101,7 @@ def write_keyring_file(name: str, keys: Iterable[Key], replace_existing: bool = 
     """
     path = Path(os.path.realpath(name))  # a symlink is followed: to replace it would leave two keyrings
     try:
-        with _locked(path):
+        with locked_directory(path):
             replace_file(path, _content(keys), replace_existing=replace_existing)
     except FileExistsError as exc:
         raise KeyringError(f"keyring {name!r} exists; rotate it, or choose another name") from exc
@@ -122,7 +118,7 @@ def change_keyring_file(name: str, change: Callable[[list[Key]], list[Key]]) -> 
     """
     path = Path(os.path.realpath(name))
     try:
-        with _locked(path):
+        with locked_directory(path):
             before = read_keyring_file(name)
             keys = checked_keys(change(before))
             if read_keyring_file(name) != before:
@@ -157,56 +153,3 @@ def _parse_key(entry: object) -> Key:
     if type(key_id) is not int or not isinstance(secret, str) or not isinstance(state, str):
         raise KeyringError("a key's id must be a number, its secret and state text")
     return Key(key_id, decode_base64url(secret.rstrip("=")), state)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Be the only writer in the directory of *path*; it is locked itself, so no lock file stays behind."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(directory)
-
-
-def replace_file(path: Path, content: bytes, *, replace_existing: bool = True) -> None:
-    """Write *content* to *path*, all of it or nothing, and durable when this returns.
-
-    A new file has mode 0600; one that is replaced keeps its owner and group, and of its mode what readers of a secret
-    may have (0640). What a killed writer left behind is removed. Callers keep others from writing meanwhile.
-
-    Raises:
-        FileExistsError: it is there and *replace_existing* is off.
-        OSError: it cannot be written, or its owner not be kept.
-    """
-    for left in path.parent.glob(f".{path.name}.*.new"):
-        left.unlink(missing_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)  # mode 0600
-    try:
-        with open(descriptor, "wb") as file:
-            with contextlib.suppress(FileNotFoundError):
-                _take_over(descriptor, os.stat(path))
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        if replace_existing:
-            os.replace(temporary, path)
-        else:
-            os.link(temporary, path)  # refuses an existing name, and no one sees half a file
-            os.unlink(temporary)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _take_over(descriptor: int, before: os.stat_result) -> None:
-    now = os.fstat(descriptor)
-    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
-        os.fchown(descriptor, before.st_uid, before.st_gid)
-    os.fchmod(descriptor, before.st_mode & 0o640 | 0o400)

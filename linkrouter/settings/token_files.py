@@ -3,14 +3,13 @@
 Promise: a file is replaced whole or not at all, keeps its owner and mode, and a new one is readable by its owner alone.
 """
 
-import os
-import stat
-import tempfile
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from linkrouter.errors import SettingsError
+from linkrouter.secretfile import locked_directory, replace_file
+from linkrouter.settings.secrets import read_secret_text
 from linkrouter.settings.tokens import TokenLine, parse_tokens
 
 __all__ = ["add_token_line", "remove_token_lines"]
@@ -29,15 +28,16 @@ def add_token_line(path: Path, line: TokenLine) -> None:
         words.append(f"tenant={line.tenant}")
     if line.name:
         words.append(f"name={line.name}")
-    text = _read(path) if path.exists() else ""
-    if text and not text.endswith("\n"):
-        text += "\n"
-    text += " ".join(words) + "\n"
-    try:
-        parse_tokens(text)
-    except ValueError as exc:
-        raise SettingsError(f"FILE: {str(path)!r} {exc}") from None
-    _replace(path, text)
+    with _changing(path) as target:
+        text = read_secret_text(target, "FILE") if target.exists() else ""
+        if text and not text.endswith("\n"):
+            text += "\n"
+        text += " ".join(words) + "\n"
+        try:
+            parse_tokens(text)
+        except ValueError as exc:
+            raise SettingsError(f"FILE: {str(path)!r} {exc}") from None
+        replace_file(target, text.encode("ascii"))
 
 
 def remove_token_lines(path: Path, lines: Collection[TokenLine]) -> None:
@@ -47,33 +47,21 @@ def remove_token_lines(path: Path, lines: Collection[TokenLine]) -> None:
         SettingsError: the file cannot be read or written.
     """
     gone = {line.token for line in lines}
-    kept = [text for text in _read(path).splitlines(keepends=True) if not gone.intersection(text.split()[:1])]
-    _replace(path, "".join(kept))
+    with _changing(path) as target:
+        kept = [
+            text
+            for text in read_secret_text(target, "FILE").splitlines(keepends=True)
+            if not gone.intersection(text.split()[:1])
+        ]
+        replace_file(target, "".join(kept).encode("ascii"))
 
 
-def _read(path: Path) -> str:
+@contextmanager
+def _changing(path: Path) -> Iterator[Path]:
+    """Be the only one who changes *path*; a symbolic link goes on pointing to the file, which is given."""
+    target = path.resolve()
     try:
-        return path.read_text("ascii")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"FILE: {str(path)!r} cannot be read; it must be plain ASCII text") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    target = path.resolve()  # a symbolic link goes on pointing to the file
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with open(handle, "w") as file:
-                file.write(text)
-                with suppress(FileNotFoundError):
-                    before = target.stat()
-                    os.fchown(file.fileno(), before.st_uid, before.st_gid)
-                    os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with locked_directory(target):
+            yield target
     except OSError as exc:
         raise SettingsError(f"FILE: {str(path)!r} cannot be written ({exc.strerror})") from None
