@@ -14,11 +14,12 @@ from linkrouter.clicks.click import Click
 __all__ = ["SqliteClickLog"]
 
 
-# Whose data has been taken away is only counted from then on.
-UNLESS_WITHHELD = "CASE WHEN NOT EXISTS (SELECT 1 FROM withheld_links WHERE link_id = ?2 AND tenant = ?3) THEN"
+# Whose data has been taken away is only counted from then on: no address and no agent.
 ADD_CLICK = """
 INSERT INTO clicks (id, link_id, tenant, part, clicked_at, ip, user_agent, kind)
-VALUES (?1, ?2, ?3, ?4, ?5, {0} ?6 END, {0} ?7 END, ?8) ON CONFLICT DO NOTHING
+SELECT ?1, ?2, ?3, ?4, ?5, iif(withheld, NULL, ?6), iif(withheld, NULL, ?7), ?8
+FROM (SELECT EXISTS (SELECT 1 FROM withheld_links WHERE link_id = ?2 AND tenant = ?3) AS withheld)
+WHERE true ON CONFLICT DO NOTHING
 """
 ADD_LOSS = """
 INSERT INTO losses (id, router, reason, clicks, since, until) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
@@ -63,7 +64,7 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
         if not clicks and not losses and state is None:
             return 0
         async with self.transaction() as writer:
-            cursor = await writer.executemany(ADD_CLICK.format(UNLESS_WITHHELD), clicks)
+            cursor = await writer.executemany(ADD_CLICK, clicks)
             if losses:
                 await writer.executemany(ADD_LOSS, losses)
             if state is not None:
