@@ -7,6 +7,7 @@ __all__ = [
     "BreakdownRow",
     "ClickAgent",
     "ClickBreakdown",
+    "ClickFigures",
     "ClickPlace",
     "ClickRobot",
     "ClickSeries",
@@ -173,7 +174,14 @@ class Readiness(TypedDict):
     ready: bool
 
 
-class FoundMessageRecord(TypedDict):
+class ClickFigures(BreakdownFigures):
+    """The figures of a message or a link, and when it was clicked first and last."""
+
+    first: str | None
+    last: str | None
+
+
+class FoundMessageRecord(ClickFigures):
     """A message with what was clicked in it, by people unless `robots` asked for more.
 
     `links` leaves out the trap. A withheld message has no recipient, and its clicks are only counted.
@@ -189,11 +197,6 @@ class FoundMessageRecord(TypedDict):
     links: int
     has_html: bool
     withheld: bool
-    clicks: int
-    unique: int
-    robots: int
-    first: str | None
-    last: str | None
 
 
 class MessagesPage(TypedDict):
@@ -203,7 +206,7 @@ class MessagesPage(TypedDict):
     next_cursor: str | None
 
 
-class MessageLinkFigures(TypedDict):
+class MessageLinkFigures(ClickFigures):
     """One link of a message; `url` is null where it was taken away with what pointed to a person."""
 
     link_id: str
@@ -211,11 +214,6 @@ class MessageLinkFigures(TypedDict):
     part: str
     position: int
     trap: bool
-    clicks: int
-    unique: int
-    robots: int
-    first: str | None
-    last: str | None
 
 
 class MessageDetails(TypedDict):

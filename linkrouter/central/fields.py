@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from linkrouter.central.store.records import Position
-from linkrouter.clicks.click import MAX_USER_AGENT_BYTES
+from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, iso_utc
 from linkrouter.errors import BadLink
 from linkrouter.link.codec import MAX_TENANT, decode_base64url, encode_base64url
 
@@ -29,12 +29,12 @@ __all__ = [
     "Country",
     "Cursor",
     "DimensionName",
-    "FigureReading",
     "Id",
     "IntervalName",
     "Ip",
     "Kind",
     "LinkId",
+    "Measure",
     "MessageHtml",
     "MessageId",
     "MetadataName",
@@ -56,6 +56,7 @@ __all__ = [
     "about",
     "number_in_query",
     "write_cursor",
+    "write_time",
 ]
 
 MAX_CLICKS = 1000
@@ -136,6 +137,11 @@ def about(name: str) -> Any:
 def write_cursor(position: Position) -> str:
     """Write where a page ended, for the caller to hand back; only `_parse_cursor` knows what is in it."""
     return encode_base64url(f"{position.clicked_at}:{position.id}".encode("ascii"))
+
+
+def write_time(time_us: int | None) -> str | None:
+    """Write a time, microseconds since the epoch, as every answer gives it; None where there is none."""
+    return None if time_us is None else iso_utc(time_us)
 
 
 def _parse_cursor(text: str) -> Position:
@@ -227,7 +233,7 @@ Kind = Literal["click", "head", "prefetch"]
 MessageId = Annotated[str, Field(max_length=998, pattern=_PLAIN_TEXT)]
 MessageHtml = Annotated[str, Field(max_length=MAX_HTML)]
 WorkerNumber = Annotated[int, Field(ge=0, lt=MAX_WORKERS)]
-FigureReading = Annotated[float, Field(ge=0, le=1e15, strict=False)]
+Measure = Annotated[float, Field(ge=0, le=1e15, strict=False)]
 MessageKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
 Tag = Annotated[str, Field(max_length=256, pattern=_PLAIN_TEXT)]
 Recipient = Annotated[str, Field(max_length=320, pattern=_PLAIN_TEXT)]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from linkrouter.central.answers import BreakdownFigures, ClickBreakdown, ClickSeries, ClickStats, MissingClicks
+from linkrouter.central.fields import write_time
 from linkrouter.central.labels import Insight
 from linkrouter.central.models import BreakdownQuery, SeriesQuery, StatsQuery
 from linkrouter.central.queries import TOO_LARGE, read_filter
@@ -14,7 +15,6 @@ from linkrouter.central.statistics.figures import Figures
 from linkrouter.central.statistics.series import TooManyPoints
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.questions import MissingCell
-from linkrouter.clicks.click import iso_utc
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.tokens import Caller
 
@@ -53,8 +53,8 @@ class Statistics:
             "unsure": figures.unsure,
             "without_consent": figures.not_judged,
             "unsettled": totals.unsettled,
-            "first": _time(totals.first),
-            "last": _time(totals.last),
+            "first": write_time(totals.first),
+            "last": write_time(totals.last),
             "missing": _missing(totals.missing),
         }
 
@@ -135,10 +135,6 @@ def _missing(losses: list[MissingCell]) -> MissingClicks:
     return {
         "count": sum(by_reason.values()),
         "by_reason": by_reason,
-        "since": _time(min((loss.since for loss in losses), default=None)),
-        "until": _time(max((loss.until for loss in losses), default=None)),
+        "since": write_time(min((loss.since for loss in losses), default=None)),
+        "until": write_time(max((loss.until for loss in losses), default=None)),
     }
-
-
-def _time(time_us: int | None) -> str | None:
-    return None if time_us is None else iso_utc(time_us)

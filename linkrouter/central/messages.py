@@ -4,15 +4,21 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from linkrouter.central.answers import FoundMessageRecord, MessageDetails, MessageLinkFigures, MessagesPage
-from linkrouter.central.fields import write_cursor
+from linkrouter.central.answers import (
+    ClickFigures,
+    FoundMessageRecord,
+    MessageDetails,
+    MessageLinkFigures,
+    MessagesPage,
+)
+from linkrouter.central.fields import write_cursor, write_time
 from linkrouter.central.labels import Insight
 from linkrouter.central.models import ClickFilterQuery, MessageQuery, MessageTableQuery, OneMessageQuery
 from linkrouter.central.queries import DEFAULT_PAGE, TABLE_PAGE, read_filter
-from linkrouter.central.statistics.cells import unsettled_matching
-from linkrouter.central.statistics.figures import Figures
+from linkrouter.central.statistics.cells import count_unsettled, unsettled_matching
+from linkrouter.central.statistics.figures import Figures, is_wanted
 from linkrouter.central.store.interface import CentralStore
-from linkrouter.central.store.questions import Cell, ClickFilter, MessageFilter, UnsettledClick
+from linkrouter.central.store.questions import ClickFilter, MessageFilter, UnsettledClick
 from linkrouter.central.store.records import FoundMessage, LinkCell, MessageCell, MessageLink, MessagePosition, Position
 from linkrouter.clicks.click import iso_utc
 from linkrouter.web.problems import Fault, Refusal
@@ -46,8 +52,8 @@ class _Counted:
     last: int | None = None
 
     def add(self, found: MessageCell | LinkCell, robots: str) -> None:
-        self.figures.add(Cell(0, "", found.part, found.robot, found.clicks, found.uniques), robots)
-        if robots == "include" or (found.robot == "machine") == (robots == "only"):
+        self.figures.add(found, robots)
+        if is_wanted(found.robot, robots):
             self.first = min(found.first, found.first if self.first is None else self.first)
             self.last = max(found.last, found.last if self.last is None else self.last)
 
@@ -72,7 +78,7 @@ class Messages:
         page = found[:limit]
         more = len(found) > limit
         return {
-            "messages": await self._records(page, _click_filter(asked)),
+            "messages": await self._list(page, asked),
             "next_cursor": write_cursor(Position(page[-1].sent_at, str(page[-1].seq))) if more else None,
         }
 
@@ -88,7 +94,7 @@ class Messages:
             yield MESSAGE_COLUMNS
             after: MessagePosition | None = None
             while found := await self.store.find_messages(_message_filter(asked), after, TABLE_PAGE):
-                for record in await self._records(found, _click_filter(asked)):
+                for record in await self._list(found, asked):
                     yield tuple(record[name] for name in MESSAGE_COLUMNS)  # type: ignore[literal-required]
                 after = MessagePosition(found[-1].sent_at, found[-1].seq)
 
@@ -107,14 +113,15 @@ class Messages:
     async def describe(self, message: FoundMessage, asked: ClickFilter) -> MessageDetails:
         """Give *message* with its links, and what was clicked of it of what *asked* holds for."""
         asked = replace(asked, message_id=message.message_id, tenant=message.tenant, recipient=None, tag=None)
-        [record] = await self._records([message], asked)
-        counted: dict[tuple[str, str], _Counted] = {}
         everything = replace(asked, robots="include")
-        for cell in await self.store.link_cells(message.seq, everything):
-            counted.setdefault((cell.link_id, cell.part), _Counted()).add(cell, asked.robots)
-        seen: set[tuple[str, int]] = set()
-        for one in await unsettled_matching(self.store, self.insight, everything):
-            cell = LinkCell(one.click.link_id, one.click.part, *_unsettled(one, seen))
+        unsettled = await unsettled_matching(self.store, self.insight, everything)
+        [record] = await self._records([message], asked, unsettled)
+        counted: dict[tuple[str, str], _Counted] = {}
+        for found in await self.store.link_cells(message.seq, everything):
+            counted.setdefault((found.link_id, found.part), _Counted()).add(found, asked.robots)
+        for one, robot, uniques in count_unsettled(unsettled):
+            click = one.click
+            cell = LinkCell(click.link_id, click.part, robot, 1, uniques, click.clicked_at, click.clicked_at)
             counted.setdefault((cell.link_id, cell.part), _Counted()).add(cell, asked.robots)
         links = await self.store.message_links(message.seq)
         return {
@@ -122,28 +129,35 @@ class Messages:
             "links": [_link_record(link, counted.get((link.link_id, link.part), _Counted())) for link in links],
         }
 
-    async def _records(self, messages: Sequence[FoundMessage], asked: ClickFilter) -> list[FoundMessageRecord]:
+    async def _list(self, messages: Sequence[FoundMessage], asked: ClickFilter) -> list[FoundMessageRecord]:
+        """Give *messages* with all of their clicks that the filters by value hold for.
+
+        What says which messages are asked for, times of sending among it, says nothing of clicks.
+        """
+        clicks = replace(asked, message_id=None, tag=None, recipient=None, since=None, until=None)
+        everything = replace(clicks, robots="include")
+        return await self._records(messages, clicks, await unsettled_matching(self.store, self.insight, everything))
+
+    async def _records(
+        self, messages: Sequence[FoundMessage], asked: ClickFilter, unsettled: Sequence[UnsettledClick]
+    ) -> list[FoundMessageRecord]:
         """Give *messages* as the API gives them, with the clicks on them that *asked* holds for."""
         everything = replace(asked, robots="include")
         counted: dict[int, _Counted] = {message.seq: _Counted() for message in messages}
-        for cell in await self.store.message_cells(list(counted), everything):
-            counted[cell.message].add(cell, asked.robots)
-        seen: set[tuple[str, int]] = set()
+        for found in await self.store.message_cells(list(counted), everything):
+            counted[found.message].add(found, asked.robots)
         seqs = {(message.message_id, message.tenant): message.seq for message in messages}
-        for one in await unsettled_matching(self.store, self.insight, everything):
-            seq = seqs.get((one.message_id or "", one.click.tenant))
+        for one, robot, uniques in count_unsettled(unsettled):
+            click = one.click
+            seq = seqs.get((one.message_id or "", click.tenant))
             if seq is not None:
-                counted[seq].add(MessageCell(seq, one.click.part, *_unsettled(one, seen)), asked.robots)
+                cell = MessageCell(seq, click.part, robot, 1, uniques, click.clicked_at, click.clicked_at)
+                counted[seq].add(cell, asked.robots)
         return [_record(message, counted[message.seq]) for message in messages]
 
 
 def _message_filter(asked: ClickFilter) -> MessageFilter:
     return MessageFilter(asked.message_id, asked.tag, asked.tenant, asked.recipient, asked.since, asked.until)
-
-
-def _click_filter(asked: ClickFilter) -> ClickFilter:
-    """Give which clicks on the messages found count; what says which messages are asked for is left out."""
-    return replace(asked, message_id=None, tag=None, recipient=None, since=None, until=None)
 
 
 def _after(cursor: Position | None) -> MessagePosition | Refusal | None:
@@ -152,16 +166,6 @@ def _after(cursor: Position | None) -> MessagePosition | Refusal | None:
     if not cursor.id.isascii() or not cursor.id.isdigit() or len(cursor.id) > 18:
         return BAD_CURSOR
     return MessagePosition(cursor.clicked_at, int(cursor.id))
-
-
-def _unsettled(one: UnsettledClick, seen: set[tuple[str, int]]) -> tuple[str, int, int, int, int]:
-    """Give the robot label, the clicks, the unique ones and the times of a click that has no label yet."""
-    click, is_click = one.click, one.click.kind == "click"
-    link = (click.link_id, click.tenant)
-    is_unique = is_click and one.is_new_link and link not in seen
-    if is_click:
-        seen.add(link)
-    return "human" if is_click else "machine", 1, int(is_unique), click.clicked_at, click.clicked_at
 
 
 def _record(message: FoundMessage, counted: _Counted) -> FoundMessageRecord:
@@ -176,11 +180,7 @@ def _record(message: FoundMessage, counted: _Counted) -> FoundMessageRecord:
         "links": message.links,
         "has_html": message.has_html,
         "withheld": message.withheld,
-        "clicks": counted.figures.clicks,
-        "unique": counted.figures.unique,
-        "robots": counted.figures.robots,
-        "first": _time(counted.first),
-        "last": _time(counted.last),
+        **_figures(counted),
     }
 
 
@@ -191,13 +191,16 @@ def _link_record(link: MessageLink, counted: _Counted) -> MessageLinkFigures:
         "part": link.part,
         "position": link.position,
         "trap": link.trap,
-        "clicks": counted.figures.clicks,
-        "unique": counted.figures.unique,
-        "robots": counted.figures.robots,
-        "first": _time(counted.first),
-        "last": _time(counted.last),
+        **_figures(counted),
     }
 
 
-def _time(time_us: int | None) -> str | None:
-    return None if time_us is None else iso_utc(time_us)
+def _figures(counted: _Counted) -> ClickFigures:
+    figures = counted.figures
+    return {
+        "clicks": figures.clicks,
+        "unique": figures.unique,
+        "robots": figures.robots,
+        "first": write_time(counted.first),
+        "last": write_time(counted.last),
+    }

@@ -74,9 +74,9 @@ class RouterReport(TypedDict):
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     version: Annotated[fields.Word, about("version")]
-    pending: Annotated[fields.FigureReading, about("pending")]
-    oldest_seconds: Annotated[fields.FigureReading, about("oldest_seconds")]
-    dropped: Annotated[fields.FigureReading, about("dropped")]
+    pending: Annotated[fields.Measure, about("pending")]
+    oldest_seconds: Annotated[fields.Measure, about("oldest_seconds")]
+    dropped: Annotated[fields.Measure, about("dropped")]
     worker: NotRequired[Annotated[fields.WorkerNumber, about("worker")]]
 
 
@@ -120,16 +120,11 @@ class MessageRecord(TypedDict):
     links: Annotated[list[MessageLinkRecord], Field(max_length=fields.MAX_LINKS), about("links")]
 
 
-class ClickFilterQuery(TypedDict):
-    """Which clicks are asked for; all conditions must hold, and `until` is not included."""
+class CountedClicksQuery(TypedDict):
+    """Which clicks count, whatever link or message they are on."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    link_id: NotRequired[Annotated[fields.LinkId, about("link_id")]]
-    message_id: NotRequired[Annotated[fields.MessageId, about("message_id")]]
-    tag: NotRequired[Annotated[fields.Tag, about("tag")]]
     tenant: NotRequired[Annotated[int, *fields.number_in_query(0, fields.MAX_TENANT), about("tenant")]]
-    recipient: NotRequired[Annotated[fields.Recipient, about("recipient")]]
-    url: NotRequired[Annotated[fields.Url, about("url")]]
     part: NotRequired[Annotated[fields.Part, about("part")]]
     browser: NotRequired[Annotated[fields.Value, about("browser")]]
     os: NotRequired[Annotated[fields.Value, about("os")]]
@@ -138,6 +133,17 @@ class ClickFilterQuery(TypedDict):
     robots: NotRequired[Annotated[fields.RobotsMode, about("robots")]]
     since: NotRequired[Annotated[fields.Time, about("since")]]
     until: NotRequired[Annotated[fields.Time, about("until")]]
+
+
+class ClickFilterQuery(CountedClicksQuery):
+    """Which clicks are asked for; all conditions must hold, and `until` is not included."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    link_id: NotRequired[Annotated[fields.LinkId, about("link_id")]]
+    message_id: NotRequired[Annotated[fields.MessageId, about("message_id")]]
+    tag: NotRequired[Annotated[fields.Tag, about("tag")]]
+    recipient: NotRequired[Annotated[fields.Recipient, about("recipient")]]
+    url: NotRequired[Annotated[fields.Url, about("url")]]
 
 
 class StatsQuery(ClickFilterQuery):
@@ -162,12 +168,18 @@ class BreakdownQuery(ClickFilterQuery):
     limit: NotRequired[Annotated[int, *fields.number_in_query(1, fields.MAX_PAGE), about("limit")]]
 
 
-class ClickQuery(ClickFilterQuery):
-    """Which clicks are asked for, and which page of them; machines are among them unless `robots` leaves them out."""
+class PageQuery(ClickFilterQuery):
+    """Which page is asked for, and how long it may be."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     limit: NotRequired[Annotated[int, *fields.number_in_query(1, fields.MAX_PAGE), about("limit")]]
     cursor: NotRequired[Annotated[fields.Cursor, about("cursor")]]
+
+
+class ClickQuery(PageQuery):
+    """Which clicks are asked for, and which page of them; machines are among them unless `robots` leaves them out."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
 
 
 class ClickTableQuery(ClickFilterQuery):
@@ -182,28 +194,17 @@ class MessageTableQuery(ClickFilterQuery):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
 
-class MessageQuery(ClickFilterQuery):
+class MessageQuery(PageQuery):
     """Which messages are asked for, and which page of them."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    limit: NotRequired[Annotated[int, *fields.number_in_query(1, fields.MAX_PAGE), about("limit")]]
-    cursor: NotRequired[Annotated[fields.Cursor, about("cursor")]]
 
 
-class OneMessageQuery(TypedDict):
+class OneMessageQuery(CountedClicksQuery):
     """Which message is asked for, and which of its clicks count."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     message_id: Annotated[fields.MessageId, about("message_id")]
-    tenant: NotRequired[Annotated[int, *fields.number_in_query(0, fields.MAX_TENANT), about("tenant")]]
-    part: NotRequired[Annotated[fields.Part, about("part")]]
-    browser: NotRequired[Annotated[fields.Value, about("browser")]]
-    os: NotRequired[Annotated[fields.Value, about("os")]]
-    platform: NotRequired[Annotated[fields.PlatformName, about("platform")]]
-    country: NotRequired[Annotated[fields.Country, about("country")]]
-    robots: NotRequired[Annotated[fields.RobotsMode, about("robots")]]
-    since: NotRequired[Annotated[fields.Time, about("since")]]
-    until: NotRequired[Annotated[fields.Time, about("until")]]
 
 
 class ErasureRecord(TypedDict):

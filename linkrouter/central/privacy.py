@@ -35,14 +35,14 @@ class Privacy:
             return ONE_OF_TWO
         if not caller.sees(record.get("tenant")):
             return Refusal(403)
-        erased = await self.store.erase(Erasure(recipient, message_id, _tenant(record.get("tenant"), caller)))
+        erased = await self.store.erase(Erasure(recipient, message_id, caller.narrow(record.get("tenant"))))
         return {"messages": erased.messages, "links": erased.links, "clicks": erased.clicks}
 
     async def withhold(self, record: WithheldRecord, caller: Caller) -> ErasedRows | Refusal:
         """Note that a recipient withheld consent: erased as above, and so is what messages to come would tell."""
         if not caller.sees(record.get("tenant")):
             return Refusal(403)
-        tenant = _tenant(record.get("tenant"), caller)
+        tenant = caller.narrow(record.get("tenant"))
         erased = await self.store.erase(Erasure(record["recipient"], None, tenant, withhold=True))
         return {"messages": erased.messages, "links": erased.links, "clicks": erased.clicks}
 
@@ -50,14 +50,14 @@ class Privacy:
         """Note that a recipient gave consent again, for messages to come; 404 when it was not withheld."""
         if not caller.sees(query.get("tenant")):
             return Refusal(403)
-        released = await self.store.release(query["recipient"], _tenant(query.get("tenant"), caller))
+        released = await self.store.release(query["recipient"], caller.narrow(query.get("tenant")))
         return {"withheld": False} if released else Refusal(404)
 
     async def export(self, query: ExportQuery, caller: Caller) -> PersonalData | Refusal:
         """Give all that is kept of a recipient: messages, links, and every click."""
         if not caller.sees(query.get("tenant")):
             return Refusal(403)
-        tenant = _tenant(query.get("tenant"), caller)
+        tenant = caller.narrow(query.get("tenant"))
         asked = MessageFilter(recipient=query["recipient"], tenant=tenant)
         messages: list[ExportedMessage] = []
         after: MessagePosition | None = None
@@ -76,7 +76,3 @@ class Privacy:
             clicks += [click_record(one) for one in found]
             after = Position(found[-1].click.clicked_at, found[-1].click.id)
         return {"message": details["message"], "links": details["links"], "clicks": clicks}
-
-
-def _tenant(asked: int | None, caller: Caller) -> int | None:
-    return asked if caller.tenant is None else caller.tenant

@@ -26,7 +26,7 @@ def read_filter(query: ClickFilterQuery, caller: Caller, robots: str) -> ClickFi
         link_id=query.get("link_id"),
         message_id=query.get("message_id"),
         tag=query.get("tag"),
-        tenant=query.get("tenant") if caller.tenant is None else caller.tenant,
+        tenant=caller.narrow(query.get("tenant")),
         since=since,
         until=until,
         recipient=query.get("recipient"),

@@ -42,6 +42,10 @@ class Caller:
         """Whether the token holds *scope*; admin holds all but the routers' own, which is never a sender's."""
         return scope in self.scopes or ("admin" in self.scopes and scope != "clicks:write")
 
+    def narrow(self, tenant: int | None) -> int | None:
+        """Give the tenant that a question about *tenant*, which the token `sees`, is about; None is every tenant."""
+        return tenant if self.tenant is None else self.tenant
+
     def sees(self, tenant: int | None) -> bool:
         """Whether a question about *tenant* may be asked; None leaves the tenant to the token."""
         return tenant is None or self.tenant in (None, tenant)

@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+from central.labelled import label_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,12 +60,6 @@ async def store(tmp_path):
     await opened.open()
     yield opened
     await opened.close()
-
-
-async def label_all(store, insight=INSIGHT) -> None:
-    latest = await store.latest_seq()
-    while await store.label_next(insight, latest):
-        pass
 
 
 async def labels_of(store) -> dict[str, dict]:

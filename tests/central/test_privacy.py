@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from central.labelled import label_all
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.retention import forget_old
@@ -38,8 +39,7 @@ async def filled(centre, click, message):
 async def label(path: Path) -> None:
     store = SqliteCentralStore(path)
     await store.open()
-    while await store.label_next(Insight(), await store.latest_seq()):
-        pass
+    await label_all(store)
     await store.close()
 
 
@@ -163,8 +163,7 @@ async def store(tmp_path):
 
 async def test_old_clicks_go_and_figures_stay(store, make_clicks):
     await store.add_clicks(make_clicks(5, ip="203.0.113.7") + make_clicks(3, 5, clicked_at=NOON + 10 * DAY_US))
-    while await store.label_next(Insight(), await store.latest_seq()):
-        pass
+    await label_all(store)
 
     await forget_old(store, 5, None, (NOON + 11 * DAY_US) / 1e6)
 
@@ -176,14 +175,12 @@ async def test_old_clicks_go_and_figures_stay(store, make_clicks):
 
 async def test_a_click_on_a_link_that_was_clicked_first_by_a_forgotten_click_is_not_unique_again(store, make_clicks):
     await store.add_clicks(make_clicks(1))
-    while await store.label_next(Insight(), await store.latest_seq()):
-        pass
+    await label_all(store)
     await forget_old(store, 5, None, (NOON + 11 * DAY_US) / 1e6)
 
     await store.add_clicks(make_clicks(1, 1, clicked_at=NOON - DAY_US))
     await store.add_clicks(make_clicks(1, 2, clicked_at=NOON + 11 * DAY_US))
-    while await store.label_next(Insight(), await store.latest_seq()):
-        pass
+    await label_all(store)
 
     totals = await count_totals(store, Insight(), ClickFilter(robots="include"))
     assert (totals.figures.clicks, totals.figures.unique) == (3, 1)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from linkrouter.central.labels import Insight
-from linkrouter.central.statistics.cells import TooLarge, cells_of
+from linkrouter.central.statistics.cells import TooLarge, cells_of, unsettled_matching
 from linkrouter.central.statistics.figures import Figures, fold
 from linkrouter.central.store.interface import ClickLog
 from linkrouter.central.store.questions import Cell, ClickFilter
@@ -24,7 +24,8 @@ async def break_down(
 ) -> Breakdown | TooLarge:
     """Give the figures of the *limit* values that have most clicks; those below *min_cell* are among the others."""
     by_part = dimension == "part"
-    cells = await cells_of(store, insight, asked, "total" if by_part else dimension)
+    unsettled = await unsettled_matching(store, insight, asked)
+    cells = await cells_of(store, insight, asked, unsettled, "total" if by_part else dimension)
     if isinstance(cells, TooLarge):
         return cells
     groups: dict[str, list[Cell]] = {}

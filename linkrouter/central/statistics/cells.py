@@ -4,6 +4,7 @@ Promise: the same question gives the same cells whichever way they come. Roll-up
 one more dimension; whatever else is asked is counted over the labels of its time, and refused when that is too much.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from linkrouter.central.labels import UNKNOWN, Insight
@@ -13,7 +14,7 @@ from linkrouter.central.store.questions import Cell, ClickFilter, RollUpQuestion
 from linkrouter.insight import describe_agent
 from linkrouter.units import DAY_S, SECOND_US
 
-__all__ = ["TooLarge", "cells_of", "unsettled_matching"]
+__all__ = ["TooLarge", "cells_of", "count_unsettled", "unsettled_matching"]
 
 MAX_COUNTED = 5_000_000  # clicks whose labels one question may count, a second for each million
 MAX_UNSETTLED = 20_000  # more wait only while central catches up
@@ -29,21 +30,44 @@ class TooLarge:
 
 
 async def cells_of(
-    store: ClickLog, insight: Insight, asked: ClickFilter, dimension: str = "total", step: int = 0
+    store: ClickLog,
+    insight: Insight,
+    asked: ClickFilter,
+    unsettled: Iterable[UnsettledClick],
+    dimension: str = "total",
+    step: int = 0,
 ) -> list[Cell] | TooLarge:
-    """Give the cells that *asked* holds for, by the values of *dimension*, and by points *step* seconds apart."""
+    """Give the cells that *asked* holds for, by the values of *dimension*, and by points *step* seconds apart.
+
+    *unsettled* is what `unsettled_matching` gives for *asked*: one question of several kinds of cells reads it once.
+    """
     settled = await _settled_cells(store, asked, dimension, step)
     if isinstance(settled, TooLarge):
         return settled
-    seen: set[tuple[str, int]] = set()
     return settled + [
-        _unsettled_cell(one, insight, dimension, step, seen) for one in await unsettled_matching(store, insight, asked)
+        _unsettled_cell(one, insight, dimension, step, robot, uniques)
+        for one, robot, uniques in count_unsettled(unsettled)
     ]
 
 
 async def unsettled_matching(store: ClickLog, insight: Insight, asked: ClickFilter) -> list[UnsettledClick]:
     """Give the clicks without a label that *asked* holds for."""
     return [one for one in await store.unsettled_clicks(MAX_UNSETTLED) if _matches(one, insight, asked)]
+
+
+def count_unsettled(clicks: Iterable[UnsettledClick]) -> Iterator[tuple[UnsettledClick, str, int]]:
+    """Give each of *clicks* with a robot label and with 1 if it is the first on its link.
+
+    It counts as a person's, unless its kind says that nobody clicked.
+    """
+    seen: set[tuple[str, int]] = set()
+    for one in clicks:
+        link = (one.click.link_id, one.click.tenant)
+        if one.click.kind != "click":
+            yield one, "machine", 0
+            continue
+        yield one, "human", int(one.is_new_link and link not in seen)
+        seen.add(link)
 
 
 async def _settled_cells(store: ClickLog, asked: ClickFilter, dimension: str, step: int) -> list[Cell] | TooLarge:
@@ -129,16 +153,7 @@ def _value(one: UnsettledClick, insight: Insight, dimension: str) -> str:
     return click.kind if dimension == "robot_reason" and click.kind != "click" else ""
 
 
-def _unsettled_cell(
-    one: UnsettledClick, insight: Insight, dimension: str, step: int, seen: set[tuple[str, int]]
-) -> Cell:
-    """Count a click without a label as a person's, unless its kind says that nobody clicked."""
-    click, is_click = one.click, one.click.kind == "click"
-    link = (click.link_id, click.tenant)
-    is_new = is_click and one.is_new_link and link not in seen
-    if is_click:
-        seen.add(link)
-    second = click.clicked_at // SECOND_US
+def _unsettled_cell(one: UnsettledClick, insight: Insight, dimension: str, step: int, robot: str, uniques: int) -> Cell:
+    second = one.click.clicked_at // SECOND_US
     at = second - second % step if step else 0
-    robot = "human" if is_click else "machine"
-    return Cell(at, _value(one, insight, dimension), click.part, robot, 1, int(is_new))
+    return Cell(at, _value(one, insight, dimension), one.click.part, robot, 1, uniques)

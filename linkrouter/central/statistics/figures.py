@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from linkrouter.central.store.questions import Cell
+from linkrouter.central.store.records import LinkCell, MessageCell
 
-__all__ = ["Figures", "fold"]
+__all__ = ["Figures", "fold", "is_wanted"]
 
 
 @dataclass(slots=True)
@@ -21,18 +22,22 @@ class Figures:
     unsure: int = 0
     not_judged: int = 0
 
-    def add(self, cell: Cell, robots: str) -> None:
+    def add(self, cell: Cell | MessageCell | LinkCell, robots: str) -> None:
         """Count *cell*, with "exclude", "include" or "only" for machines."""
-        is_machine = cell.robot == "machine"
-        if robots == "include" or is_machine == (robots == "only"):
+        if is_wanted(cell.robot, robots):
             self.clicks += cell.clicks
             self.unique += cell.uniques
-        if is_machine:
+        if cell.robot == "machine":
             self.robots += cell.clicks
         elif cell.robot == "unsure":
             self.unsure += cell.clicks
         elif cell.robot == "not judged":
             self.not_judged += cell.clicks
+
+
+def is_wanted(robot: str, robots: str) -> bool:
+    """Whether clicks with the label *robot* are asked for by *robots*: "exclude", "include" or "only" machines."""
+    return robots == "include" or (robot == "machine") == (robots == "only")
 
 
 def fold(cells: Iterable[Cell], robots: str) -> Figures:

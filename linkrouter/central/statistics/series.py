@@ -11,7 +11,7 @@ from linkrouter.central.statistics.cells import TooLarge, cells_of, unsettled_ma
 from linkrouter.central.statistics.figures import Figures
 from linkrouter.central.statistics.periods import Interval, common_step, points_between
 from linkrouter.central.store.interface import ClickLog
-from linkrouter.central.store.questions import Cell, ClickFilter
+from linkrouter.central.store.questions import Cell, ClickFilter, UnsettledClick
 from linkrouter.units import SECOND_US
 
 __all__ = ["Point", "TooManyPoints", "find_series"]
@@ -35,7 +35,8 @@ async def find_series(
     store: ClickLog, insight: Insight, asked: ClickFilter, interval: Interval, zone: ZoneInfo
 ) -> list[Point] | TooLarge | TooManyPoints:
     """Give every point between `since` and `until`; where one is None, from the first click or to the last."""
-    ends = await _ends(store, insight, asked)
+    unsettled = await unsettled_matching(store, insight, asked)
+    ends = await _ends(store, asked, unsettled)
     if ends is None:
         return []
     try:
@@ -43,7 +44,7 @@ async def find_series(
     except ValueError:
         return TooManyPoints()
     within = replace(asked, since=max(asked.since or 0, points[0] * SECOND_US))
-    cells = await cells_of(store, insight, within, "total", common_step(points))
+    cells = await cells_of(store, insight, within, unsettled, "total", common_step(points))
     if isinstance(cells, TooLarge):
         return cells
     missing = await store.missing(asked.since, asked.until)
@@ -54,10 +55,10 @@ async def find_series(
     return [Point(at, one, gone) for at, one, gone in zip(points, figures, lost, strict=True)]
 
 
-async def _ends(store: ClickLog, insight: Insight, asked: ClickFilter) -> tuple[int, int] | None:
+async def _ends(store: ClickLog, asked: ClickFilter, unsettled: Sequence[UnsettledClick]) -> tuple[int, int] | None:
     extent = await store.extent(asked.tenant)
-    unsettled = [one.click.clicked_at // SECOND_US for one in await unsettled_matching(store, insight, asked)]
-    known = [*unsettled, *((extent.since, extent.until - 1) if extent else ())]
+    clicked = [one.click.clicked_at // SECOND_US for one in unsettled]
+    known = [*clicked, *((extent.since, extent.until - 1) if extent else ())]
     if asked.since is None and not known:
         return None
     since = min(known) if asked.since is None else asked.since // SECOND_US

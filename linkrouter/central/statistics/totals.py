@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.statistics.cells import TooLarge, cells_of, unsettled_matching
-from linkrouter.central.statistics.figures import Figures, fold
+from linkrouter.central.statistics.figures import Figures, fold, is_wanted
 from linkrouter.central.store.interface import ClickLog
 from linkrouter.central.store.questions import Cell, ClickFilter, MissingCell
 from linkrouter.clicks.click import KINDS
@@ -34,14 +34,14 @@ class Totals:
 
 async def count_totals(store: ClickLog, insight: Insight, asked: ClickFilter) -> Totals | TooLarge:
     """Count clicks by part and kind, the machines by reason, and what routers had to drop meanwhile."""
-    totals = await cells_of(store, insight, asked, "total", DAY_S)
+    unsettled = await unsettled_matching(store, insight, asked)
+    totals = await cells_of(store, insight, asked, unsettled, "total", DAY_S)
     if isinstance(totals, TooLarge):
         return totals
-    kinds = await cells_of(store, insight, asked, "kind")
-    reasons = await cells_of(store, insight, asked, "robot_reason")
+    kinds = await cells_of(store, insight, asked, unsettled, "kind")
+    reasons = await cells_of(store, insight, asked, unsettled, "robot_reason")
     if isinstance(kinds, TooLarge) or isinstance(reasons, TooLarge):
         return TooLarge(0)
-    unsettled = await unsettled_matching(store, insight, asked)
     times = [one.click.clicked_at for one in unsettled if one.click.kind == "click"]
     first, last = await _ends(store, asked, totals)
     times += [time_us for time_us in (first, last) if time_us is not None]
@@ -68,12 +68,7 @@ def _count_values(cells: Iterable[Cell]) -> Counter[str]:
 
 async def _ends(store: ClickLog, asked: ClickFilter, totals: list[Cell]) -> tuple[int | None, int | None]:
     """Find the first and the last click, on the first and the last day that have any by a sane clock."""
-    days = [
-        cell.at
-        for cell in totals
-        if cell.at * SECOND_US <= _latest()
-        and (asked.robots == "include" or (cell.robot == "machine") == (asked.robots == "only"))
-    ]
+    days = [cell.at for cell in totals if cell.at * SECOND_US <= _latest() and is_wanted(cell.robot, asked.robots)]
     if not days:
         return None, None
     found: list[int | None] = []

@@ -162,7 +162,7 @@ def _own_urls(connection: sqlite3.Connection, messages: list[int]) -> set[str]:
 
 def _drop_before(connection: sqlite3.Connection, clicked_at: int) -> int:
     clicks = connection.execute(OLD_CLICKS, (clicked_at, FORGET_CLICKS)).fetchall()
-    labelled = connection.execute(PROGRESS, ("labelled",)).fetchone()[0]
+    labelled = _progress(connection, "labelled")
     clicks = [(seq,) for (seq,) in clicks if seq <= labelled]  # what has no label yet is in no figure yet
     connection.executemany(DROP_LABEL, clicks)
     connection.executemany(DROP_CLICK, clicks)
