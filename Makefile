@@ -93,5 +93,5 @@ clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses test-tls bench bench-router \
-  bench-pair bench-drain bench-soak bench-check clean
+.PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
+  test-tls bench bench-router bench-pair bench-drain bench-soak bench-check clean

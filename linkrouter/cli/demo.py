@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 POLL_S = 1.0
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"  # a program's own would be a robot's
 
 
 @click.command()
@@ -102,7 +103,7 @@ def _rewrite_sample(home: Path, base_url: str) -> list[str]:
 
 
 async def _click_one(client: "httpx.AsyncClient", url: str) -> None:
-    answer = await client.get(url)
+    answer = await client.get(url, headers={"User-Agent": BROWSER})
     click.echo(f"\nClicked the first one: {answer.status_code} → {answer.headers.get('location')}")
 
 
@@ -113,7 +114,7 @@ async def _watch(api: "httpx.AsyncClient", seconds: float | None) -> None:
     shown = None
     while ends is None or loop.time() < ends:
         stats = (await api.get("/v1/stats/clicks")).raise_for_status().json()
-        if (count := (stats["total"], stats["unique"])) != shown:
-            click.echo(f"Central has {count[0]} clicks on {count[1]} links.")
+        if (count := (stats["total"], stats["unique"], stats["robots"]["total"])) != shown:
+            click.echo(f"Clicks at central: {count[0]} by people (links clicked: {count[1]}), {count[2]} by machines.")
             shown = count
         await asyncio.sleep(POLL_S)
