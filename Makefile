@@ -89,9 +89,13 @@ bench-soak: $(STAMP) ## measure memory over ten million redirects
 bench-check: $(STAMP) ## measure the check beside lychee, LinkChecker and linkinator
 	$(PY) tests/bench/bench_check.py
 
+clients: $(STAMP) ## install the clients of other systems that the tests run against central
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[clients]'
+	npm install --silent --no-save --no-package-lock --prefix build/clients postmark@5
+
 clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
-  test-tls bench bench-router bench-pair bench-drain bench-soak bench-check clean
+  test-tls bench bench-router bench-pair bench-drain bench-soak bench-check clients clean

@@ -11,6 +11,7 @@ from linkrouter.central.figures_api import Statistics
 from linkrouter.central.ingest import add_clicks, add_message
 from linkrouter.central.labels import Insight
 from linkrouter.central.messages import Messages
+from linkrouter.central.postmark.routes import postmark_routes
 from linkrouter.central.privacy import Privacy
 from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
@@ -65,6 +66,7 @@ def central_routes(
         *_message_routes(messages),
         *_statistics_routes(statistics),
         *_privacy_routes(Privacy(store, messages)),
+        *postmark_routes(store, insight),
         _asked(
             "listRouters",
             "/v1/routers",

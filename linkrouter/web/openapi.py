@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from linkrouter.web.problems import DETAILS, Problem
+from linkrouter.web.problems import DETAILS
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
 
@@ -40,7 +40,7 @@ def api_document(routes: Sequence[Route], title: str, version: str) -> dict[str,
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"bearerToken": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {route.dialect.scheme: dict(route.dialect.security) for route in routes},
         },
     }
 
@@ -63,7 +63,9 @@ def _schemas(routes: Sequence[Route]) -> tuple[dict[Any, dict[str, Any]], dict[s
     """Give a reference to the schema of each type, and the schemas."""
     asked = [kind for route in routes for kind in (route.body, route.query) if kind is not None]
     modes: dict[Any, JsonSchemaMode] = dict.fromkeys(asked, "validation")
-    modes |= dict.fromkeys([Problem, *(route.gives for route in routes)], "serialization")
+    modes |= dict.fromkeys(
+        [*(route.dialect.problem for route in routes), *(route.gives for route in routes)], "serialization"
+    )
     inputs = [(kind, mode, TypeAdapter(kind)) for kind, mode in modes.items()]
     refs, definitions = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
     return {kind: schema for (kind, _), schema in refs.items()}, definitions["$defs"]
@@ -75,12 +77,12 @@ def _operation(route: Route, refs: dict[Any, dict[str, Any]], schemas: dict[str,
         "operationId": route.operation,
         "summary": summary,
         "responses": {str(route.status): _given(route, refs)},
-        "security": [] if route.scope is None else [{"bearerToken": [route.scope]}],
+        "security": [] if route.scope is None else [{route.dialect.scheme: [route.scope]}],
     }
     if more:
         operation["description"] = " ".join(more.split())
     for status in statuses(route):
-        problem = {"application/problem+json": {"schema": refs[Problem]}}
+        problem = {route.dialect.media_type: {"schema": refs[route.dialect.problem]}}
         operation["responses"][str(status)] = {
             "description": route.refuses.get(status) or DETAILS[status],
             "content": problem,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from linkrouter.web.dialects import OWN_DIALECT, Dialect
 from linkrouter.web.tokens import Caller, Scope
 
 __all__ = ["DEFAULT_MAX_BODY_BYTES", "Route"]
@@ -39,4 +40,5 @@ class Route:
     refuses: Mapping[int, str] = field(
         default_factory=dict
     )  # statuses beyond those that follow from the above, and why
+    dialect: Dialect = OWN_DIALECT
     answer: Callable[[Any, Caller], Awaitable[Any]]  # a value of `gives`, or a `Refusal`

@@ -7,6 +7,7 @@ request reaches an answer or a log, not even where aiohttp itself would quote it
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -17,7 +18,8 @@ from pydantic_core import to_json
 from linkrouter.errors import StoreError
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.web.csv_stream import CSV_TYPE, csv_line
-from linkrouter.web.problems import DETAILS, Fault, Refusal, find_fault, problem_json
+from linkrouter.web.dialects import OWN_DIALECT, Dialect
+from linkrouter.web.problems import Fault, Refusal, find_fault
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import ANYONE, Caller, Tokens
 
@@ -55,6 +57,7 @@ class TokenBox:
 TOKENS = web.AppKey("tokens", TokenBox)
 BODY_DEADLINE_S = web.AppKey("body_deadline_s", float)
 OPERATION = web.RequestKey("operation", str)  # what was asked for
+DIALECT = web.RequestKey("dialect", Dialect)  # how it is answered
 Observe = Callable[[str, int, float], None]  # gets operation, status and seconds of each request
 OBSERVE: web.AppKey[Observe] = web.AppKey("observe")
 
@@ -69,10 +72,10 @@ class Handler:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer *request*."""
-        request[OPERATION] = self._route.operation
+        request[OPERATION], request[DIALECT] = self._route.operation, self._route.dialect
         result = await self._result(request)
         if isinstance(result, Refusal):
-            return _refused(result, self._route.refuses)
+            return _refused(result, self._route.dialect, self._route.refuses)
         if self._route.streams:
             return await _stream(request, result)
         if self._route.csv:
@@ -94,7 +97,7 @@ class Handler:
     def _caller(self, request: web.Request) -> Caller | Refusal:
         if self._route.scope is None:
             return ANYONE
-        caller = request.app[TOKENS].tokens.find_caller(request.headers.get("Authorization", ""))
+        caller = request.app[TOKENS].tokens.find_caller(self._route.dialect.read_token(request.headers))
         if caller is None:
             return Refusal(401)
         return caller if caller.may(self._route.scope) else Refusal(403)
@@ -106,7 +109,7 @@ class Handler:
                 body = await _read_body(request, self._route.max_body_bytes)
                 return body if isinstance(body, Refusal) else self._body.validate_json(body)
             if self._query is not None:
-                given = [*request.query.items(), *request.match_info.items()]
+                given = [*self._route.dialect.read_query(request.query.items()), *request.match_info.items()]
                 if self._route.streams and "Last-Event-ID" in request.headers:
                     given.append(("last_event_id", request.headers["Last-Event-ID"]))
                 if len(dict(given)) < len(given):
@@ -168,14 +171,16 @@ def _event_bytes(number: int, name: str, value: Any) -> bytes:
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode("ascii"), to_json(value))
 
 
-def _refused(refusal: Refusal, details: Mapping[int, str] = DETAILS) -> web.Response:
+def _refused(
+    refusal: Refusal, dialect: Dialect = OWN_DIALECT, details: Mapping[int, str] = MappingProxyType({})
+) -> web.Response:
     response = web.Response(
         status=refusal.status,
-        body=problem_json(refusal, details),
-        content_type="application/problem+json",
+        body=dialect.write_problem(refusal, details),
+        content_type=dialect.media_type,
         headers=SAFE_HEADERS,
     )
-    if refusal.status == 401:
+    if refusal.status == 401 and dialect is OWN_DIALECT:
         response.headers["WWW-Authenticate"] = "Bearer"
     if refusal.status == 415:
         response.headers["Accept-Encoding"] = "gzip"
@@ -208,10 +213,10 @@ async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
         return _refused(Refusal(exc.status))
     except StoreError as exc:
         log("central.store_failed", reason=type(exc.__cause__ or exc).__name__)
-        return _refused(Refusal(503))
+        return _refused(Refusal(503), request.get(DIALECT, OWN_DIALECT))
     except Exception as exc:  # the border: a request that fails must not tell how
         quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})
-        return _refused(Refusal(500))
+        return _refused(Refusal(500), request.get(DIALECT, OWN_DIALECT))
     return response
 
 

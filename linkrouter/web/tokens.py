@@ -89,10 +89,9 @@ class Tokens:
         """Make each of the tokens in *callers* let in whom it stands for."""
         return cls(tuple((_digest(token), caller) for token, caller in callers.items()))
 
-    def find_caller(self, authorization: str) -> Caller | None:
-        """Give whom the header *authorization* lets in, or None when its token is not known."""
-        scheme, _, token = authorization.partition(" ")
-        shown = _digest(token.strip(" ")) if scheme.lower() == "bearer" else b""
+    def find_caller(self, token: str) -> Caller | None:
+        """Give whom *token* lets in, or None when it is not known."""
+        shown = _digest(token) if token else b""
         found = [caller for digest, caller in self.callers if hmac.compare_digest(shown, digest)]
         return found[0] if found else None
 

@@ -74,10 +74,10 @@ def message() -> Callable[..., dict]:
 
 
 class Centre:
-    """A running centre: `router` and `sender` are clients with their tokens, `anyone` has none."""
+    """A running centre over *store*: `router` and `sender` are clients with their tokens, `anyone` has none."""
 
-    def __init__(self, port: int, clients: list[httpx.AsyncClient]) -> None:
-        self.port = port
+    def __init__(self, port: int, store: SqliteCentralStore, clients: list[httpx.AsyncClient]) -> None:
+        self.port, self.store = port, store
         self.router, self.sender, self.anyone = clients
 
     async def take(self, *clicks: dict, **more) -> httpx.Response:
@@ -109,7 +109,7 @@ async def centre(tmp_path) -> AsyncIterator[Centre]:
                 )
                 for headers in (bearer(ROUTER_TOKEN), bearer(SENDER_TOKEN), {})
             ]
-            yield Centre(port, clients)
+            yield Centre(port, store, clients)
     finally:
         await store.close()
 

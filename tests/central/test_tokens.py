@@ -68,12 +68,12 @@ def test_every_token_of_a_file_is_known():
     tokens = Tokens.of(("first-token-0123456789", "second-token-0123456789"), (SENDER,))
 
     for token in ("first-token-0123456789", "second-token-0123456789"):
-        caller = tokens.find_caller(f"Bearer {token}")
+        caller = tokens.find_caller(token)
         assert [scope for scope in SCOPES if caller.may(scope)] == ["clicks:write"]
 
 
 def test_an_admin_may_do_all_but_what_routers_do():
-    admin = Tokens.of((ROUTER,), (SENDER,)).find_caller(f"Bearer {SENDER}")
+    admin = Tokens.of((ROUTER,), (SENDER,)).find_caller(SENDER)
 
     assert [scope for scope in SCOPES if not admin.may(scope)] == ["clicks:write"]
 

@@ -17,6 +17,7 @@ from linkrouter.central.store.questions import (
     ClickFilter,
     Erasure,
     Extent,
+    MessageCounts,
     MessageFilter,
     MissingCell,
     RollUpQuestion,
@@ -86,8 +87,17 @@ class ClickLog(Store, Protocol):
             StoreError: the store cannot answer.
         """
 
-    async def find_clicks(self, asked: ClickFilter, after: Position | None, limit: int) -> list[FoundClick]:
-        """Give up to *limit* clicks, the newest first, that come behind *after*.
+    async def find_clicks(
+        self, asked: ClickFilter, after: Position | None, limit: int, skip: int = 0
+    ) -> list[FoundClick]:
+        """Give up to *limit* clicks, the newest first, that come behind *after*, without the first *skip* of them.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def count_clicks(self, asked: ClickFilter, most: int) -> int:
+        """Count the clicks that `find_clicks` finds, up to *most*.
 
         Raises:
             StoreError: the store cannot answer, or not within its deadline.
@@ -191,6 +201,13 @@ class Registry(Store, Protocol):
         self, asked: MessageFilter, after: MessagePosition | None, limit: int
     ) -> list[FoundMessage]:
         """Give up to *limit* messages, those sent last first, that come behind *after*.
+
+        Raises:
+            StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def count_messages(self, asked: MessageFilter) -> MessageCounts:
+        """Count the messages that `find_messages` finds, and their links.
 
         Raises:
             StoreError: the store cannot answer, or not within its deadline.

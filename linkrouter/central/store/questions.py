@@ -1,7 +1,7 @@
 """What is asked of a click log, and what it answers with: values that every engine shares."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from linkrouter.central.labels import StoredClick
 
@@ -10,11 +10,16 @@ __all__ = [
     "ClickFilter",
     "Erasure",
     "Extent",
+    "LabelText",
+    "MessageCounts",
     "MessageFilter",
     "MissingCell",
     "RollUpQuestion",
     "UnsettledClick",
 ]
+
+
+LabelText = Literal["browser", "os", "platform", "country", "region", "city"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,9 @@ class ClickFilter:
     platform: str | None = None
     country: str | None = None
     robots: str = "include"  # "exclude" or "only" machines
+    # For lists of clicks alone:
+    any_of: tuple[tuple[LabelText, tuple[str, ...]], ...] = ()  # texts of a label, one of which it must have
+    with_person: bool = False  # leaves out clicks kept without address and agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,14 @@ class Cell(NamedTuple):
     robot: str
     clicks: int
     uniques: int
+
+
+class MessageCounts(NamedTuple):
+    """How many messages there are, how many of them with links, and how many links these have without traps."""
+
+    messages: int
+    tracked: int
+    links: int
 
 
 class Extent(NamedTuple):

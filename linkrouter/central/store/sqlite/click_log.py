@@ -7,6 +7,7 @@ from typing import Any
 from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import FoundClick, FoundLabel, Position, RouterLoss, RouterState
+from linkrouter.central.store.sqlite.database import fetch_value
 from linkrouter.central.store.sqlite.figures import LABEL_CONDITIONS, WORDS_OF, SqliteFigures
 from linkrouter.central.store.sqlite.labels import SqliteLabels
 from linkrouter.clicks.click import Click
@@ -50,8 +51,13 @@ SELECT clicks.id, clicks.link_id, clicks.tenant, clicks.part, clicks.clicked_at,
     labels.reasons, labels.version
 FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq LEFT JOIN messages ON messages.seq = (
     SELECT message FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant LIMIT 1)
-{where} ORDER BY clicks.clicked_at DESC, clicks.id DESC LIMIT :limit
+{where} ORDER BY clicks.clicked_at DESC, clicks.id DESC LIMIT :limit OFFSET :skip
 """
+COUNT_CLICKS = """
+SELECT count(*) FROM (SELECT 1 FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq {where} LIMIT :most)
+"""
+WITH_PERSON = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
+ANY_OF = "labels.{name} IN (SELECT number FROM words WHERE word IN (SELECT value FROM json_each(:any_{name})))"
 
 
 class SqliteClickLog(SqliteLabels, SqliteFigures):
@@ -76,10 +82,18 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
         async with self.snapshot() as reader:
             return [RouterState._make(row) for row in await reader.execute_fetchall(ROUTERS)]
 
-    async def find_clicks(self, asked: ClickFilter, after: Position | None, limit: int) -> list[FoundClick]:
+    async def count_clicks(self, asked: ClickFilter, most: int) -> int:
+        """See `ClickLog`."""
+        where, values = _where(asked)
+        async with self.snapshot() as reader:
+            return int(await fetch_value(reader, COUNT_CLICKS.format(where=where), values | {"most": most}))
+
+    async def find_clicks(
+        self, asked: ClickFilter, after: Position | None, limit: int, skip: int = 0
+    ) -> list[FoundClick]:
         """See `ClickLog`."""
         where, values = _where(asked, [BEHIND] if after else [])
-        values["limit"] = limit
+        values |= {"limit": limit, "skip": skip}
         if after:
             values |= {"after_time": after.clicked_at, "after_id": after.id}
         async with self.snapshot() as reader:
@@ -107,6 +121,11 @@ def _label(row: Any, words: dict[int, str]) -> FoundLabel | None:
 def _where(asked: ClickFilter, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
     values = {name: getattr(asked, name) for name in CONDITIONS if getattr(asked, name) is not None}
     conditions = [CONDITIONS[name] for name in values] + list(more)
+    if asked.with_person:
+        conditions.append(WITH_PERSON)
+    for name, texts in asked.any_of:
+        conditions.append(ANY_OF.format(name=name))
+        values[f"any_{name}"] = json.dumps(texts)
     if asked.robots != "include":
         is_machine = f"coalesce(labels.robot, clicks.kind <> 'click') = {MACHINE}"
         conditions.append(is_machine if asked.robots == "only" else f"NOT {is_machine}")

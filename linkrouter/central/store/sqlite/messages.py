@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from linkrouter.central.roll_ups import PARTS_BY_NUMBER, ROBOTS_BY_NUMBER
-from linkrouter.central.store.questions import ClickFilter, MessageFilter
+from linkrouter.central.store.questions import ClickFilter, MessageCounts, MessageFilter
 from linkrouter.central.store.records import FoundMessage, LinkCell, MessageCell, MessageLink, MessagePosition
 from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
 from linkrouter.central.store.sqlite.figures import label_where
@@ -17,6 +17,10 @@ SELECT seq, message_id, tenant, sent_at, recipient, tag, metadata, message_key,
     (SELECT count(*) FROM links WHERE links.message = messages.seq AND NOT trap),
     EXISTS (SELECT 1 FROM htmls WHERE htmls.message = messages.seq), withheld
 FROM messages {where} ORDER BY sent_at DESC, seq DESC LIMIT :limit
+"""
+COUNT_MESSAGES = """
+SELECT count(*), coalesce(sum(links > 0), 0), coalesce(sum(links), 0) FROM (
+    SELECT (SELECT count(*) FROM links WHERE links.message = messages.seq AND NOT trap) AS links FROM messages {where})
 """
 MESSAGE_CONDITIONS = {
     "message_id": "message_id = :message_id",
@@ -47,17 +51,19 @@ class SqliteMessages(SqliteDatabase):
         self, asked: MessageFilter, after: MessagePosition | None, limit: int
     ) -> list[FoundMessage]:
         """See `Registry`."""
-        values: dict[str, Any] = {
-            name: getattr(asked, name) for name in MESSAGE_CONDITIONS if getattr(asked, name) is not None
-        }
-        conditions = [MESSAGE_CONDITIONS[name] for name in values]
+        where, values = _where(asked, [BEHIND_MESSAGE] if after else [])
         if after is not None:
-            conditions.append(BEHIND_MESSAGE)
             values |= {"after_time": after.sent_at, "after_seq": after.seq}
-        where = "WHERE " + " AND ".join(conditions) if conditions else ""
         async with self.snapshot() as reader:
             rows = await reader.execute_fetchall(FIND_MESSAGES.format(where=where), values | {"limit": limit})
         return [_found(row) for row in rows]
+
+    async def count_messages(self, asked: MessageFilter) -> MessageCounts:
+        """See `Registry`."""
+        where, values = _where(asked)
+        async with self.snapshot() as reader:
+            [row] = await reader.execute_fetchall(COUNT_MESSAGES.format(where=where), values)
+        return MessageCounts._make(row)
 
     async def message_links(self, message: int) -> list[MessageLink]:
         """See `Registry`."""
@@ -86,6 +92,12 @@ class SqliteMessages(SqliteDatabase):
         values["messages"] = json.dumps(list(messages))
         async with self.snapshot() as reader:
             return list(await reader.execute_fetchall(statement.format(where=where), values))
+
+
+def _where(asked: MessageFilter, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+    values = {name: getattr(asked, name) for name in MESSAGE_CONDITIONS if getattr(asked, name) is not None}
+    conditions = [MESSAGE_CONDITIONS[name] for name in values] + list(more)
+    return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
 
 
 def _found(row: Any) -> FoundMessage:

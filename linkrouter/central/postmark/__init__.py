@@ -1,0 +1,1 @@
+"""Postmark's read API over central: an existing client is pointed here and works."""
