@@ -73,6 +73,9 @@ bench: $(STAMP) ## measure encoder, codec, sync and ingest, start-up and memory,
 	$(PY) tests/bench/bench_ingest.py
 	$(PY) tests/bench/bench_size.py
 
+bench-stats: $(STAMP) ## measure labelling, statistics and pages of clicks over a million clicks
+	$(PY) tests/bench/bench_stats.py
+
 bench-router: $(STAMP) ## measure redirects beside nginx, HAProxy, Go and bare aiohttp, and two workers beside one
 	$(PY) tests/bench/bench_router.py
 	$(PY) tests/bench/bench_workers.py
@@ -98,4 +101,4 @@ clean: ## remove everything that was made
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
-  test-tls bench bench-router bench-pair bench-drain bench-soak bench-check clients clean
+  test-tls bench bench-stats bench-router bench-pair bench-drain bench-soak bench-check clients clean

@@ -47,18 +47,12 @@ class KnownLink(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownMessage:
-    """What the sender told of one mail: its links by id and part."""
+    """What the sender told of one mail: how many links the part with most of them has, and those that were clicked."""
 
     seq: int
     tag: str = ""
-    links: Mapping[tuple[str, str], KnownLink] = field(default_factory=dict, repr=False)
-
-    def most_links(self) -> int:
-        """Give the number of links in the part that has most, without the trap."""
-        counts: dict[str, int] = {}
-        for (_, part), link in self.links.items():
-            counts[part] = counts.get(part, 0) + (not link.is_trap)
-        return max(counts.values(), default=0)
+    most_links: int = 0  # without the trap
+    links: Mapping[tuple[str, str], KnownLink] = field(default_factory=dict, repr=False)  # by id and part
 
 
 class Label(NamedTuple):
@@ -102,9 +96,11 @@ def label_clicks(
         )
         for click in clicks
     ]
-    judged = judge_message(observed, links=message.most_links() if message else None, networks=insight.networks)
+    judged = judge_message(observed, links=message.most_links if message else None, networks=insight.networks)
     for click, seen in zip(clicks, observed, strict=True):
-        judgement = _machine_by_itself(seen) or judged[click.id]
+        judgement = judged[click.id]
+        if click.ip is None and not click.user_agent:
+            judgement = _machine_by_itself(seen) or judgement
         agent = describe_agent(click.user_agent) if click.user_agent else None
         place = insight.places.find_place(click.ip) if click.ip else None
         link = links.get((click.link_id, click.part))
@@ -133,9 +129,7 @@ def label_clicks(
 
 
 def _machine_by_itself(click: ObservedClick) -> Judgement | None:
-    """Judge what no person can have done, also where a click was kept without what tells more of its client."""
+    """Judge what no person can have done, where a click was kept without what tells more of its client."""
     if click.is_trap:
-        return Judgement("machine", ("trap",)) if click.ip is None and not click.user_agent else None
-    if click.kind != "click" and click.ip is None and not click.user_agent:
-        return Judgement("machine", (click.kind,))
-    return None
+        return Judgement("machine", ("trap",))
+    return Judgement("machine", (click.kind,)) if click.kind != "click" else None

@@ -6,7 +6,7 @@ hour and by the day (UTC); the totals by the quarter of an hour, because there a
 one. *Unique* is the first click by a person on a link: it stands in one hour only, so it adds up over time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from linkrouter.units import DAY_S, HOUR_S, SECOND_US
@@ -23,7 +23,6 @@ __all__ = [
     "RollUpKey",
     "bucket_seconds",
     "count_labels",
-    "roll_up_keys",
 ]
 
 PARTS_BY_NUMBER = ("html", "text")
@@ -73,6 +72,7 @@ class LabelRow(NamedTuple):
 
 # tenant, tag (0 is all), dimension, span, bucket (its first second), value, part, robot
 RollUpKey = tuple[int, int, int, int, int, int, int, int]
+_FineKey = tuple[int, int, int, int, int, int, int]  # without span: by the click's own tag and the shortest bucket
 
 
 def bucket_seconds(dimension: int) -> int:
@@ -80,39 +80,46 @@ def bucket_seconds(dimension: int) -> int:
     return QUARTER_S if dimension == DIMENSIONS["total"] else HOUR_S
 
 
-def roll_up_keys(row: LabelRow) -> Iterator[RollUpKey]:
-    """Give every roll-up that the click of *row* counts in."""
-    second = row.clicked_at // SECOND_US
-    hour, day = second - second % HOUR_S, second - second % DAY_S
-    values = [
-        (1, row.kind),
-        (2, row.browser),
-        (3, row.os),
-        (4, row.platform),
-        (5, row.country),
-        (6, row.url),
-        (7, row.tag),
-    ]
-    if row.robot == MACHINE:
-        values.append((8, row.reason))
-    for tag in (0, row.tag) if row.tag else (0,):
-        yield (row.tenant, tag, 0, FINE, second - second % QUARTER_S, 0, row.part, row.robot)
-        yield (row.tenant, tag, 0, WHOLE_DAY, day, 0, row.part, row.robot)
-        for dimension, value in values:
-            yield (row.tenant, tag, dimension, FINE, hour, value, row.part, row.robot)
-            yield (row.tenant, tag, dimension, WHOLE_DAY, day, value, row.part, row.robot)
+def count_labels(rows: Iterable[LabelRow], without: Iterable[LabelRow] = ()) -> dict[RollUpKey, list[int]]:
+    """Count *rows*, less *without*: [clicks, uniques] of each roll-up; what comes to nothing stays in."""
+    fine: dict[_FineKey, list[int]] = {}
+    _add_fine(fine, rows, 1)
+    _add_fine(fine, without, -1)
+    counts: dict[RollUpKey, list[int]] = {}
+    for (tenant, tag, dimension, bucket, value, part, robot), count in fine.items():
+        for of_tag in (0, tag) if tag else (0,):
+            for span, begin in ((FINE, bucket), (WHOLE_DAY, bucket - bucket % DAY_S)):
+                sums = counts.setdefault((tenant, of_tag, dimension, span, begin, value, part, robot), [0, 0])
+                sums[0] += count[0]
+                sums[1] += count[1]
+    return counts
 
 
-def count_labels(
-    rows: Iterable[LabelRow], sign: int = 1, into: dict[RollUpKey, list[int]] | None = None
-) -> dict[RollUpKey, list[int]]:
-    """Add *sign* for each of *rows* to its roll-ups: [clicks, uniques] by key; what comes to nothing stays in."""
-    counts = {} if into is None else into
+def _add_fine(counts: dict[_FineKey, list[int]], rows: Iterable[LabelRow], sign: int) -> None:
+    """Count each of *rows* once in each dimension; what is longer, or of all tags, is summed from that."""
     for row in rows:
-        for key in roll_up_keys(row):
+        first = sign * row.is_first
+        for key in _fine_keys(row):
             count = counts.get(key)
             if count is None:
-                counts[key] = count = [0, 0]
-            count[0] += sign
-            count[1] += sign * row.is_first
-    return counts
+                counts[key] = [sign, first]
+            else:
+                count[0] += sign
+                count[1] += first
+
+
+def _fine_keys(row: LabelRow) -> Iterable[_FineKey]:
+    second = row.clicked_at // SECOND_US
+    hour = second - second % HOUR_S
+    _, tenant, _, _, tag, part, kind, browser, os, platform, country, _, _, url, robot, reason, *_ = row
+    keys = (
+        (tenant, tag, 0, second - second % QUARTER_S, 0, part, robot),
+        (tenant, tag, 1, hour, kind, part, robot),
+        (tenant, tag, 2, hour, browser, part, robot),
+        (tenant, tag, 3, hour, os, part, robot),
+        (tenant, tag, 4, hour, platform, part, robot),
+        (tenant, tag, 5, hour, country, part, robot),
+        (tenant, tag, 6, hour, url, part, robot),
+        (tenant, tag, 7, hour, tag, part, robot),
+    )
+    return (*keys, (tenant, tag, 8, hour, reason, part, robot)) if robot == MACHINE else keys

@@ -32,6 +32,7 @@ class Networks:
     def __init__(self, clouds: Iterable[str] = (), relays: Iterable[str] = ()) -> None:
         self._clouds = _merge(clouds)
         self._relays = _merge(relays)
+        self._is_told = any(starts for spans in (self._clouds, self._relays) for starts, _ in spans.values())
         self.kind_of = lru_cache(MAX_CACHED_ADDRESSES)(self._kind_of)
 
     @classmethod
@@ -45,7 +46,7 @@ class Networks:
         return cls(clouds, [cidr for path in relay_files for cidr in read_ranges(path)])
 
     def _kind_of(self, ip: str | None) -> NetworkKind:
-        address = parse_ip(ip)
+        address = parse_ip(ip) if self._is_told else None
         if address is None:
             return "other"
         if _holds(self._relays, address):
@@ -53,6 +54,7 @@ class Networks:
         return "cloud" if _holds(self._clouds, address) else "other"
 
 
+@lru_cache(MAX_CACHED_ADDRESSES)
 def parse_ip(text: str | None) -> IPv4Or6 | None:
     """Give an address, or the first of a network it was cut to; an IPv4 address mapped into IPv6 is IPv4. Else None."""
     try:

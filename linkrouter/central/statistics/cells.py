@@ -79,11 +79,13 @@ async def _settled_cells(store: ClickLog, asked: ClickFilter, dimension: str, st
     within = replace(asked, since=since, until=until, robots="include")
     values = [name for name in VALUE_FILTERS if getattr(asked, name) is not None]
     points = [name for name in POINT_FILTERS if getattr(asked, name) is not None]
-    if points or len(values) > 1 or (values and dimension not in ("total", values[0])):
+    rolled = values[0] if values else dimension
+    is_finer = step % bucket_seconds(DIMENSIONS[rolled]) != 0  # than the roll-ups: a time zone's quarters of an hour
+    if points or len(values) > 1 or (values and dimension not in ("total", values[0])) or is_finer:
         if not points and (number := await _number_of_clicks(store, within)) > MAX_COUNTED:
             return TooLarge(number)
         return await store.label_cells(within, dimension, step)
-    return await _summed(store, within, values[0] if values else dimension, dimension, step)
+    return await _summed(store, within, rolled, dimension, step)
 
 
 async def _number_of_clicks(store: ClickLog, within: ClickFilter) -> int:

@@ -4,7 +4,7 @@ Promise: a judgement names every signal that was seen, the deciding one first, s
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = ["REASONS", "RULES_VERSION", "Judgement", "ObservedClick", "RobotLabel"]
 
@@ -31,8 +31,7 @@ REASONS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedClick:
+class ObservedClick(NamedTuple):
     """One stored click of a message. Without address and agent it was kept to be counted only, and is not judged."""
 
     id: str

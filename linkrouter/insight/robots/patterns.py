@@ -26,7 +26,7 @@ NEIGHBOUR_US = 30 * SECOND_US
 TWO_PLACES_US = 15 * SECOND_US
 TWO_DEVICES_US = 2 * SECOND_US
 READING_US = (5 * SECOND_US, 900 * SECOND_US)
-SWEEP_LINKS = 4
+BURST_LINKS, SWEEP_LINKS = 3, 4  # at least
 SWEEP_SHARE = 0.8
 MAX_PARTNERS = 100  # of a click in a flood: who hammers a link may not make the judgement slow
 MAX_VISITS = 2  # a sweep opens each link about once; the readers of a much forwarded mail do not
@@ -39,6 +39,8 @@ def find_runs(seen: Sequence[Seen], links: int) -> dict[str, str]:
     its addresses, then each agent over its addresses, then everything, which has to be quicker still.
     """
     found: dict[str, str] = {}
+    if _distinct([click for click, _ in seen]) < BURST_LINKS:
+        return found
     for key, pace_us, may_burst in _GROUPINGS:
         left = [one for one in seen if one[0].kind == "click" and one[0].id not in found]
         for group in _grouped(left, key):
@@ -70,7 +72,7 @@ def _grouped(seen: Iterable[Seen], key: Callable[[Seen], object]) -> list[list[S
 
 def _bursts(clicks: Sequence[ObservedClick], links: int, in_cloud: bool) -> Iterator[str]:
     """Half of the links, at least 3 and at most 5, under a second each; in a cloud 3, under three seconds each."""
-    least = 3 if in_cloud else max(3, min(5, links // 2))
+    least = BURST_LINKS if in_cloud else max(BURST_LINKS, min(5, links // 2))
     pace_us = 3 * SECOND_US if in_cloud else SECOND_US
     for run in _split(clicks, CLOUD_BURST_GAP_US if in_cloud else BURST_GAP_US):
         if _distinct(run) >= least and _pace_us(run) < pace_us:

@@ -7,6 +7,13 @@ from typing import Any
 from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import FoundClick, FoundLabel, Position, RouterLoss, RouterState
+from linkrouter.central.store.sqlite.click_pages import (
+    Labelled,
+    count_labelled,
+    find_labelled,
+    is_by_label,
+    list_conditions,
+)
 from linkrouter.central.store.sqlite.database import fetch_value
 from linkrouter.central.store.sqlite.figures import LABEL_CONDITIONS, WORDS_OF, SqliteFigures
 from linkrouter.central.store.sqlite.labels import SqliteLabels
@@ -38,7 +45,8 @@ CONDITIONS = {
     "until": "clicks.clicked_at < :until",
     "message_id": MESSAGES_WHERE.format("message_id = :message_id"),
     "recipient": MESSAGES_WHERE.format("recipient = :recipient COLLATE NOCASE"),
-    "tag": MESSAGES_WHERE.format("tag = :tag"),
+    "tag": """EXISTS (SELECT 1 FROM links JOIN messages ON messages.seq = links.message WHERE tag = :tag
+        AND links.link_id = clicks.link_id AND links.tenant = clicks.tenant)""",
     "part": "clicks.part = :part",
 } | {name: LABEL_CONDITIONS[name] for name in ("url", "browser", "os", "platform", "country")}
 BEHIND = "(clicks.clicked_at, clicks.id) < (:after_time, :after_id)"
@@ -56,8 +64,13 @@ FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq LEFT JOIN messages ON me
 COUNT_CLICKS = """
 SELECT count(*) FROM (SELECT 1 FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq {where} LIMIT :most)
 """
-WITH_PERSON = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
-ANY_OF = "labels.{name} IN (SELECT number FROM words WHERE word IN (SELECT value FROM json_each(:any_{name})))"
+# What has no label yet has been stored of late.
+FIND_WAITING = """
+SELECT clicks.clicked_at, clicks.id, clicks.seq FROM clicks NOT INDEXED LEFT JOIN labels ON labels.seq = clicks.seq
+{where} ORDER BY clicks.clicked_at DESC, clicks.id DESC LIMIT :limit
+"""
+IS_WAITING = "clicks.seq > (SELECT seq FROM progress WHERE name = 'labelled') AND labels.seq IS NULL"
+THESE = "WHERE clicks.seq IN (SELECT value FROM json_each(:seqs))"
 
 
 class SqliteClickLog(SqliteLabels, SqliteFigures):
@@ -84,23 +97,31 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
 
     async def count_clicks(self, asked: ClickFilter, most: int) -> int:
         """See `ClickLog`."""
-        where, values = _where(asked)
         async with self.snapshot() as reader:
+            if is_by_label(asked):
+                waiting = await _find_waiting(reader, asked, None, most)
+                return min(await count_labelled(reader, asked, most) + len(waiting), most)
+            where, values = _where(asked)
             return int(await fetch_value(reader, COUNT_CLICKS.format(where=where), values | {"most": most}))
 
     async def find_clicks(
         self, asked: ClickFilter, after: Position | None, limit: int, skip: int = 0
     ) -> list[FoundClick]:
         """See `ClickLog`."""
-        where, values = _where(asked, [BEHIND] if after else [])
-        values |= {"limit": limit, "skip": skip}
-        if after:
-            values |= {"after_time": after.clicked_at, "after_id": after.id}
         async with self.snapshot() as reader:
+            if is_by_label(asked):
+                found = await find_labelled(reader, asked, after, limit + skip)
+                found += await _find_waiting(reader, asked, after, limit + skip)
+                page = sorted(found, reverse=True)[skip : skip + limit]
+                where = THESE
+                values: dict[str, Any] = {"seqs": json.dumps([one.seq for one in page]), "limit": limit, "skip": 0}
+            else:
+                where, values = _where(asked, after)
+                values |= {"limit": limit, "skip": skip}
             rows = list(await reader.execute_fetchall(FIND_CLICKS.format(where=where), values))
             numbers = {number for row in rows for number in (*row[12:18], row[19]) if number is not None}
-            found: Iterable[Any] = await reader.execute_fetchall(WORDS_OF, (json.dumps(list(numbers)),))
-        words: dict[int, str] = dict(found)
+            pairs: Iterable[Any] = await reader.execute_fetchall(WORDS_OF, (json.dumps(list(numbers)),))
+        words: dict[int, str] = dict(pairs)
         return [FoundClick(Click._make(row[:8]), row[8], row[9], row[10], row[11], _label(row, words)) for row in rows]
 
 
@@ -118,14 +139,21 @@ def _label(row: Any, words: dict[int, str]) -> FoundLabel | None:
     )
 
 
-def _where(asked: ClickFilter, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
-    values = {name: getattr(asked, name) for name in CONDITIONS if getattr(asked, name) is not None}
+async def _find_waiting(reader: Any, asked: ClickFilter, after: Position | None, limit: int) -> list[Labelled]:
+    """Give the first *limit* clicks without a label that *asked* holds for, behind *after*, the newest first."""
+    where, values = _where(asked, after, IS_WAITING)
+    rows = await reader.execute_fetchall(FIND_WAITING.format(where=where), values | {"limit": limit})
+    return [Labelled._make(row) for row in rows]
+
+
+def _where(asked: ClickFilter, after: Position | None = None, *more: str) -> tuple[str, dict[str, Any]]:
+    values: dict[str, Any] = {name: getattr(asked, name) for name in CONDITIONS if getattr(asked, name) is not None}
     conditions = [CONDITIONS[name] for name in values] + list(more)
-    if asked.with_person:
-        conditions.append(WITH_PERSON)
-    for name, texts in asked.any_of:
-        conditions.append(ANY_OF.format(name=name))
-        values[f"any_{name}"] = json.dumps(texts)
+    own, own_values = list_conditions(asked)
+    conditions, values = conditions + own, values | own_values
+    if after is not None:
+        conditions.append(BEHIND)
+        values |= {"after_time": after.clicked_at, "after_id": after.id}
     if asked.robots != "include":
         is_machine = f"coalesce(labels.robot, clicks.kind <> 'click') = {MACHINE}"
         conditions.append(is_machine if asked.robots == "only" else f"NOT {is_machine}")

@@ -25,7 +25,7 @@ from linkrouter.central.store.questions import (
 from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
 from linkrouter.units import DAY_S
 
-__all__ = ["LABEL_CONDITIONS", "WORDS_OF", "SqliteFigures", "label_where"]
+__all__ = ["LABEL_CONDITIONS", "NUMBER", "WORDS_OF", "SqliteFigures", "find_tenants", "label_where"]
 
 TENANTS = """
 WITH RECURSIVE found (tenant) AS (
@@ -46,11 +46,14 @@ EXTENT = """
 SELECT min(bucket), max(bucket) FROM roll_ups WHERE tenant = ? AND tag = 0 AND dimension = 0 AND span = 1
 """
 LABELS = """
-SELECT CASE WHEN :step THEN clicked_at / 1000000 - clicked_at / 1000000 % :step ELSE 0 END AS at, {value}, part, robot,
-    count(*), sum(is_first)
-FROM labels {where} GROUP BY at, {value}, part, robot
+SELECT CASE WHEN :step THEN clicked_at / 1000000 - clicked_at / 1000000 % :step ELSE 0 END AS at,
+    {value} AS value, part, robot, count(*), sum(is_first)
+FROM labels {where} GROUP BY at, value, part, robot
 """
-FIRST_AND_LAST = "SELECT min(clicked_at), max(clicked_at) FROM labels {where}"
+FIRST_AND_LAST = """
+SELECT (SELECT clicked_at FROM labels {where} ORDER BY clicked_at LIMIT 1),
+    (SELECT clicked_at FROM labels {where} ORDER BY clicked_at DESC LIMIT 1)
+"""
 UNSETTLED = """
 SELECT clicks.seq, clicks.id, clicks.link_id, clicks.tenant, clicks.part, clicks.kind, clicks.clicked_at, clicks.ip,
     clicks.user_agent, messages.message_id, messages.recipient, messages.tag,
@@ -96,15 +99,12 @@ class SqliteFigures(SqliteDatabase):
     async def roll_up_cells(self, asked: RollUpQuestion) -> list[Cell]:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            tenants = [asked.tenant]
-            if asked.tenant is None:
-                tenants = [row[0] for row in await reader.execute_fetchall(TENANTS)]
             tag = await fetch_value(reader, NUMBER, (asked.tag or "",))
             value = None if asked.value is None else await self._value(reader, asked.dimension, asked.value)
             if tag is None or (value is None and asked.value is not None):
                 return []
             values = {
-                "tenants": json.dumps(tenants),
+                "tenants": await find_tenants(reader, asked.tenant),
                 "tag": tag,
                 "dimension": DIMENSIONS[asked.dimension],
                 "value": value,
@@ -127,9 +127,7 @@ class SqliteFigures(SqliteDatabase):
     async def extent(self, tenant: int | None) -> Extent | None:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            tenants = [tenant]
-            if tenant is None:
-                tenants = [row[0] for row in await reader.execute_fetchall(TENANTS)]
+            tenants = json.loads(await find_tenants(reader, tenant))
             found = [row for one in tenants for row in await reader.execute_fetchall(EXTENT, (one,))]
         days = [(first, last) for first, last in found if first is not None]
         if not days:
@@ -172,6 +170,13 @@ class SqliteFigures(SqliteDatabase):
             Cell(at, words[value], PARTS_BY_NUMBER[part], ROBOTS_BY_NUMBER[robot], clicks, uniques)
             for at, value, part, robot, clicks, uniques in rows
         ]
+
+
+async def find_tenants(reader: Any, tenant: int | None) -> str:
+    """Give *tenant*, or all that have a roll-up, as a list in JSON."""
+    if tenant is not None:
+        return json.dumps([tenant])
+    return json.dumps([row[0] for row in await reader.execute_fetchall(TENANTS)])
 
 
 def _spans(asked: RollUpQuestion) -> list[tuple[int, int, int]]:

@@ -9,13 +9,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from linkrouter.central.labels import Insight, KnownLink, KnownMessage, Label, StoredClick, label_clicks
 from linkrouter.central.roll_ups import KINDS_BY_NUMBER, MACHINE, PARTS_BY_NUMBER, ROBOTS_BY_NUMBER, LabelRow
 from linkrouter.errors import BadLink
-from linkrouter.link.codec import decode_base64url
+from linkrouter.link.codec import decode_base64url, encode_base64url
 from linkrouter.units import SECOND_US
 
 __all__ = ["Labelled", "Pair", "Window", "label_groups", "read_rows"]
@@ -33,20 +32,34 @@ MESSAGES_OF = """
 SELECT DISTINCT links.link_id, links.tenant, links.message FROM json_each(?) AS pair CROSS JOIN links
 ON links.link_id = json_extract(pair.value, '$[0]') AND links.tenant = json_extract(pair.value, '$[1]')
 """
-LINKS_OF = """
-SELECT links.message, coalesce(tag, ''), links.link_id, links.tenant, part, url, position, trap
-FROM json_each(?) AS wanted CROSS JOIN messages ON messages.seq = wanted.value CROSS JOIN links
-ON links.message = messages.seq
+MANIFESTS = """
+SELECT messages.seq, coalesce(tag, ''), coalesce((SELECT max(number) FROM (
+    SELECT count(DISTINCT link_id) AS number FROM links WHERE links.message = messages.seq AND NOT trap GROUP BY part
+)), 0)
+FROM json_each(?) AS wanted CROSS JOIN messages ON messages.seq = wanted.value
+"""
+
+CLICK = "clicks.seq, clicks.id, clicks.link_id, clicks.tenant, clicks.part, kind, clicked_at, ip, user_agent"
+# A click on a link that stands in both parts comes twice.
+CLICKS_OF_MESSAGES = """
+SELECT json_extract(wanted.value, '$[0]'), {click}, own.url, own.position, own.trap
+FROM json_each(?) AS wanted
+CROSS JOIN links AS sent ON sent.message = json_extract(wanted.value, '$[0]')
+CROSS JOIN clicks ON clicks.link_id = sent.link_id AND clicks.tenant = sent.tenant
+AND clicked_at BETWEEN json_extract(wanted.value, '$[1]') AND json_extract(wanted.value, '$[2]')
+LEFT JOIN links AS own ON own.rowid = (
+    SELECT min(rowid) FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant
+    AND links.message = sent.message AND links.part = clicks.part)
 """
 # "~" comes behind every letter of base64url.
-SIBLINGS = """
-SELECT DISTINCT clicks.link_id, clicks.tenant FROM json_each(?) AS wanted CROSS JOIN clicks
+CLICKS_OF_KEYS = """
+SELECT {click} FROM json_each(?) AS wanted CROSS JOIN clicks
 ON clicks.link_id >= json_extract(wanted.value, '$[0]') AND clicks.link_id < json_extract(wanted.value, '$[0]') || '~'
 AND clicks.tenant = json_extract(wanted.value, '$[1]')
+AND clicked_at BETWEEN json_extract(wanted.value, '$[2]') AND json_extract(wanted.value, '$[3]')
 """
-CLICKS_OF = """
-SELECT seq, clicks.id, link_id, tenant, part, kind, clicked_at, ip, user_agent
-FROM json_each(?) AS wanted CROSS JOIN clicks
+CLICKS_OF_LINKS = """
+SELECT {click} FROM json_each(?) AS wanted CROSS JOIN clicks
 ON link_id = json_extract(wanted.value, '$[0]') AND tenant = json_extract(wanted.value, '$[1]')
 AND clicked_at BETWEEN json_extract(wanted.value, '$[2]') AND json_extract(wanted.value, '$[3]')
 """
@@ -61,7 +74,7 @@ WHERE clicks.link_id = ? AND clicks.tenant = ? AND labels.kind = 0 AND labels.ro
 ORDER BY labels.clicked_at, labels.seq
 """
 WORDS = "SELECT word, number FROM words WHERE word IN (SELECT value FROM json_each(?))"
-ADD_WORD = "INSERT INTO words (word) VALUES (?) ON CONFLICT DO NOTHING"
+ADD_WORD = "INSERT INTO words (word) VALUES (?)"
 
 
 class First(NamedTuple):
@@ -79,39 +92,32 @@ class Labelled:
     firsts: dict[Pair, First | None] = field(default_factory=dict)
 
 
+Name = int | tuple[bytes, int] | Pair  # of a group: the number of a message, its key with the tenant, or a link
+
+
 @dataclass(slots=True)
 class _Group:
-    """The links of one message, or one link whose message is not known, and the time that is looked at."""
+    """The clicks on one message, or on one link whose message is not known, and the time that is looked at."""
 
-    message: KnownMessage | None
-    pairs: set[Pair]
     window: Window
+    message: KnownMessage | None = None
+    clicks: dict[int, StoredClick] = field(default_factory=dict)  # by `seq`
 
 
 def label_groups(connection: sqlite3.Connection, windows: Mapping[Pair, Window | None], insight: Insight) -> Labelled:
     """Label every click around *windows*, the times of new clicks by link; None stands for all times."""
-    groups = _find_groups(connection, windows)
-    clicks: dict[Pair, list[StoredClick]] = {}
-    wanted = [(*pair, *group.window) for group in groups for pair in group.pairs]
-    for row in connection.execute(CLICKS_OF, (json.dumps(wanted),)):
-        click = StoredClick._make(row)
-        clicks.setdefault((click.link_id, click.tenant), []).append(click)
     labels: list[tuple[StoredClick, Label]] = []
-    for group in groups:
-        together = [click for pair in sorted(group.pairs) for click in clicks.get(pair, ())]
+    for group in _find_groups(connection, windows):
         low, high = group.window
         labels += (
             (click, label)
-            for click, label in label_clicks(together, group.message, insight)
+            for click, label in label_clicks(list(group.clicks.values()), group.message, insight)
             if group.window == ALWAYS or low + AROUND_US <= click.clicked_at <= high - AROUND_US
         )
     rows = _keep_judged(connection, _encode(connection, labels))
-    by_pair = {
-        pair: [rows[click.seq] for click, _ in found]
-        for pair, found in groupby(
-            sorted(labels, key=lambda label: _pair_of(label[0])), key=lambda label: _pair_of(label[0])
-        )
-    }
+    by_pair: dict[Pair, list[LabelRow]] = {}
+    for click, _ in labels:
+        by_pair.setdefault((click.link_id, click.tenant), []).append(rows[click.seq])
     return _settle_firsts(connection, rows, by_pair)
 
 
@@ -121,49 +127,56 @@ def read_rows(connection: sqlite3.Connection, seqs: Iterable[int]) -> dict[int, 
     return {row[0]: LabelRow._make(row) for row in found}
 
 
-def _pair_of(click: StoredClick) -> Pair:
-    return click.link_id, click.tenant
-
-
-def _find_groups(connection: sqlite3.Connection, windows: Mapping[Pair, Window | None]) -> list[_Group]:
+def _find_groups(connection: sqlite3.Connection, windows: Mapping[Pair, Window | None]) -> Iterable[_Group]:
     message_of = {
         (link_id, tenant): message
         for link_id, tenant, message in connection.execute(MESSAGES_OF, (json.dumps(list(windows)),))
     }
-    names: dict[Pair, int | tuple[bytes, int] | Pair] = {}
-    for pair in windows:
-        key = _message_key(pair[0])
-        names[pair] = message_of.get(pair) or ((key, pair[1]) if key else pair)
-    groups: dict[object, _Group] = {}
+    groups: dict[Name, _Group] = {}
     for pair, window in windows.items():
         low, high = (window[0] - 2 * AROUND_US, window[1] + 2 * AROUND_US) if window else ALWAYS
-        group = groups.setdefault(names[pair], _Group(None, set(), (low, high)))
-        group.pairs.add(pair)
+        group = groups.setdefault(message_of.get(pair) or _name_by_id(pair), _Group((low, high)))
         group.window = (min(group.window[0], low), max(group.window[1], high))
-    _add_manifests(connection, groups)
-    _add_siblings(connection, groups)
-    return list(groups.values())
+    _add_clicks_of_messages(connection, groups)
+    _add_clicks_by_id(connection, groups)
+    return groups.values()
 
 
-def _add_manifests(connection: sqlite3.Connection, groups: dict[object, _Group]) -> None:
-    found: dict[int, tuple[str, dict[tuple[str, str], KnownLink]]] = {}
-    wanted = json.dumps([name for name in groups if isinstance(name, int)])
-    for message, tag, link_id, tenant, part, url, position, trap in connection.execute(LINKS_OF, (wanted,)):
-        groups[message].pairs.add((link_id, tenant))
-        _, links = found.setdefault(message, (tag, {}))
-        links.setdefault((link_id, part), KnownLink(url, position, bool(trap)))
-    for message, (tag, links) in found.items():
-        groups[message].message = KnownMessage(message, tag, links)
+def _add_clicks_by_id(connection: sqlite3.Connection, groups: Mapping[Name, _Group]) -> None:
+    keyed, single = [], []
+    for name, group in groups.items():
+        if isinstance(name, tuple):
+            key, tenant = name
+            if isinstance(key, bytes):
+                keyed.append((encode_base64url(key)[:KEY_CHARS], tenant, *group.window))
+            else:
+                single.append((key, tenant, *group.window))
+    for statement, wanted in ((CLICKS_OF_KEYS, keyed), (CLICKS_OF_LINKS, single)):
+        for row in connection.execute(statement.format(click=CLICK), (json.dumps(wanted),)):
+            click = StoredClick._make(row)
+            found = groups.get(_name_by_id((click.link_id, click.tenant)))
+            if found is not None:  # two keys may begin with the same letters
+                found.clicks[click.seq] = click
 
 
-def _add_siblings(connection: sqlite3.Connection, groups: dict[object, _Group]) -> None:
-    """Add the links whose ids begin with the same message key, while no manifest has told what is of which message."""
-    keyed = {name: group for name, group in groups.items() if isinstance(name, tuple) and isinstance(name[0], bytes)}
-    wanted = [(next(iter(group.pairs))[0][:KEY_CHARS], tenant) for (_, tenant), group in keyed.items()]
-    for link_id, tenant in connection.execute(SIBLINGS, (json.dumps(wanted),)):
-        group = keyed.get((_message_key(link_id), tenant))
-        if group is not None:
-            group.pairs.add((link_id, tenant))
+def _add_clicks_of_messages(connection: sqlite3.Connection, groups: Mapping[Name, _Group]) -> None:
+    wanted = [(name, *group.window) for name, group in groups.items() if isinstance(name, int)]
+    links: dict[int, dict[tuple[str, str], KnownLink]] = {}
+    row: Any
+    for row in connection.execute(CLICKS_OF_MESSAGES.format(click=CLICK), (json.dumps(wanted),)):
+        message, click = row[0], StoredClick._make(row[1:10])
+        url, position, trap = row[10:]
+        groups[message].clicks[click.seq] = click
+        if url is not None:
+            links.setdefault(message, {})[click.link_id, click.part] = KnownLink(url, position, bool(trap))
+    for message, tag, most in connection.execute(MANIFESTS, (json.dumps([name for name, *_ in wanted]),)):
+        groups[message].message = KnownMessage(message, tag, most, links.get(message, {}))
+
+
+def _name_by_id(pair: Pair) -> tuple[bytes, int] | Pair:
+    """Name the group of a link that no manifest has told of: by its message key, if its id has room for one."""
+    key = _message_key(pair[0])
+    return (key, pair[1]) if key else pair
 
 
 def _message_key(link_id: str) -> bytes | None:
@@ -177,11 +190,7 @@ def _message_key(link_id: str) -> bytes | None:
 
 def _encode(connection: sqlite3.Connection, labels: list[tuple[StoredClick, Label]]) -> dict[int, LabelRow]:
     """Give *labels* as rows, with the numbers of their words, by the clicks' `seq`."""
-    words = {"": 0}
-    for _, label in labels:
-        words |= dict.fromkeys((label.tag, *label[7:14], ",".join(label.reasons), *label.reasons[:1]), 0)
-    connection.executemany(ADD_WORD, [(word,) for word in words if word])
-    words |= dict(connection.execute(WORDS, (json.dumps(list(words)),)))
+    words = _number_words(connection, labels)
     return {
         click.seq: LabelRow._make(
             (
@@ -202,6 +211,21 @@ def _encode(connection: sqlite3.Connection, labels: list[tuple[StoredClick, Labe
         )
         for click, label in labels
     }
+
+
+def _number_words(connection: sqlite3.Connection, labels: list[tuple[StoredClick, Label]]) -> dict[str, int]:
+    """Give the number of each text of *labels*; new ones get theirs."""
+    texts = {""}
+    for _, label in labels:
+        texts.update(label[7:14])
+        texts.add(label.tag)
+        if label.reasons:
+            texts.update((",".join(label.reasons), label.reasons[0]))
+    known = dict(connection.execute(WORDS, (json.dumps(list(texts)),)))
+    if missing := sorted(texts - known.keys()):
+        connection.executemany(ADD_WORD, [(word,) for word in missing])
+        known |= dict(connection.execute(WORDS, (json.dumps(missing),)))
+    return known
 
 
 def _keep_judged(connection: sqlite3.Connection, rows: dict[int, LabelRow]) -> dict[int, LabelRow]:

@@ -1,0 +1,167 @@
+"""Pages of clicks by what they were labelled with: found by the roll-ups, read from the hours that have them.
+
+Promise: the first page is quick however rare the clicks are. The roll-ups of one dimension tell which hours hold enough
+of them; only these hours are looked at, in an index that has all that labels are filtered by. What has no label yet is
+looked at click by click, since that is little.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import aiosqlite
+
+from linkrouter.central.roll_ups import DIMENSIONS, FINE, PARTS_BY_NUMBER, ROBOTS_BY_NUMBER, WHOLE_DAY
+from linkrouter.central.store.questions import ClickFilter
+from linkrouter.central.store.records import Position
+from linkrouter.central.store.sqlite.database import fetch_value
+from linkrouter.central.store.sqlite.figures import NUMBER, find_tenants, label_where
+from linkrouter.units import DAY_S, HOUR_S, SECOND_US
+
+__all__ = ["Labelled", "count_labelled", "find_labelled", "is_by_label", "list_conditions"]
+
+ROLLED = ("url", "browser", "os", "platform", "country")  # the rarest first
+VALUES = (*ROLLED, "tenant", "tag", "part")
+FIRST_LOOK, WIDER = 1, 8  # how many times as many clicks as wanted are looked for, first and at each look after
+
+BUCKETS = """
+SELECT bucket, sum(clicks) FROM roll_ups
+WHERE tenant IN (SELECT value FROM json_each(:tenants)) AND tag = :tag AND dimension = :dimension AND span = :span
+AND bucket > :since AND bucket < :until AND (:value IS NULL OR value = :value) AND (:part IS NULL OR part = :part)
+AND robot IN (SELECT value FROM json_each(:robots)) GROUP BY bucket ORDER BY bucket DESC
+"""
+FIND = """
+SELECT labels.clicked_at, clicks.id, labels.seq
+FROM json_each(:hours) AS hour CROSS JOIN labels INDEXED BY labels_by_time
+ON labels.clicked_at >= hour.value * 1000000 AND labels.clicked_at < (hour.value + 3600) * 1000000
+CROSS JOIN clicks ON clicks.seq = labels.seq {where}
+ORDER BY labels.clicked_at DESC, clicks.id DESC LIMIT :limit
+"""
+COUNT = """
+SELECT count(*) FROM (
+    SELECT 1 FROM labels INDEXED BY labels_by_time CROSS JOIN clicks ON clicks.seq = labels.seq {where} LIMIT :most)
+"""
+WITH_PERSON = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
+ANY_OF = "labels.{name} IN (SELECT number FROM words WHERE word IN (SELECT value FROM json_each(:any_{name})))"
+BEHIND = "(labels.clicked_at, clicks.id) < (:after_time, :after_id)"
+
+
+class Labelled(NamedTuple):
+    """Where a labelled click stands in the order of pages, and its number."""
+
+    clicked_at: int
+    id: str
+    seq: int
+
+
+def list_conditions(asked: ClickFilter) -> tuple[list[str], dict[str, Any]]:
+    """Give the conditions that only lists of clicks have, and their values."""
+    conditions = [WITH_PERSON] if asked.with_person else []
+    conditions += [ANY_OF.format(name=name) for name, _ in asked.any_of]
+    return conditions, {f"any_{name}": json.dumps(texts) for name, texts in asked.any_of}
+
+
+def is_by_label(asked: ClickFilter) -> bool:
+    """Whether *asked* is about what clicks were labelled with, and not about one link, message or recipient."""
+    if asked.link_id or asked.message_id or asked.recipient:
+        return False
+    return asked.robots != "include" or any(getattr(asked, name) is not None for name in VALUES) or bool(asked.any_of)
+
+
+async def find_labelled(
+    reader: aiosqlite.Connection, asked: ClickFilter, after: Position | None, limit: int
+) -> list[Labelled]:
+    """Give the first *limit* labelled clicks that *asked* holds for, behind *after*, the newest first."""
+    question = await _roll_up_question(reader, asked)
+    if question is None:
+        return []
+    since = (asked.since or 0) // SECOND_US
+    until = 2**53 if asked.until is None else -(-asked.until // SECOND_US)
+    if after is not None:
+        until = min(until, after.clicked_at // SECOND_US + 1)
+    found: list[Labelled] = []
+    look = FIRST_LOOK
+    while len(found) < limit:
+        hours = await _hours(reader, question, since, until, look * limit)
+        if not hours:
+            break
+        found += await _read(reader, asked, after, hours, limit - len(found))
+        until, look = hours[-1], look * WIDER
+    return found
+
+
+async def count_labelled(reader: aiosqlite.Connection, asked: ClickFilter, most: int) -> int:
+    """Count the labelled clicks that *asked* holds for, up to *most*."""
+    more, values = list_conditions(asked)
+    where, label_values = label_where(replace(asked, since=asked.since or 0), more)
+    return int(await fetch_value(reader, COUNT.format(where=where), label_values | values | {"most": most}))
+
+
+async def _roll_up_question(reader: aiosqlite.Connection, asked: ClickFilter) -> dict[str, Any] | None:
+    """Give which roll-ups tell where the clicks are; None when nothing was ever labelled so."""
+    rolled: tuple[str, str | None] = next(
+        ((name, getattr(asked, name)) for name in ROLLED if getattr(asked, name) is not None), ("total", None)
+    )
+    tag = await fetch_value(reader, NUMBER, (asked.tag or "",))
+    value = None if rolled[1] is None else await fetch_value(reader, NUMBER, (rolled[1],))
+    if tag is None or (value is None and rolled[1] is not None):
+        return None
+    wanted = {
+        "include": ROBOTS_BY_NUMBER,
+        "only": ("machine",),
+        "exclude": tuple(robot for robot in ROBOTS_BY_NUMBER if robot != "machine"),
+    }
+    return {
+        "tenants": await find_tenants(reader, asked.tenant),
+        "tag": tag,
+        "dimension": DIMENSIONS[rolled[0]],
+        "value": value,
+        "part": None if asked.part is None else PARTS_BY_NUMBER.index(asked.part),
+        "robots": _numbers(ROBOTS_BY_NUMBER.index(robot) for robot in wanted[asked.robots]),
+    }
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return f"[{','.join(map(str, numbers))}]"
+
+
+async def _hours(
+    reader: aiosqlite.Connection, question: dict[str, Any], since: int, until: int, least: int
+) -> list[int]:
+    """Give the newest hours before *until* (seconds) that together have *least* clicks, or all: first by days."""
+    while True:
+        span = {"since": since - DAY_S, "until": until, "span": WHOLE_DAY}
+        days = _newest(await reader.execute_fetchall(BUCKETS, question | span), least)
+        if not days:
+            return []
+        span = {"since": max(since - HOUR_S, days[-1] - 1), "until": until, "span": FINE}
+        hours: dict[int, int] = {}
+        for bucket, clicks in await reader.execute_fetchall(BUCKETS, question | span):  # the totals have quarters
+            hours[bucket - bucket % HOUR_S] = hours.get(bucket - bucket % HOUR_S, 0) + clicks
+        if hours:
+            return _newest(hours.items(), least)
+        until = days[-1]  # all of that day's are later than what is looked for
+
+
+def _newest(buckets: Iterable[Any], least: int) -> list[int]:
+    taken: list[int] = []
+    clicks = 0
+    for bucket, count in buckets:
+        if clicks >= least:
+            break
+        taken.append(bucket)
+        clicks += count
+    return taken
+
+
+async def _read(
+    reader: aiosqlite.Connection, asked: ClickFilter, after: Position | None, hours: Sequence[int], limit: int
+) -> list[Labelled]:
+    more, more_values = list_conditions(asked)
+    where, values = label_where(asked, [*more, BEHIND] if after else more)
+    values |= more_values | {"hours": _numbers(hours), "limit": limit}
+    if after is not None:
+        values |= {"after_time": after.clicked_at, "after_id": after.id}
+    rows = await reader.execute_fetchall(FIND.format(where=where), values)
+    return [Labelled._make(row) for row in rows]
