@@ -1,6 +1,7 @@
-"""Labelling without waiting."""
+"""Labelling without waiting, and what must hold after it."""
 
 from linkrouter.central.labels import Insight
+from linkrouter.central.roll_ups import MACHINE, LabelRow, count_labels
 
 
 async def label_all(store, insight: Insight | None = None) -> None:
@@ -8,3 +9,22 @@ async def label_all(store, insight: Insight | None = None) -> None:
     latest = await store.latest_seq()
     while await store.label_next(insight or Insight(), latest):
         pass
+
+
+async def assert_figures_are_the_sum_of_labels(store) -> None:
+    """Count every label again, and look for the first click by a person on each link."""
+    async with store.snapshot() as reader:
+        rows = [LabelRow._make(row) for row in await reader.execute_fetchall("SELECT * FROM labels")]
+        kept = {tuple(row[:8]): list(row[8:]) for row in await reader.execute_fetchall("SELECT * FROM roll_ups")}
+        firsts = await reader.execute_fetchall("SELECT link_id, tenant, seq FROM firsts")
+        clicks = {
+            seq: (link, tenant)
+            for seq, link, tenant in await reader.execute_fetchall("SELECT seq, link_id, tenant FROM clicks")
+        }
+    assert kept == count_labels(rows)
+    people = {}
+    for row in sorted(rows, key=lambda row: (row.clicked_at, row.seq)):
+        if row.kind == 0 and row.robot != MACHINE:
+            people.setdefault(clicks[row.seq], row.seq)
+    assert {(link, tenant): seq for link, tenant, seq in firsts} == people
+    assert {row.seq for row in rows if row.is_first} == set(people.values())

@@ -4,12 +4,12 @@ import asyncio
 import random
 
 import pytest
-from central.labelled import label_all
+from central.labelled import assert_figures_are_the_sum_of_labels, label_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linkrouter.central.labels import Insight
-from linkrouter.central.roll_ups import MACHINE, LabelRow, count_labels
+from linkrouter.central.roll_ups import LabelRow
 from linkrouter.central.store.records import Message, MessageLink
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.clicks.click import Click
@@ -79,24 +79,6 @@ async def labels_of(store) -> dict[str, dict]:
         }
         for row in rows
     }
-
-
-async def assert_figures_are_the_sum_of_labels(store) -> None:
-    async with store.snapshot() as reader:
-        rows = [LabelRow._make(row) for row in await reader.execute_fetchall("SELECT * FROM labels")]
-        kept = {tuple(row[:8]): list(row[8:]) for row in await reader.execute_fetchall("SELECT * FROM roll_ups")}
-        firsts = await reader.execute_fetchall("SELECT link_id, tenant, seq FROM firsts")
-        clicks = {
-            seq: (link, tenant)
-            for seq, link, tenant in await reader.execute_fetchall("SELECT seq, link_id, tenant FROM clicks")
-        }
-    assert kept == count_labels(rows)
-    people = {}
-    for row in sorted(rows, key=lambda row: (row.clicked_at, row.seq)):
-        if row.kind == 0 and row.robot != MACHINE:
-            people.setdefault(clicks[row.seq], row.seq)
-    assert {(link, tenant): seq for link, tenant, seq in firsts} == people
-    assert {row.seq for row in rows if row.is_first} == set(people.values())
 
 
 async def test_a_person_is_told_from_a_gateway(store):

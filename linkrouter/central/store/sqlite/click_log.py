@@ -8,7 +8,7 @@ from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import FoundClick, FoundLabel, Position, RouterLoss, RouterState
 from linkrouter.central.store.sqlite.click_pages import (
-    Labelled,
+    PageClick,
     count_labelled,
     find_labelled,
     is_by_label,
@@ -139,11 +139,11 @@ def _label(row: Any, words: dict[int, str]) -> FoundLabel | None:
     )
 
 
-async def _find_waiting(reader: Any, asked: ClickFilter, after: Position | None, limit: int) -> list[Labelled]:
+async def _find_waiting(reader: Any, asked: ClickFilter, after: Position | None, limit: int) -> list[PageClick]:
     """Give the first *limit* clicks without a label that *asked* holds for, behind *after*, the newest first."""
     where, values = _where(asked, after, IS_WAITING)
     rows = await reader.execute_fetchall(FIND_WAITING.format(where=where), values | {"limit": limit})
-    return [Labelled._make(row) for row in rows]
+    return [PageClick._make(row) for row in rows]
 
 
 def _where(asked: ClickFilter, after: Position | None = None, *more: str) -> tuple[str, dict[str, Any]]:

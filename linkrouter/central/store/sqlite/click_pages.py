@@ -19,7 +19,7 @@ from linkrouter.central.store.sqlite.database import fetch_value
 from linkrouter.central.store.sqlite.figures import NUMBER, find_tenants, label_where
 from linkrouter.units import DAY_S, HOUR_S, SECOND_US
 
-__all__ = ["Labelled", "count_labelled", "find_labelled", "is_by_label", "list_conditions"]
+__all__ = ["PageClick", "count_labelled", "find_labelled", "is_by_label", "list_conditions"]
 
 ROLLED = ("url", "browser", "os", "platform", "country")  # the rarest first
 VALUES = (*ROLLED, "tenant", "tag", "part")
@@ -44,10 +44,10 @@ SELECT count(*) FROM (
 """
 WITH_PERSON = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
 ANY_OF = "labels.{name} IN (SELECT number FROM words WHERE word IN (SELECT value FROM json_each(:any_{name})))"
-BEHIND = "(labels.clicked_at, clicks.id) < (:after_time, :after_id)"
+BEHIND_LABEL = "(labels.clicked_at, clicks.id) < (:after_time, :after_id)"
 
 
-class Labelled(NamedTuple):
+class PageClick(NamedTuple):
     """Where a labelled click stands in the order of pages, and its number."""
 
     clicked_at: int
@@ -71,7 +71,7 @@ def is_by_label(asked: ClickFilter) -> bool:
 
 async def find_labelled(
     reader: aiosqlite.Connection, asked: ClickFilter, after: Position | None, limit: int
-) -> list[Labelled]:
+) -> list[PageClick]:
     """Give the first *limit* labelled clicks that *asked* holds for, behind *after*, the newest first."""
     question = await _roll_up_question(reader, asked)
     if question is None:
@@ -80,7 +80,7 @@ async def find_labelled(
     until = 2**53 if asked.until is None else -(-asked.until // SECOND_US)
     if after is not None:
         until = min(until, after.clicked_at // SECOND_US + 1)
-    found: list[Labelled] = []
+    found: list[PageClick] = []
     look = FIRST_LOOK
     while len(found) < limit:
         hours = await _hours(reader, question, since, until, look * limit)
@@ -157,11 +157,11 @@ def _newest(buckets: Iterable[Any], least: int) -> list[int]:
 
 async def _read(
     reader: aiosqlite.Connection, asked: ClickFilter, after: Position | None, hours: Sequence[int], limit: int
-) -> list[Labelled]:
+) -> list[PageClick]:
     more, more_values = list_conditions(asked)
-    where, values = label_where(asked, [*more, BEHIND] if after else more)
+    where, values = label_where(asked, [*more, BEHIND_LABEL] if after else more)
     values |= more_values | {"hours": _numbers(hours), "limit": limit}
     if after is not None:
         values |= {"after_time": after.clicked_at, "after_id": after.id}
     rows = await reader.execute_fetchall(FIND.format(where=where), values)
-    return [Labelled._make(row) for row in rows]
+    return [PageClick._make(row) for row in rows]
