@@ -94,7 +94,7 @@ bench-check: $(STAMP) ## measure the check beside lychee, LinkChecker and linkin
 
 clients: $(STAMP) ## install the clients of other systems that the tests run against central
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[clients]'
-	npm install --silent --no-save --no-package-lock --prefix build/clients postmark@5
+	npm install --silent --no-save --no-package-lock --prefix build/clients postmark@5 axe-core@4
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ from linkrouter.central.fields import RULES
 from linkrouter.central.figures_api import Statistics
 from linkrouter.central.ingest import add_clicks, add_message
 from linkrouter.central.labels import Insight
+from linkrouter.central.live import Live
 from linkrouter.central.messages import Messages
 from linkrouter.central.postmark.routes import postmark_routes
 from linkrouter.central.privacy import Privacy
@@ -108,6 +109,18 @@ def _click_routes(store: CentralStore) -> tuple[Route, ...]:
             csv=True,
             gives=str,
             answer=partial(tabulate_clicks, store),
+        ),
+        Route(
+            operation="followClicks",
+            method="GET",
+            path="/v1/clicks/live",
+            scope="clicks:read",
+            query=models.LiveQuery,
+            rules=RULES,
+            streams=True,
+            gives=answers.FoundClickRecord,
+            refuses={429: "as many of these are running as may at once; try again"},
+            answer=Live(store).follow,
         ),
     )
 

@@ -24,6 +24,7 @@ __all__ = [
     "MAX_LOSSES",
     "MAX_METADATA",
     "MAX_PAGE",
+    "MAX_SEQ",
     "RULES",
     "Count",
     "Country",
@@ -55,6 +56,7 @@ __all__ = [
     "ZoneName",
     "about",
     "number_in_query",
+    "parse_cursor",
     "write_cursor",
     "write_time",
 ]
@@ -67,6 +69,7 @@ MAX_COUNT = 10**12  # of clicks lost; a sum of a million of these still fits a d
 MAX_POSITION = 1_000_000
 MAX_PAGE = 1000
 MAX_WORKERS = 256
+MAX_SEQ = 9_999_999_999
 MAX_HTML = 2 * 1024**2
 
 _TIME_RULE = "an RFC 3339 time in UTC from 1970 on, such as 2026-11-21T17:33:38.123456Z"
@@ -93,6 +96,7 @@ RULES = {
     "interval": "hour, day, week or month",
     "ip": "an IPv4 or IPv6 address, or null",
     "kind": "click, head or prefetch",
+    "last_event_id": "the id of the last event that was seen",
     "limit": f"a whole number from 1 to {MAX_PAGE}",
     "link_id": "1 to 16 bytes in canonical base64url without padding",
     "links": f"a list of at most {MAX_LINKS} links",
@@ -135,7 +139,7 @@ def about(name: str) -> Any:
 
 
 def write_cursor(position: Position) -> str:
-    """Write where a page ended, for the caller to hand back; only `_parse_cursor` knows what is in it."""
+    """Write where a page ended, for the caller to hand back; only `parse_cursor` knows what is in it."""
     return encode_base64url(f"{position.clicked_at}:{position.id}".encode("ascii"))
 
 
@@ -144,7 +148,12 @@ def write_time(time_us: int | None) -> str | None:
     return None if time_us is None else iso_utc(time_us)
 
 
-def _parse_cursor(text: str) -> Position:
+def parse_cursor(text: str) -> Position:
+    """Read where a page ended.
+
+    Raises:
+        ValueError: it is not what `write_cursor` gave.
+    """
     try:
         time_text, _, click_id = decode_base64url(text).decode("ascii").partition(":")
         position = Position(int(time_text), click_id)
@@ -209,7 +218,7 @@ def _parse_zone(text: str) -> ZoneInfo:
 _TIME_MARKS = _from_text(
     _parse_time, {"type": "string", "format": "date-time", "pattern": _UTC_TIME}, pattern=_UTC_TIME, max_length=32
 )
-_CURSOR_MARKS = _from_text(_parse_cursor, {"type": "string", "maxLength": 256, "pattern": _CURSOR}, max_length=256)
+_CURSOR_MARKS = _from_text(parse_cursor, {"type": "string", "maxLength": 256, "pattern": _CURSOR}, max_length=256)
 
 _ZONE_MARKS = _from_text(_parse_zone, {"type": "string", "maxLength": 64}, pattern=r"^[A-Za-z0-9_+/-]+$", max_length=64)
 

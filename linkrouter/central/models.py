@@ -24,6 +24,7 @@ __all__ = [
     "ClickTableQuery",
     "ErasureRecord",
     "ExportQuery",
+    "LiveQuery",
     "LossRecord",
     "MessageLinkRecord",
     "MessageQuery",
@@ -186,6 +187,14 @@ class ClickTableQuery(ClickFilterQuery):
     """Which clicks are asked for, all of them in one table."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+
+class LiveQuery(TypedDict):
+    """Whose clicks are watched, and behind which event."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    tenant: NotRequired[Annotated[int, *fields.number_in_query(0, fields.MAX_TENANT), about("tenant")]]
+    last_event_id: NotRequired[Annotated[int, *fields.number_in_query(0, fields.MAX_SEQ), about("last_event_id")]]
 
 
 class MessageTableQuery(ClickFilterQuery):

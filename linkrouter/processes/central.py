@@ -14,8 +14,10 @@ from pathlib import Path
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
+from linkrouter.central.dashboard.routes import dashboard_files, dashboard_pages
 from linkrouter.central.labels import Insight
-from linkrouter.central.store.interface import CentralStore, open_central_store
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
 from linkrouter.checker.api.page import page_files
@@ -32,6 +34,7 @@ from linkrouter.web.openapi import with_document
 from linkrouter.web.routes import Route
 from linkrouter.web.server import Application, create_app, serving
 from linkrouter.web.serving import TOKENS, TokenBox
+from linkrouter.web.sessions import Sessions
 from linkrouter.web.tokens import Tokens
 
 __all__ = ["Checks", "central_app", "run_central", "with_checks"]
@@ -58,7 +61,16 @@ def central_app(
     metrics = metrics or Metrics()
     routes = (*central_routes(store, insight, min_cell, metrics), *checks.routes)
     documented = with_document(routes, "linkrouter central", __version__)
-    return create_app(tokens, documented, checks.files, observe=partial(_observe, metrics))
+    files = (*checks.files, *dashboard_files())
+    sessions, told = Sessions(), insight or Insight()
+    return create_app(
+        tokens,
+        documented,
+        files,
+        pages=dashboard_pages(store, told, min_cell, sessions),
+        sessions=sessions,
+        observe=partial(_observe, metrics),
+    )
 
 
 def _observe(metrics: Metrics, operation: str, status: int, seconds: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from linkrouter.central.store.interface import open_central_store
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.link.keyring import Keyring
 from linkrouter.metrics import Metrics
 from linkrouter.processes.central import central_app, with_checks

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from linkrouter.central.labelling import relabel
-from linkrouter.central.store.interface import open_central_store
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.processes.upkeep import open_insight
 from linkrouter.settings import InsightSettings
 

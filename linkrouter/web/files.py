@@ -11,22 +11,27 @@ from aiohttp import ETag, web
 
 from linkrouter.web.serving import SAFE_HEADERS
 
-__all__ = ["StaticFile", "serve_file"]
+__all__ = ["StaticFile", "policy", "serve_file"]
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
+
+def policy(*, forms: bool = False) -> str:
+    """Give the policy of our own pages (CSP 3); with *forms* they may post to us and frame what is ours."""
+    own = "'self'" if forms else "'none'"
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self'",
+            "connect-src 'self'",
+            f"frame-src {own}",
+            "base-uri 'none'",
+            f"form-action {own}",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
     )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ def serve_file(file: StaticFile) -> web.RouteDef:
     etag = ETag(hashlib.sha256(file.content).hexdigest()[:32])
     headers = SAFE_HEADERS | {
         "Cache-Control": "no-cache",  # which means: ask whether it has changed
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "Content-Security-Policy": policy(),
         "Cross-Origin-Opener-Policy": "same-origin",
     }
 

@@ -3,7 +3,7 @@
 Promise: every accepted request is answered before the server ends.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -11,10 +11,12 @@ from aiohttp import web
 from linkrouter.errors import SettingsError
 from linkrouter.settings import Address
 from linkrouter.web.files import StaticFile, serve_file
+from linkrouter.web.pages import SESSIONS, Page, serve_page, signed_in_to_call
 from linkrouter.web.routes import DEFAULT_MAX_BODY_BYTES, Route
 from linkrouter.web.serving import (
     BODY_DEADLINE_S,
     OBSERVE,
+    SIGNED_IN,
     TOKENS,
     Observe,
     QuietRunner,
@@ -22,6 +24,7 @@ from linkrouter.web.serving import (
     refuse_plainly,
     serve_route,
 )
+from linkrouter.web.sessions import Sessions
 from linkrouter.web.tokens import Tokens
 
 __all__ = ["Application", "create_app", "serving"]
@@ -38,16 +41,25 @@ def create_app(
     routes: Sequence[Route],
     files: Sequence[StaticFile] = (),
     *,
+    pages: Callable[[TokenBox], Sequence[Page]] = lambda box: (),
+    sessions: Sessions | None = None,
     body_deadline_s: float = BODY_WITHIN_S,
     observe: Observe = lambda operation, status, seconds: None,
 ) -> web.Application:
-    """Make the application that answers *routes* and serves *files*; *observe* hears of each answer."""
+    """Make the application that answers *routes* and serves *files*; *observe* hears of each answer.
+
+    *pages* gives the pages for the tokens of the moment, and *sessions* holds who is signed in to them.
+    """
     app = web.Application(middlewares=[refuse_plainly], client_max_size=DEFAULT_MAX_BODY_BYTES)
     app[TOKENS] = TokenBox(tokens)
     app[BODY_DEADLINE_S] = body_deadline_s
     app[OBSERVE] = observe
+    app[SIGNED_IN] = signed_in_to_call
     app.add_routes([serve_route(route) for route in routes])
     app.add_routes([serve_file(file) for file in files])
+    if sessions is not None:
+        app[SESSIONS] = sessions
+        app.add_routes([serve_page(page) for page in pages(app[TOKENS])])
     return app
 
 

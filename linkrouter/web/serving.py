@@ -26,11 +26,14 @@ from linkrouter.web.tokens import ANYONE, Caller, Tokens
 __all__ = [
     "BODY_DEADLINE_S",
     "OBSERVE",
+    "OPERATION",
     "SAFE_HEADERS",
+    "SIGNED_IN",
     "TOKENS",
     "Handler",
     "Observe",
     "QuietRunner",
+    "SignedIn",
     "TokenBox",
     "refuse_plainly",
     "serve_route",
@@ -60,6 +63,8 @@ OPERATION = web.RequestKey("operation", str)  # what was asked for
 DIALECT = web.RequestKey("dialect", Dialect)  # how it is answered
 Observe = Callable[[str, int, float], None]  # gets operation, status and seconds of each request
 OBSERVE: web.AppKey[Observe] = web.AppKey("observe")
+SignedIn = Callable[[web.Request], Caller | None]  # gives who is signed in to the pages that ask
+SIGNED_IN: web.AppKey[SignedIn] = web.AppKey("signed_in")
 
 
 class Handler:
@@ -97,7 +102,8 @@ class Handler:
     def _caller(self, request: web.Request) -> Caller | Refusal:
         if self._route.scope is None:
             return ANYONE
-        caller = request.app[TOKENS].tokens.find_caller(self._route.dialect.read_token(request.headers))
+        token = self._route.dialect.read_token(request.headers)
+        caller = request.app[TOKENS].tokens.find_caller(token) if token else request.app[SIGNED_IN](request)
         if caller is None:
             return Refusal(401)
         return caller if caller.may(self._route.scope) else Refusal(403)

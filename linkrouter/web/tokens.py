@@ -14,7 +14,7 @@ from typing import Literal, Self, get_args
 from linkrouter.errors import SettingsError
 from linkrouter.settings import TokenLine, read_tokens
 
-__all__ = ["ADMIN", "ANYONE", "SCOPES", "Caller", "Scope", "Tokens"]
+__all__ = ["ADMIN", "ANYONE", "SCOPES", "Caller", "Scope", "Tokens", "digest_token"]
 
 Scope = Literal[
     "clicks:write",
@@ -77,22 +77,27 @@ class Tokens:
             )
         callers = [(line, ROUTER, "INGEST_TOKEN_FILE") for line in ingest]
         callers += [(line, ADMIN, "API_TOKEN_FILE") for line in api]
-        return cls(tuple((_digest(line.token), _caller(line, default, file)) for line, default, file in callers))
+        return cls(tuple((digest_token(line.token), _caller(line, default, file)) for line, default, file in callers))
 
     @classmethod
     def of(cls, ingest: Iterable[str], api: Iterable[str]) -> Self:
         """Make the routers' tokens *ingest* and the senders' tokens *api* known."""
-        return cls((*((_digest(token), ROUTER) for token in ingest), *((_digest(token), ADMIN) for token in api)))
+        return cls(
+            (*((digest_token(token), ROUTER) for token in ingest), *((digest_token(token), ADMIN) for token in api))
+        )
 
     @classmethod
     def of_callers(cls, callers: Mapping[str, Caller]) -> Self:
         """Make each of the tokens in *callers* let in whom it stands for."""
-        return cls(tuple((_digest(token), caller) for token, caller in callers.items()))
+        return cls(tuple((digest_token(token), caller) for token, caller in callers.items()))
 
     def find_caller(self, token: str) -> Caller | None:
         """Give whom *token* lets in, or None when it is not known."""
-        shown = _digest(token) if token else b""
-        found = [caller for digest, caller in self.callers if hmac.compare_digest(shown, digest)]
+        return self.find_by_digest(digest_token(token)) if token else None
+
+    def find_by_digest(self, digest: bytes) -> Caller | None:
+        """Give whom the token with *digest* lets in, or None when it is not known any more."""
+        found = [caller for known, caller in self.callers if hmac.compare_digest(digest, known)]
         return found[0] if found else None
 
 
@@ -104,6 +109,7 @@ def _caller(line: TokenLine, default: Caller, setting: str) -> Caller:
     return Caller(scopes or default.scopes, line.tenant, line.name)
 
 
-def _digest(token: str) -> bytes:
+def digest_token(token: str) -> bytes:
+    """Give what is kept of *token*."""
     # Digests have one length, so a comparison does not even tell how long a token is.
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

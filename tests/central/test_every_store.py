@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.statistics import count_totals
-from linkrouter.central.store.interface import open_central_store
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import Message, MessageLink, Position, RouterLoss
 from linkrouter.errors import SettingsError, StoreError

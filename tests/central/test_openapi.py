@@ -9,7 +9,7 @@ from linkrouter import __version__
 from linkrouter.central import models
 from linkrouter.central.api import central_routes
 from linkrouter.central.fields import RULES
-from linkrouter.central.store.interface import open_central_store
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.web.openapi import api_document, statuses, with_document
 from linkrouter.web.server import create_app
 from linkrouter.web.tokens import Tokens
@@ -22,6 +22,7 @@ INPUTS = [
     "ClickTableQuery",
     "ErasureRecord",
     "ExportQuery",
+    "LiveQuery",
     "LossRecord",
     "MessageLinkRecord",
     "MessageQuery",
@@ -115,6 +116,7 @@ def test_the_names_of_operations_are_a_promise(document):
         "GET /-/ready": "getReadiness",
         "GET /openapi.json": "getDocument",
         "GET /v1/clicks": "listClicks",
+        "GET /v1/clicks/live": "followClicks",
         "GET /v1/clicks.csv": "tabulateClicks",
         "GET /messages/outbound/clicks": "listPostmarkClicks",
         "GET /messages/outbound/clicks/{messageid}": "listPostmarkMessageClicks",

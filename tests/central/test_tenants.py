@@ -59,6 +59,8 @@ async def test_a_tenants_token_gets_nothing_of_another_on_any_route(clients, cli
     }
 
     for route in routes:
+        if route.streams:
+            continue  # see test_live.py
         path = route.path.format(dimension="url", breakdown="location", message_id="their-mail", messageid="their-mail")
         page = {"count": "10", "offset": "0"} if route.path.startswith("/messages/outbound") else {}
         for more in ({}, {"tenant": "8"}, {"recipient": "theirs@example.org"}, {"message_id": "their-mail"}):

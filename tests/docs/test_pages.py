@@ -7,7 +7,7 @@ import pytest
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
-from linkrouter.central.store.interface import open_central_store
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.checker.api.routes import check_routes
 from linkrouter.metrics import METRICS
 from linkrouter.web.openapi import with_document

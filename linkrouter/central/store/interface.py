@@ -4,11 +4,10 @@ Promise: a click, a message and a loss have ids, and the first to come with an i
 kept whole or not at all, and is durable once the call returns. Readers see whole batches and never hold up a writer.
 
 Two protocols, because not every engine can keep both: a `ClickLog` takes what comes in bulk, a `Registry` what needs
-transactions. A store is named by one URL (`sqlite:///central.db`), whose scheme is an entry point.
+transactions.
 """
 
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from typing import Protocol
 
 from linkrouter.central.labels import Insight
@@ -38,11 +37,8 @@ from linkrouter.central.store.records import (
     RouterState,
 )
 from linkrouter.clicks.click import Click
-from linkrouter.errors import SettingsError
 
-__all__ = ["CentralStore", "ClickLog", "Registry", "open_central_store"]
-
-CENTRAL_STORES = "linkrouter.central_stores"  # the entry-point group: a URL's scheme and what opens it
+__all__ = ["CentralStore", "ClickLog", "Registry"]
 
 
 class Store(Protocol):
@@ -101,6 +97,20 @@ class ClickLog(Store, Protocol):
 
         Raises:
             StoreError: the store cannot answer, or not within its deadline.
+        """
+
+    async def latest_labelled(self) -> int:
+        """Give the number of the newest click that has a label, 0 when there is none.
+
+        Raises:
+            StoreError: the store cannot answer.
+        """
+
+    async def labelled_after(self, seq: int, tenant: int | None, limit: int) -> list[tuple[int, FoundClick]]:
+        """Give up to *limit* labelled clicks behind the one numbered *seq*, with their numbers, as they were stored.
+
+        Raises:
+            StoreError: the store cannot answer.
         """
 
     async def roll_up_cells(self, asked: RollUpQuestion) -> list[Cell]:
@@ -270,18 +280,3 @@ class CentralStore(ClickLog, Registry, Protocol):
 
     def size(self) -> int:
         """Give the size of the store on the disk, in bytes; 0 where that is not known."""
-
-
-def open_central_store(url: str) -> CentralStore:
-    """Give the store that *url* names; it is not opened yet.
-
-    Raises:
-        SettingsError: no store goes by the URL's scheme, or the URL is not one that store takes.
-    """
-    scheme, colon, _ = url.partition(":")
-    known = {entry.name: entry for entry in entry_points(group=CENTRAL_STORES)}
-    if not colon or scheme not in known:
-        # The URL is not quoted: those of other stores hold passwords.
-        raise SettingsError(f"DATABASE: the URL must start with {' or '.join(f'{name}:' for name in sorted(known))}")
-    store: CentralStore = known[scheme].load()(url)
-    return store

@@ -69,6 +69,11 @@ FIND_WAITING = """
 SELECT clicks.clicked_at, clicks.id, clicks.seq FROM clicks NOT INDEXED LEFT JOIN labels ON labels.seq = clicks.seq
 {where} ORDER BY clicks.clicked_at DESC, clicks.id DESC LIMIT :limit
 """
+LATEST_LABELLED = "SELECT coalesce(max(seq), 0) FROM labels"
+LABELLED_AFTER = """
+SELECT labels.seq, clicks.id FROM labels JOIN clicks ON clicks.seq = labels.seq
+WHERE labels.seq > :seq AND (:tenant IS NULL OR labels.tenant = :tenant) ORDER BY labels.seq LIMIT :limit
+"""
 IS_WAITING = "clicks.seq > (SELECT seq FROM progress WHERE name = 'labelled') AND labels.seq IS NULL"
 THESE = "WHERE clicks.seq IN (SELECT value FROM json_each(:seqs))"
 
@@ -118,11 +123,29 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
             else:
                 where, values = _where(asked, after)
                 values |= {"limit": limit, "skip": skip}
-            rows = list(await reader.execute_fetchall(FIND_CLICKS.format(where=where), values))
-            numbers = {number for row in rows for number in (*row[12:18], row[19]) if number is not None}
-            pairs: Iterable[Any] = await reader.execute_fetchall(WORDS_OF, (json.dumps(list(numbers)),))
-        words: dict[int, str] = dict(pairs)
-        return [FoundClick(Click._make(row[:8]), row[8], row[9], row[10], row[11], _label(row, words)) for row in rows]
+            return await _read_clicks(reader, where, values)
+
+    async def latest_labelled(self) -> int:
+        """See `ClickLog`."""
+        async with self.snapshot() as reader:
+            return int(await fetch_value(reader, LATEST_LABELLED))
+
+    async def labelled_after(self, seq: int, tenant: int | None, limit: int) -> list[tuple[int, FoundClick]]:
+        """See `ClickLog`."""
+        async with self.snapshot() as reader:
+            rows = await reader.execute_fetchall(LABELLED_AFTER, {"seq": seq, "tenant": tenant, "limit": limit})
+            numbers = {click_id: number for number, click_id in rows}
+            values = {"seqs": json.dumps(list(numbers.values())), "limit": limit, "skip": 0}
+            found = await _read_clicks(reader, THESE, values)
+        return sorted(((numbers[one.click.id], one) for one in found), key=lambda pair: pair[0])
+
+
+async def _read_clicks(reader: Any, where: str, values: dict[str, Any]) -> list[FoundClick]:
+    rows = list(await reader.execute_fetchall(FIND_CLICKS.format(where=where), values))
+    numbers = {number for row in rows for number in (*row[12:18], row[19]) if number is not None}
+    pairs: Iterable[Any] = await reader.execute_fetchall(WORDS_OF, (json.dumps(list(numbers)),))
+    words: dict[int, str] = dict(pairs)
+    return [FoundClick(Click._make(row[:8]), row[8], row[9], row[10], row[11], _label(row, words)) for row in rows]
 
 
 def _label(row: Any, words: dict[int, str]) -> FoundLabel | None:

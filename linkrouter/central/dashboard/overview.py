@@ -1,0 +1,115 @@
+"""The overview: clicks over time, totals against the period before, and the values that have most of them.
+
+Promise: each figure is one of the statistics API for the same question. Filters and period are the URL: a value that is
+clicked filters by itself, and is taken away in the same place.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from linkrouter.central.answers import ClickSeries, ClickStats
+from linkrouter.central.dashboard.period import PERIODS, Period, read_period, read_zone
+from linkrouter.central.dashboard.templates import show
+from linkrouter.central.fields import write_time
+from linkrouter.central.figures_api import Statistics
+from linkrouter.central.models import BreakdownQuery, SeriesQuery, StatsQuery
+from linkrouter.web.pages import Html, Redirect, Visitor
+from linkrouter.web.problems import Fault, Refusal
+
+__all__ = ["FILTERS", "Overview", "read_filters"]
+
+FILTERS = ("part", "url", "tag", "browser", "os", "platform", "country", "recipient", "message_id")
+BOXES = ("part", "url", "tag", "browser", "os", "platform", "country", "robot_reason")
+BOX_ROWS = 8
+KEPT = ("period", "since", "until", "interval", "compare", "machines", "timezone", "robots", "tenant", *FILTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the page needs: the statistics, and the time."""
+
+    statistics: Statistics
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    async def show(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
+        """Show the figures that the URL asks for."""
+        kept = {name: fields[name] for name in KEPT if fields.get(name)}
+        period = read_period(kept, read_zone(kept.get("timezone", ""), visitor.zone), self.now())
+        asked = read_filters(kept)
+        if isinstance(asked, Refusal):
+            return asked
+        values: dict[str, Any] = {
+            "fields": kept,
+            "filters": {name: kept[name] for name in FILTERS if name in kept},
+            "period": period,
+            "periods": PERIODS,
+            "totals": None,
+            "before": None,
+            "series": None,
+            "series_before": None,
+            "boxes": {},
+            "series_since": write_time(period.since),
+            "series_until": write_time(period.until),
+        }
+        if not period.faults:
+            found = await self._figures(asked, period, visitor, compare="compare" in kept)
+            if isinstance(found, Refusal):
+                return found
+            values |= found
+        return show("overview.html", visitor, "overview", **values)
+
+    async def _figures(
+        self, asked: StatsQuery, period: Period, visitor: Visitor, *, compare: bool
+    ) -> dict[str, Any] | Refusal:
+        caller, statistics = visitor.caller, self.statistics
+        within = _within(asked, period.since, period.until)
+        steps = {"interval": period.interval, "timezone": period.zone}
+        totals = await statistics.count(within, caller)
+        series = await statistics.series(cast(SeriesQuery, {**within, **steps}), caller)
+        if isinstance(totals, Refusal):
+            return totals
+        if isinstance(series, Refusal):
+            return series
+        before: ClickStats | Refusal | None = None
+        series_before: ClickSeries | Refusal | None = None
+        if span := period.before():
+            earlier = _within(asked, *span)
+            before = await statistics.count(earlier, caller)
+            if compare:
+                series_before = await statistics.series(cast(SeriesQuery, {**earlier, **steps}), caller)
+        boxes = {}
+        for dimension in BOXES:
+            question = cast(BreakdownQuery, {**within, "dimension": dimension, "limit": BOX_ROWS})
+            boxes[dimension] = await statistics.breakdown(question, caller)
+        return {
+            "totals": totals,
+            "before": None if isinstance(before, Refusal) else before,
+            "series": series,
+            "series_before": None if isinstance(series_before, Refusal) else series_before,
+            "boxes": {name: None if isinstance(box, Refusal) else box for name, box in boxes.items()},
+        }
+
+
+def read_filters(fields: Mapping[str, str]) -> StatsQuery | Refusal:
+    """Give the filters of the URL as the API takes them."""
+    asked: dict[str, Any] = {name: fields[name] for name in FILTERS if fields.get(name)}
+    if fields.get("robots"):
+        asked["robots"] = fields["robots"]
+        if fields["robots"] not in ("exclude", "include", "only"):
+            return Refusal(422, Fault("robots must be exclude, include or only"))
+    if tenant := fields.get("tenant"):
+        if not tenant.isascii() or not tenant.isdigit() or len(tenant) > 9:
+            return Refusal(422, Fault("tenant must be a whole number"))
+        asked["tenant"] = int(tenant)
+    return cast(StatsQuery, asked)
+
+
+def _within(asked: StatsQuery, since: int | None, until: int | None) -> StatsQuery:
+    within: dict[str, Any] = dict(asked)
+    if since is not None:
+        within["since"] = max(since, 0)
+    if until is not None:
+        within["until"] = max(until, 0)
+    return cast(StatsQuery, within)

@@ -1,0 +1,49 @@
+"""What routers say of themselves, and what they had to drop."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from linkrouter.central.dashboard.templates import show
+from linkrouter.central.fields import write_time
+from linkrouter.central.models import RoutersQuery
+from linkrouter.central.routers import list_routers
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.units import DAY_S, SECOND_US
+from linkrouter.web.pages import Html, Redirect, Visitor
+from linkrouter.web.problems import Refusal
+
+__all__ = ["Reports"]
+
+LOSS_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What the pages need."""
+
+    store: CentralStore
+
+    async def routers(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
+        """Show each router by its last report, the silent ones first."""
+        found = await list_routers(self.store, cast(RoutersQuery, {}), visitor.caller)
+        if isinstance(found, Refusal):
+            return found
+        rows = [(router, worker) for router in found["routers"] for worker in router["workers"]]
+        rows.sort(key=lambda row: -row[1]["silent_seconds"])
+        return show("routers.html", visitor, "routers", rows=rows)
+
+    async def losses(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
+        """Show what is missing, and between which times."""
+        since = (int(time.time()) - LOSS_DAYS * DAY_S) * SECOND_US
+        rows = [
+            {
+                "reason": loss.reason,
+                "clicks": loss.clicks,
+                "since": write_time(loss.since),
+                "until": write_time(loss.until),
+            }
+            for loss in reversed(await self.store.missing(since, None))
+        ]
+        return show("losses.html", visitor, "losses", rows=rows, days=LOSS_DAYS)
