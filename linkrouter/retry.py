@@ -35,6 +35,6 @@ def find_retry_after(text: str | None, now: float) -> float | None:
         return float(text)
     try:
         until = parsedate_to_datetime(text)
+        return max(until.replace(tzinfo=until.tzinfo or UTC).timestamp() - now, 0.0)
     except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return max(until.replace(tzinfo=until.tzinfo or UTC).timestamp() - now, 0.0)
+        return None  # no date, or one that no calendar holds

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from linkrouter.checker.check import Checker
 from linkrouter.checker.fetch.client import HttpClient
 from linkrouter.checker.fetch.fetcher import Fetcher
+from linkrouter.checker.fetch.head_hosts import load_head_hosts
 from linkrouter.checker.fetch.limits import HostLimits
 from linkrouter.checker.fetch.lying_hosts import load_lying_hosts
 from linkrouter.checker.fetch.own_links import OwnLinks, no_own_links, own_links_of
@@ -49,6 +50,7 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
         client,
         limits,
         lying_hosts=lying_hosts,
+        head_hosts=load_head_hosts(),
         own_links=own_links,
         local=bool(settings.allow_network),
         link_timeout_s=settings.timeout,

@@ -52,7 +52,6 @@ CHECK_REASONS: dict[str, Reason] = {
     "gone": Reason("broken", "short", _FIX),
     "refused by the server": Reason("broken", "short", _FIX),
     "server error": Reason("broken", "moment", _AGAIN),
-    "not HTTP": Reason("broken", "short", _FIX),
     # It was never reached.
     "host does not exist": Reason("broken", "short", "Look for a typing error in the host name."),
     "connection refused": Reason("broken", "short", _FIX),
@@ -77,13 +76,23 @@ CHECK_REASONS: dict[str, Reason] = {
     "forbidden": Reason("unverifiable", "long", _LOOK),
     "needs a login": Reason("unverifiable", "long", "Make sure that recipients can log in there."),
     "needs a payment": Reason("unverifiable", "long", _LOOK),
-    "needs cookies": Reason("unverifiable", "long", _LOOK),
+    "needs cookies": Reason(
+        "unverifiable", "long", "The page opens only for a browser that takes cookies; try it in one."
+    ),
+    "parked domain": Reason("unverifiable", "long", "The domain looks expired or for sale; see who owns it now."),
+    "certificate chain incomplete": Reason(
+        "unverifiable",
+        "long",
+        "The site does not send a certificate that some browsers have to look for; tell whoever runs it.",
+    ),
     "blocked for legal reasons": Reason("unverifiable", "long", _LOOK),
     "port not checked": Reason("unverifiable", "long", _LOOK),
     "not opened": Reason("unverifiable", "long", "Opening it could unsubscribe somebody, so try it yourself."),
     "leaves the web": Reason("unverifiable", "long", "It opens another program; try it on a telephone and a computer."),
     "listed for review": Reason("unverifiable", "long", "A reputation list names this site; see which, and decide."),
     # Nothing could be learnt now.
+    "not HTTP": Reason("unverifiable", "moment", _LOOK),
+    "protocol error": Reason("unverifiable", "moment", _LOOK),
     "timed out": Reason("unverifiable", "moment", _AGAIN),
     "name lookup failed": Reason("unverifiable", "moment", _AGAIN),
     "network unreachable": Reason("unverifiable", "moment", _AGAIN),

@@ -25,12 +25,15 @@ __all__ = [
     "CONNECTION_POOLS",
     "MAX_IDLE_CONNECTIONS",
     "MAX_PAGE_BYTES",
+    "RANGE",
+    "RANGE_BYTES",
     "USER_AGENT",
     "Failure",
     "HttpClient",
 ]
 
 MAX_PAGE_BYTES = 64 * 1024
+RANGE_BYTES = 16 * 1024
 CONNECTION_POOLS = 16  # a pool looks through all its connections for every request
 MAX_IDLE_CONNECTIONS = 16  # of one pool
 
@@ -42,6 +45,8 @@ BROWSER_HEADERS = (
     ("Accept-Language", "en-US,en;q=0.9"),
     ("Accept-Encoding", "identity"),  # so that nothing here has to be unpacked
 )
+
+RANGE = (("Range", f"bytes=0-{RANGE_BYTES - 1}"),)
 
 # OpenSSL's X509_V_ERR_… codes; the rest is "certificate invalid".
 _CERTIFICATE_FAULTS = {
@@ -57,9 +62,10 @@ _CERTIFICATE_FAULTS = {
 
 
 class Failure(NamedTuple):
-    """Why there is no answer: one of `CHECK_REASONS`."""
+    """Why there is no answer: one of `CHECK_REASONS`, and whether there was a connection to ask over."""
 
     reason: str
+    connected: bool = False
 
 
 class HttpClient:
@@ -81,15 +87,17 @@ class HttpClient:
         for transport in self._transports:
             await transport.aclose()
 
-    async def request(self, method: str, origin: str, target: str, within_s: float) -> HttpAnswer | Failure:
+    async def request(
+        self, method: str, origin: str, target: str, within_s: float, *, ranged: bool = False
+    ) -> HttpAnswer | Failure:
         """Ask *origin* (`https://host:port`) for *target*, whose characters are sent as they are.
 
-        Reads no body of HEAD, and at most 64 KB of GET's.
+        Reads no body of HEAD, and at most 64 KB of GET's; *ranged* asks for the first of them alone.
         """
         extensions = {"target": target.encode("ascii"), "timeout": {"connect": CONNECT_TIMEOUT_S}}
         try:
             async with asyncio.timeout(within_s):
-                request = httpx.Request(method, origin, headers=BROWSER_HEADERS, extensions=extensions)
+                request = httpx.Request(method, origin, headers=BROWSER_HEADERS + RANGE * ranged, extensions=extensions)
                 response = await self._transports[hash(origin) % CONNECTION_POOLS].handle_async_request(request)
                 try:
                     body = await _read(response, within_s / 2) if method == "GET" else b""
@@ -149,8 +157,10 @@ def _failure(exc: BaseException) -> Failure:
         if isinstance(cause, socket.gaierror):
             absent = cause.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
             return Failure("host does not exist" if absent else "name lookup failed")
-    if any(isinstance(cause, TimeoutError | httpx.TimeoutException | httpcore.TimeoutException) for cause in causes):
+    if any(isinstance(cause, httpx.ConnectTimeout) for cause in causes):
         return Failure("timed out")
+    if any(isinstance(cause, TimeoutError | httpx.TimeoutException | httpcore.TimeoutException) for cause in causes):
+        return Failure("timed out", connected=True)
     numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
     if errno.ECONNREFUSED in numbers:
         return Failure("connection refused")
@@ -158,8 +168,8 @@ def _failure(exc: BaseException) -> Failure:
         return Failure("network unreachable")
     cut_off = isinstance(exc, httpx.RemoteProtocolError) and "disconnected" in str(exc)
     if cut_off or (isinstance(exc, httpx.NetworkError | OSError)):
-        return Failure("connection reset")
-    return Failure("not HTTP")
+        return Failure("connection reset", connected=True)
+    return Failure("not HTTP", connected=True)
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:

@@ -10,11 +10,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
-__all__ = ["MAX_HOLD_S", "MAX_REQUESTS", "REQUESTS_PER_HOST", "Clock", "HostLimits", "Sleep"]
+__all__ = [
+    "MAX_HOLD_S",
+    "MAX_REQUESTS",
+    "OPINIONS_PER_S",
+    "REQUESTS_PER_HOST",
+    "SECOND_OPINIONS",
+    "Clock",
+    "HostLimits",
+    "Sleep",
+]
 
 REQUESTS_PER_HOST = 10
 MAX_REQUESTS = 200  # one that hangs keeps its place for seconds
 MAX_HOLD_S = 3600.0  # a host may not keep every later check away for a year
+SECOND_OPINIONS = 500  # of one host at once; a mail of hundreds of links is looked at whole
+OPINIONS_PER_S = 10.0  # how fast they come back
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -35,8 +46,17 @@ class HostLimits:
         self._per_host = per_host
         self._overall = asyncio.Semaphore(overall)
         self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._opinions: dict[str, tuple[float, float]] = {}  # host → how many are left, and when that was so
         self._clock = clock
         self._sleep = sleep
+
+    def take_second_opinion(self, host: str) -> bool:
+        """Whether *host* may be asked once more about a link that it called fine; counts it."""
+        now = self._clock()
+        left, at = self._opinions.get(host, (SECOND_OPINIONS, now))
+        left = min(SECOND_OPINIONS, left + (now - at) * OPINIONS_PER_S)
+        self._opinions[host] = (max(0.0, left - 1), now)
+        return left >= 1
 
     def hold(self, host: str, seconds: float) -> None:
         """Let nobody ask *host* for *seconds*; a longer hold stays."""
@@ -51,6 +71,8 @@ class HostLimits:
         """Give the hosts that may not be asked yet, and forget the others."""
         now = self._clock()
         self.not_before = {host: when for host, when in self.not_before.items() if when > now}
+        full_s = SECOND_OPINIONS / OPINIONS_PER_S
+        self._opinions = {host: row for host, row in self._opinions.items() if now - row[1] < full_s}
         return dict(self.not_before)
 
     @asynccontextmanager

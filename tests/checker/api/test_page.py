@@ -48,7 +48,7 @@ async def test_a_row_opens_to_its_places_its_way_and_what_to_do(chromium, page_c
     assert "not found (404)\nCorrect the link, or take it out." in broken
     assert "Open it in a new tab" in broken
     assert "after a redirect" in moved
-    assert "HEAD 302" in moved
+    assert "GET 302" in moved
     assert f"{origin}/200/end" in moved
 
 

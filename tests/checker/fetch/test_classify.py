@@ -28,7 +28,7 @@ from linkrouter.checker.verdict import CHECK_REASONS, VERDICTS
         (502, "broken", "server error"),
         (503, "broken", "server error"),
         (599, "broken", "server error"),
-        (600, "broken", "not HTTP"),
+        (600, "unverifiable", "not HTTP"),
         (999, "unverifiable", "refuses robots"),
     ],
 )
@@ -38,8 +38,15 @@ def test_a_status_has_one_reason(status, verdict, reason):
     assert (CHECK_REASONS[found].verdict, found) == (verdict, reason)
 
 
-def test_a_503_that_says_when_to_come_back_is_busy_not_broken():
+def test_a_refusal_that_says_when_to_come_back_is_for_now():
     assert classify_answer(HttpAnswer(503, {"retry-after": "120"}))[0] == "busy"
+    assert classify_answer(HttpAnswer(403, {"retry-after": "120"}))[0] == "rate limited"
+
+
+@pytest.mark.parametrize("text", ["soon", "", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"])
+def test_a_retry_after_that_cannot_be_read_changes_nothing(text):
+    for status in (403, 429, 503):
+        assert classify_answer(HttpAnswer(status, {"retry-after": text})) == classify_answer(HttpAnswer(status))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +56,9 @@ def test_a_503_that_says_when_to_come_back_is_busy_not_broken():
         (HttpAnswer(503, {}, b"<html><title>Just a moment...</title>"), "Cloudflare"),
         (HttpAnswer(429, {"x-vercel-mitigated": "challenge"}), "Vercel"),
         (HttpAnswer(403, {"x-datadome": "protected"}), "DataDome"),
+        (HttpAnswer(400, {"set-cookie": "datadome=x; path=/"}), "DataDome"),
+        (HttpAnswer(429, {"x-kpsdk-ct": "x"}), "Kasada"),
+        (HttpAnswer(403, {"set-cookie": "a=1\ntecharo.lol-anubis-auth=; path=/"}), "Anubis"),
         (HttpAnswer(403, {"set-cookie": "a=1\n_abck=x; path=/"}), "Akamai"),
         (HttpAnswer(403, {"set-cookie": "incap_ses_1=x"}), "Imperva"),
         (HttpAnswer(403, {}, b'<div id="px-captcha"></div>'), "PerimeterX"),
@@ -69,6 +79,14 @@ def test_a_bot_wall_is_known_by_its_signature(answer, whose):
         HttpAnswer(403, {"server": "cloudflare", "cf-ray": "x"}),
         HttpAnswer(500, {"x-amzn-requestid": "x"}),
         HttpAnswer(200, {"set-cookie": "_abck=x"}),
+        HttpAnswer(200, {"x-datadome": "protected"}),
+        HttpAnswer(200, {"set-cookie": "datadome=abc; path=/"}),
+        HttpAnswer(301, {"set-cookie": "datadome=abc; path=/", "location": "/x"}),
+        HttpAnswer(206, {"x-kpsdk-ct": "x"}),
+        HttpAnswer(200, {"set-cookie": "techaro.lol-anubis-auth=x"}),
+        HttpAnswer(200, {}, b"<p>How to get past px-captcha and geo.captcha-delivery.com"),
+        HttpAnswer(200, {}, b'<script src="/_Incapsula_Resource?SWJIYLWA=x"></script>'),
+        HttpAnswer(200, {}, b"<title>Just a moment...</title>"),
         HttpAnswer(403, {"set-cookie": "session=incap_ses_"}),
     ],
 )
@@ -93,6 +111,9 @@ def test_a_dead_page_behind_a_wall_is_still_dead():
         ("soon", None),
         ("1e3", None),
         ("9" * 400, None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:10 +99999999999999", None),
+        ("2\n3600", 2.0),
     ],
 )
 def test_reads_retry_after_as_a_number_or_a_date(text, seconds):

@@ -80,7 +80,7 @@ async def test_the_next_address_is_tried_when_the_first_refuses():
     assert fetched.verdict == "fine"
 
 
-async def test_a_host_that_hangs_is_timed_out_and_asked_once():
+async def test_a_host_that_hangs_is_timed_out_and_asked_once_by_each_method():
     async def talk(reader, _):
         await reader.read()
 
@@ -88,7 +88,7 @@ async def test_a_host_that_hangs_is_timed_out_and_asked_once():
         fetched = await fetch(f"{origin}/")
 
     assert (fetched.verdict, fetched.reason) == ("unverifiable", "timed out")
-    assert len(seen) == 1
+    assert seen == ["HEAD / HTTP/1.1", "GET / HTTP/1.1"]
 
 
 async def test_a_host_that_drips_is_timed_out():
@@ -141,8 +141,6 @@ async def test_a_gzip_bomb_is_neither_unpacked_nor_read_to_its_end():
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"", "connection reset"),
-        (b"HTTP/1.1 200 OK\r\nContent-", "connection reset"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "not HTTP"),
         (b"\x00\xff\x15\x03\x01\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000 + b"\r\n", "not HTTP"),
@@ -151,11 +149,18 @@ async def test_a_gzip_bomb_is_neither_unpacked_nor_read_to_its_end():
     ],
     ids=lambda value: ascii(value)[:40],
 )
-async def test_garbage_is_a_verdict(answer, reason):
+async def test_garbage_after_a_good_connection_is_never_broken(answer, reason):
     async with raw(answering(answer)) as (origin, _), fetching() as fetch:
         fetched = await fetch(f"{origin}/")
 
-    assert (fetched.verdict, fetched.reason) == ("broken", reason)
+    assert (fetched.verdict, fetched.reason) == ("unverifiable", reason)
+
+
+async def test_a_host_that_hangs_up_on_everything_is_broken():
+    async with raw(answering(b"")) as (origin, _), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert (fetched.verdict, fetched.reason) == ("broken", "connection reset")
 
 
 async def test_a_reset_of_head_is_tried_once_with_get():
@@ -207,7 +212,7 @@ async def test_http2_is_spoken_where_the_server_offers_it(certificates):
         fetched = await asyncio.gather(*(fetch(f"{origin}/a%2Fb?{number}") for number in range(5)))
 
     assert {each.verdict for each in fetched} == {"fine"}
-    assert sorted(seen) == [("HEAD", f"/a%2Fb?{number}") for number in range(5)]
+    assert sorted(seen) == [(method, f"/a%2Fb?{number}") for method in ("GET", "HEAD") for number in range(5)]
 
 
 @pytest.mark.parametrize(

@@ -12,36 +12,6 @@ def methods(fetched):
     return [(hop.method, hop.status) for hop in fetched.hops]
 
 
-async def test_a_link_that_answers_head_costs_one_request():
-    async with site(status(200)) as (origin, seen), fetching() as fetch:
-        fetched = await fetch(f"{origin}/page")
-
-    assert (fetched.verdict, fetched.reason) == ("fine", "answers")
-    assert seen == [("HEAD", "/page")]
-
-
-@pytest.mark.parametrize("number", [400, 403, 404, 405, 406, 500, 501, 503])
-async def test_get_is_asked_once_where_head_may_be_all_that_is_minded(number):
-    async def handler(request):
-        return web.Response(status=number if request.method == "HEAD" else 200)
-
-    async with site(handler) as (origin, seen), fetching() as fetch:
-        fetched = await fetch(f"{origin}/")
-
-    assert fetched.verdict == "fine"
-    assert [method for method, _ in seen] == ["HEAD", "GET"]
-
-
-async def test_retry_after_beside_another_refusal_does_not_keep_get_away():
-    async def handler(request):
-        return web.Response(status=404 if request.method == "HEAD" else 200, headers={"Retry-After": "60"})
-
-    async with site(handler) as (origin, seen), fetching() as fetch:
-        fetched = await fetch(f"{origin}/")
-
-    assert (fetched.verdict, len(seen)) == ("fine", 2)
-
-
 @pytest.mark.parametrize("path", ["/Unsubscribe?who=me", "/there"])
 async def test_a_link_to_unsubscribe_is_never_opened(path):
     async def handler(request):
@@ -56,15 +26,6 @@ async def test_a_link_to_unsubscribe_is_never_opened(path):
     assert not [request for request in seen if request[0] == "GET" and request[1] != "/there"]
 
 
-@pytest.mark.parametrize("number", [401, 402, 410, 451, 502, 504, 999])
-async def test_get_is_not_asked_where_it_would_change_nothing(number):
-    async with site(status(number)) as (origin, seen), fetching() as fetch:
-        fetched = await fetch(f"{origin}/")
-
-    assert fetched.verdict != "fine"
-    assert [method for method, _ in seen] == ["HEAD"]
-
-
 @pytest.mark.parametrize(
     "target",
     ["/a%2Fb", "/a%2fb", "/a%5Cb", "//x//y", "/a;b=c", "/?q=a%20b+c&d", "/?", "/~u/(x)!*'", "/%E4", "/a%25b", "/a|b"],
@@ -73,7 +34,7 @@ async def test_what_is_requested_is_what_stands_in_the_mail(target):
     async with site(status(200)) as (origin, seen), fetching() as fetch:
         await fetch(f"{origin}{target}")
 
-    assert seen == [("HEAD", target)]
+    assert seen == [("HEAD", target), ("GET", target)]
 
 
 async def test_the_request_looks_like_a_browsers_and_carries_no_credentials():
@@ -111,12 +72,12 @@ async def test_redirects_are_followed_and_kept_as_evidence():
         fetched = await fetch(f"{origin}/1")
 
     assert fetched.verdict == "fine"
-    assert methods(fetched) == [("HEAD", 301)] * 3 + [("HEAD", 200)]
+    assert methods(fetched) == [("GET", 301)] * 3 + [("GET", 200)]
     assert [hop.url for hop in fetched.hops] == [f"{origin}/{step}" for step in (1, 2, 3, 4)]
 
 
-@pytest.mark.parametrize(("redirects", "reason"), [(10, "answers"), (11, "too many redirects")])
-async def test_ten_redirects_are_followed_and_no_more(redirects, reason):
+@pytest.mark.parametrize(("redirects", "reason"), [(20, "answers"), (21, "too many redirects")])
+async def test_as_many_redirects_are_followed_as_browsers_follow(redirects, reason):
     async def handler(request):
         left = int(request.path.strip("/"))
         return web.Response(status=302, headers={"Location": f"/{left - 1}"}) if left else web.Response()
@@ -125,7 +86,7 @@ async def test_ten_redirects_are_followed_and_no_more(redirects, reason):
         fetched = await fetch(f"{origin}/{redirects}")
 
     assert fetched.reason == reason
-    assert len(seen) == 11
+    assert len(seen) == 2 * 21
 
 
 async def test_a_circle_is_broken_unless_a_cookie_might_open_it():
@@ -161,7 +122,7 @@ async def test_each_hop_is_judged_anew(location, reason):
         fetched = await fetch(f"{origin}/")
 
     assert fetched.reason == reason
-    assert len(seen) == 1
+    assert {path for _, path in seen} == {"/"}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +145,7 @@ async def test_the_host_behind_one_redirect_too_many_is_kept_too():
         return web.Response(status=302, headers={"Location": f"/{left - 1}" if left else "https://evil.example/"})
 
     async with site(handler) as (origin, _), fetching() as fetch:
-        fetched = await fetch(f"{origin}/10")
+        fetched = await fetch(f"{origin}/20")
 
     assert (fetched.reason, fetched.hops[-1].url) == ("too many redirects", "https://evil.example")
 
@@ -205,7 +166,7 @@ async def test_a_location_in_utf8_is_read_as_browsers_read_it():
     async with raw(answering(answer)) as (origin, seen), fetching() as fetch:
         fetched = await fetch(f"{origin}/")
 
-    assert seen[1] == "HEAD /k%C3%A4se HTTP/1.1"
+    assert seen[:2] == ["HEAD / HTTP/1.1", "HEAD /k%C3%A4se HTTP/1.1"]
     assert fetched.reason == "redirects in a circle"
 
 
@@ -249,4 +210,4 @@ async def test_a_link_of_our_own_is_read_and_not_requested():
 
     assert (good.verdict, [hop.note for hop in good.hops]) == ("fine", ["own link", ""])
     assert (bad.verdict, bad.reason) == ("broken", "not a genuine tracked link")
-    assert seen == [("HEAD", "/there")]
+    assert seen == [("HEAD", "/there"), ("GET", "/there")]

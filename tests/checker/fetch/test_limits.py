@@ -10,7 +10,7 @@ from checker.servers import fetching, site, status
 from linkrouter.checker.fetch.limits import HostLimits
 
 
-@pytest.mark.parametrize("number", [429, 503])
+@pytest.mark.parametrize("number", [403, 429, 503])
 async def test_retry_after_is_waited_for(number):
     first = []
 
@@ -23,7 +23,7 @@ async def test_retry_after_is_waited_for(number):
         fetched = await fetch(f"{origin}/")
 
     assert fetched.verdict == "fine"
-    assert [method for method, _ in seen] == ["HEAD", "HEAD"]
+    assert [method for method, _ in seen] == ["HEAD", "HEAD", "GET"]
 
 
 async def test_a_success_does_not_wipe_the_wait_of_its_host():

@@ -1,0 +1,80 @@
+"""What a chain of redirects ended at, where that is not the page that was linked to.
+
+Promise: pure, and it only ever turns "fine" into "unverifiable": a log-in page, a parked domain or a page that asks for
+cookies answers 200 as well as any other.
+"""
+
+import html
+import re
+
+from linkrouter.checker.fetch.classify import HttpAnswer
+from linkrouter.checker.fetch.refresh import is_html, visible_markup
+from linkrouter.checker.urls import split_url
+
+__all__ = ["judge_landing"]
+
+_LOGIN_HOST = re.compile(r"(?:log-?in|log-?on|sign-?in|auth|sso|idp|cas|accounts)[0-9]*\.")
+_LOGIN_PATH = re.compile(
+    r"[/_-](?:(?:wp|user|users|account|member|customer)[-_]?)?"
+    r"(?:log[-_]?[io]n|sign[-_]?in|sso|saml2?|servicelogin|authenticate|oauth2?/(?:v[0-9.]+/)?authorize|anmelden|connexion)"
+    r"(?:[-_]?(?:form|page|required|user))?(?:[/.;]|$)",
+    re.IGNORECASE,
+)
+_COOKIE_PAGE = re.compile(
+    r"cookies?[-_]?(?:absent|required|disabled|error|missing|needed)|(?:no|enable|missing|without)[-_]?cookies?(?![a-z])",
+    re.IGNORECASE,
+)
+_PARKING_HOST = re.compile(
+    r"(?:.*\.)?(?:sedoparking\.com|parkingcrew\.(?:net|com)|bodis\.com|parklogic\.com|hugedomains\.com|dan\.com|afternic\.com"
+    r"|above\.com|domainmarket\.com|undeveloped\.com|cashparking\.com)"
+)
+_PARKING_MARKS = re.compile(
+    r"//(?:[a-z0-9-]+\.)*(?:sedoparking\.com|parkingcrew\.(?:net|com)|bodis\.com|parklogic\.com)[/\"']"
+    r"|location\.(?:href\s*=|replace\()\s*[\"']/lander[\"']",
+    re.IGNORECASE,
+)
+_HEADINGS = re.compile(r"<(title|h[12])(?=[\s>])[^>]{0,500}>([^<]{0,300})", re.IGNORECASE)
+_FOR_SALE = re.compile(
+    r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+\W{0,5})?"
+    r"(?:(?:this |the |your )?(?:premium )?(?:domain|web ?site)(?: name)?(?: [a-z0-9.-]+\.[a-z]+)? ?"
+    r"(?:is|may be|might be)? ?(?:for sale|parked|up for sale|available for (?:sale|purchase))"
+    r"|(?:is|may be) (?:for sale|parked)|buy this domain|diese (?:domain|web ?site) steht zum verkauf)\b",
+    re.IGNORECASE,
+)
+
+
+def judge_landing(url: str, last: str, answer: HttpAnswer) -> tuple[str, str] | None:
+    """Give reason and detail for the good *answer* of *last*, to which the link *url* led; None when it may be fine."""
+    if _is_parked(url, last, answer):
+        return "parked domain", ""
+    if last == url:
+        return None
+    if _COOKIE_PAGE.search(_path(last)) and not _COOKIE_PAGE.search(_path(url)):
+        return "needs cookies", ""
+    if _is_login(last) and not _is_login(url):
+        return "needs a login", "it leads to a log-in page"
+    return None
+
+
+def _is_login(url: str) -> bool:
+    _, host, target = split_url(url)
+    return bool(_LOGIN_HOST.match(host) or _LOGIN_PATH.search(target.partition("?")[0]))
+
+
+def _is_parked(url: str, last: str, answer: HttpAnswer) -> bool:
+    host, first = split_url(last)[1], split_url(url)[1]
+    behind = re.fullmatch(r"ww[0-9]+\.(.+)", host)
+    if (behind and behind[1] == first.removeprefix("www.")) or (
+        _PARKING_HOST.fullmatch(host) and not _PARKING_HOST.fullmatch(first)
+    ):
+        return True
+    if not answer.body or not is_html(answer):
+        return False
+    if _PARKING_MARKS.search(answer.body.decode("latin-1")):
+        return True
+    headings = _HEADINGS.findall(visible_markup(answer))
+    return any(_FOR_SALE.match(" ".join(html.unescape(text).split())) for _, text in headings)
+
+
+def _path(url: str) -> str:
+    return split_url(url)[2]
