@@ -218,7 +218,7 @@ async def test_what_was_checked_for_one_is_known_for_all(centre):
         again = await centre.check(text=f"{origin}/a#part", author="other")
 
     assert requests == 2
-    assert len(seen) == 1
+    assert len(seen) == 2
     assert again["links"][0]["cached"] is True
 
 
