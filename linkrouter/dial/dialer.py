@@ -1,8 +1,8 @@
-"""Connections to vetted addresses, as httpcore wants them.
+"""Connections to vetted addresses.
 
 Promise: every address of a name is judged after it was resolved, and a name that has one bad address is not connected
-to at all. httpcore goes on using the name for TLS and `Host`. The streams are asyncio's own: httpcore's, on anyio,
-take twice the time for what a checker needs of them.
+to at all. Of the good ones each has its chance within the connect limit, by turns of family (RFC 8305): a route that
+swallows packets costs a quarter of a second, and not the link. The name goes on being used for TLS and `Host`.
 """
 
 import asyncio
@@ -10,28 +10,29 @@ import ssl
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
-
-import httpcore
+from itertools import chain, zip_longest
 
 from linkrouter.dial.addresses import IpAddress, IpNetwork, may_connect
 from linkrouter.dial.resolve import Resolve
 
 __all__ = [
+    "ATTEMPT_DELAY_S",
     "CONNECT_TIMEOUT_S",
     "MAX_DIALLED",
     "MAX_VETTED",
-    "READ_LIMIT_BYTES",
+    "READ_BYTES",
     "VETTED_FOR_S",
+    "Connection",
     "Dialer",
     "ForbiddenAddress",
 ]
 
 CONNECT_TIMEOUT_S = 3.0
-MAX_DIALLED = 4  # addresses of one name
+ATTEMPT_DELAY_S = 0.25  # RFC 8305 §8
+MAX_DIALLED = 16  # addresses of one name, so that nobody is flooded through us
 VETTED_FOR_S = 30.0  # how long the vetted addresses of a name are used for further connections
 MAX_VETTED = 10_000
-READ_LIMIT_BYTES = 64 * 1024
+READ_BYTES = 64 * 1024
 
 
 class ForbiddenAddress(Exception):
@@ -42,36 +43,70 @@ class ForbiddenAddress(Exception):
         self.reason = reason
 
 
-class Dialer(httpcore.AsyncNetworkBackend):
-    """Resolves, vets and connects."""
+class Connection:
+    """A connection; reading and writing raise OSError when it was cut. Deadlines are the caller's."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self) -> bytes:
+        """Give what has come, nothing at the end."""
+        return await self._reader.read(READ_BYTES)
+
+    async def write(self, data: bytes) -> None:
+        """Send *data*."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
+        """Speak TLS from here on.
+
+        Raises:
+            ssl.SSLError, OSError: it cannot be spoken, or the certificate does not hold; the connection is closed.
+        """
+        try:
+            await self._writer.start_tls(context, server_hostname=server_name)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close at once: a server that does not answer the end of TLS would hold the link."""
+        self._writer.transport.abort()
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """What TLS agreed on; None where it is not spoken."""
+        found: ssl.SSLObject | None = self._writer.get_extra_info("ssl_object")
+        return found
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the other side has closed it, as far as is known."""
+        return self._reader.at_eof() or self._writer.transport.is_closing()
+
+
+class Dialer:
+    """Resolves, vets and connects, to public addresses and to the networks of *allowed*."""
 
     def __init__(self, allowed: tuple[IpNetwork, ...], resolve_host: Resolve) -> None:
         self._allowed = allowed
         self._resolve = resolve_host
         self._vetted: dict[tuple[str, int], tuple[float, tuple[IpAddress, ...]]] = {}
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own signature
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect within *timeout* seconds, name lookup included.
+    async def connect(self, host: str, port: int, timeout_s: float = CONNECT_TIMEOUT_S) -> Connection:
+        """Connect within *timeout_s* seconds, name lookup included.
 
         Raises:
             ForbiddenAddress: the name has no address, or one that may not be connected to.
             OSError: no address accepts.
+            TimeoutError: none does in time.
         """
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout_s):
             addresses = await self._vet(host, port)
-            for address in addresses[:-1]:
-                # A dead IPv6 route must not use up the time of the IPv4 address behind it.
-                with suppress(OSError):
-                    async with asyncio.timeout(CONNECT_TIMEOUT_S / 2):
-                        return await _connect(address, port)
-            return await _connect(addresses[-1], port)
+            delay_s = min(ATTEMPT_DELAY_S, timeout_s / 2 / len(addresses))
+            return await _race(addresses, port, delay_s)
 
     async def _vet(self, host: str, port: int) -> tuple[IpAddress, ...]:
         known = self._vetted.get((host, port))
@@ -86,56 +121,48 @@ class Dialer(httpcore.AsyncNetworkBackend):
             raise ForbiddenAddress("port not checked")
         if len(self._vetted) >= MAX_VETTED:
             self._vetted.clear()
-        self._vetted[host, port] = (time.monotonic(), addresses[:MAX_DIALLED])
-        return addresses[:MAX_DIALLED]
+        dialled = _by_turns(addresses)[:MAX_DIALLED]
+        self._vetted[host, port] = (time.monotonic(), dialled)
+        return dialled
 
 
-async def _connect(address: IpAddress, port: int) -> "_Stream":
-    return _Stream(*await asyncio.open_connection(str(address), port, limit=READ_LIMIT_BYTES))
+def _by_turns(addresses: Iterable[IpAddress]) -> tuple[IpAddress, ...]:
+    """Give the families in turn, beginning with that of the first address (RFC 8305 §4)."""
+    families: dict[int, list[IpAddress]] = {}
+    for address in addresses:
+        families.setdefault(address.version, []).append(address)
+    return tuple(each for each in chain.from_iterable(zip_longest(*families.values())) if each is not None)
 
 
-class _Stream(httpcore.AsyncNetworkStream):
-    """An asyncio connection. The link's own deadline stands around all of it, so only TLS looks at *timeout*."""
+async def _race(addresses: Iterable[IpAddress], port: int, delay_s: float) -> Connection:
+    """Give the first connection that stands; the next address is tried after *delay_s*, or when one fails."""
+    waiting = list(addresses)
+    running: set[asyncio.Task[Connection]] = set()
+    failures: list[BaseException] = []
+    try:
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.create_task(_connect(waiting.pop(0), port)))
+            done, _ = await asyncio.wait(
+                running, timeout=delay_s if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                running.discard(task)
+                failure = task.exception()
+                if failure is None:
+                    return task.result()
+                failures.append(failure)
+        raise failures[-1]
+    finally:
+        for task in running:
+            task.cancel()
+            task.add_done_callback(_close_late)
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        try:
-            return await self._reader.read(max_bytes)
-        except OSError as exc:
-            raise httpcore.ReadError("the connection was cut") from exc
+def _close_late(task: asyncio.Task[Connection]) -> None:
+    with suppress(BaseException):
+        task.result().close()
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        try:
-            self._writer.write(buffer)
-            await self._writer.drain()
-        except OSError as exc:
-            raise httpcore.WriteError("the connection was cut") from exc
 
-    async def aclose(self) -> None:
-        # Not waited for: a server that does not answer the end of TLS would hold the link.
-        self._writer.transport.abort() if self._is_tls() else self._writer.close()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            async with asyncio.timeout(timeout):
-                await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
-        except BaseException:
-            self._writer.transport.abort()
-            raise
-        return self
-
-    def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":  # asked of an idle connection: the server has closed it
-            return self._reader.at_eof()
-        return self._writer.get_extra_info(info)
-
-    def _is_tls(self) -> bool:
-        return self._writer.get_extra_info("ssl_object") is not None
+async def _connect(address: IpAddress, port: int) -> Connection:
+    return Connection(*await asyncio.open_connection(str(address), port, limit=READ_BYTES))

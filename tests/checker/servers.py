@@ -87,7 +87,7 @@ def answering(data):
 async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=20.0, resolve_host=None, tls=None, **options):
     """Give a function from a URL to what fetching it gives."""
     names = {} if resolve_host is None else {"resolve_host": resolve_host}
-    client = HttpClient(allowed, ssl_context=tls, **names)
+    client = HttpClient(allowed, ca_file=tls, **names)
     fetcher = Fetcher(
         client, limits or HostLimits(), lying_hosts=options.pop("lying_hosts", {}), local=local, **options
     )
@@ -97,24 +97,54 @@ async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=20.0, 
         await client.close()
 
 
+def answer_h2(connection, event, requests):
+    """React to a request with 200."""
+    connection.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+
+
 @asynccontextmanager
-async def h2_site(tls):
-    """Serve 200 over HTTP/2 and nothing else; gives the origin and the list of its requests."""
+async def h2_site(tls, react=answer_h2, *, http1=None):
+    """Serve HTTP/2; gives the origin and the list of its requests.
+
+    *react*(h2's connection, event, requests of the connection) is called for each request, and may give "close", or
+    bytes to send as they are. *http1* is what is answered to a client that would rather speak HTTP/1.1.
+    """
     seen = []
-    tls.set_alpn_protocols(["h2"])
+    tls.set_alpn_protocols(["h2"] if http1 is None else ["h2", "http/1.1"])
 
     async def connected(reader, writer):
+        try:
+            if writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+                await talk(reader, writer)
+            elif http1 is not None:
+                while head := await reader.readuntil(b"\r\n\r\n"):
+                    seen.append(tuple(head.decode().split(" ")[:2]))
+                    writer.write(http1)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def talk(reader, writer):
         connection = H2Connection(H2Configuration(client_side=False))
         connection.initiate_connection()
         writer.write(connection.data_to_send())
+        requests = []
         while data := await reader.read(65536):
             for event in connection.receive_data(data):
-                if isinstance(event, RequestReceived):
-                    headers = {bytes(name): bytes(value).decode() for name, value in event.headers}
-                    seen.append((headers[b":method"], headers[b":path"]))
-                    connection.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+                if not isinstance(event, RequestReceived):
+                    continue
+                headers = {bytes(name): bytes(value).decode() for name, value in event.headers}
+                event.method = headers[b":method"]
+                seen.append((event.method, headers[b":path"]))
+                requests.append(event)
+                more = react(connection, event, requests)
+                if more == "close":
+                    writer.write(connection.data_to_send())
+                    await writer.drain()
+                    return
+                writer.write(connection.data_to_send() + (more or b""))
             writer.write(connection.data_to_send())
-        writer.close()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     try:
@@ -134,16 +164,34 @@ class Certificates:
                   "-days", "30", "-subj", "/CN=test authority")  # fmt: skip
 
     def client(self):
-        """Give a client's context that trusts the authority."""
-        return ssl.create_default_context(cafile=self._folder / "ca.pem")
+        """Give the file with the authority that a client trusts."""
+        return str(self._folder / "ca.pem")
 
-    def signed(self, *names, days="30"):
+    def signed(self, *names, days="30", issuer="ca", aia=None):
         """Give a server's context with a certificate for *names*, such as "IP:127.0.0.1"."""
-        (self._folder / "names").write_text(f"subjectAltName={','.join(names)}\n")
-        self._run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "s.key", "-out", "s.csr", "-subj", "/CN=x")
-        self._run("x509", "-req", "-in", "s.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                  "-extfile", "names", "-out", "s.pem", "-days", days)  # fmt: skip
+        self._sign("s", issuer, days, f"subjectAltName={','.join(names)}", aia)
         return self._server("s.pem", "s.key")
+
+    def intermediate(self, name, issuer="ca", aia=None):
+        """Make an authority *name*, signed by *issuer* (itself where that is the same); give it as DER."""
+        if issuer == name:
+            self._run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+                      "-days", "30", "-subj", f"/CN={name}")  # fmt: skip
+        else:
+            self._sign(name, issuer, "30", "basicConstraints=critical,CA:TRUE", aia)
+        return ssl.PEM_cert_to_DER_cert((self._folder / f"{name}.pem").read_text())
+
+    def files(self, name):
+        """Give the certificate and the key of *name*, as PEM."""
+        return tuple((self._folder / f"{name}.{kind}").read_text() for kind in ("pem", "key"))
+
+    def _sign(self, name, issuer, days, extension, aia):
+        lines = [extension, *([f"authorityInfoAccess=caIssuers;URI:{aia}"] if aia else [])]
+        (self._folder / "extensions").write_text("\n".join(lines) + "\n")
+        self._run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                  "-subj", f"/CN={name}")  # fmt: skip
+        self._run("x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key",
+                  "-CAcreateserial", "-extfile", "extensions", "-out", f"{name}.pem", "-days", days)  # fmt: skip
 
     def self_signed(self):
         """Give a server's context with a certificate that nobody signed."""

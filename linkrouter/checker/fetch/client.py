@@ -2,40 +2,27 @@
 
 Promise: a connection is made only to an address that was judged after it was resolved, and to a name only when every
 one of its addresses may be connected to. What comes back is a value: an `HttpAnswer`, or the reason why there is none.
-No proxy of the environment, no cookies, no credentials, no redirect followed, no content decoded.
+No proxy of the environment, no cookies, no credentials, no redirect followed, no content decoded. A request that failed
+over a good connection is asked again on one of its own, and over HTTP/1.1.
 """
 
 import asyncio
-import errno
-import socket
-import ssl
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import httpcore
-import httpx
-
 from linkrouter.checker.fetch.classify import HttpAnswer
+from linkrouter.checker.fetch.faults import Failure, NotProcessed, RequestFault, failure_of
+from linkrouter.checker.fetch.http1 import ask_http1
+from linkrouter.checker.fetch.http2 import Http2Connection
+from linkrouter.checker.fetch.pool import AnyConnection, Pool
+from linkrouter.checker.fetch.tls import Tls
+from linkrouter.checker.urls import split_url
 from linkrouter.dial.addresses import IpNetwork
-from linkrouter.dial.dialer import CONNECT_TIMEOUT_S, Dialer, ForbiddenAddress
+from linkrouter.dial.dialer import Connection, Dialer
 from linkrouter.dial.resolve import Resolve, resolve
 
-__all__ = [
-    "BROWSER_HEADERS",
-    "CONNECTION_POOLS",
-    "MAX_IDLE_CONNECTIONS",
-    "MAX_PAGE_BYTES",
-    "RANGE",
-    "RANGE_BYTES",
-    "USER_AGENT",
-    "Failure",
-    "HttpClient",
-]
+__all__ = ["BROWSER_HEADERS", "RANGE", "RANGE_BYTES", "USER_AGENT", "HttpClient"]
 
-MAX_PAGE_BYTES = 64 * 1024
 RANGE_BYTES = 16 * 1024
-CONNECTION_POOLS = 16  # a pool looks through all its connections for every request
-MAX_IDLE_CONNECTIONS = 16  # of one pool
 
 # A browser's: many sites answer anything else with a wall.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
@@ -45,47 +32,44 @@ BROWSER_HEADERS = (
     ("Accept-Language", "en-US,en;q=0.9"),
     ("Accept-Encoding", "identity"),  # so that nothing here has to be unpacked
 )
-
 RANGE = (("Range", f"bytes=0-{RANGE_BYTES - 1}"),)
 
-# OpenSSL's X509_V_ERR_… codes; the rest is "certificate invalid".
-_CERTIFICATE_FAULTS = {
-    9: "certificate not valid yet",
-    10: "certificate expired",
-    18: "certificate self-signed",
-    19: "certificate issuer unknown",
-    20: "certificate issuer unknown",
-    21: "certificate issuer unknown",
-    62: "certificate for another host",
-    64: "certificate for another host",
-}
 
+class _Request(NamedTuple):
+    method: str
+    origin: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body_within_s: float
 
-class Failure(NamedTuple):
-    """Why there is no answer: one of `CHECK_REASONS`, and whether there was a connection to ask over."""
+    def for_http1(self) -> bytes:
+        host = self.origin.partition("://")[2]
+        lines = (f"{self.method} {self.target} HTTP/1.1", f"Host: {host}", "Connection: keep-alive")
+        return "\r\n".join((*lines, *(f"{name}: {value}" for name, value in self.headers), "", "")).encode("ascii")
 
-    reason: str
-    connected: bool = False
+    def for_http2(self) -> list[tuple[str, str]]:
+        scheme, _, host = self.origin.partition("://")
+        pseudo = [(":authority", host), (":scheme", scheme), (":path", self.target)]
+        return pseudo + [(name.lower(), value) for name, value in self.headers]
 
 
 class HttpClient:
-    """Pools of vetted connections, to public addresses and to the networks of *allowed*."""
+    """Vetted connections, to public addresses and to the networks of *allowed*; *ca_file* is whom TLS trusts."""
 
     def __init__(
         self,
         allowed: tuple[IpNetwork, ...] = (),
         *,
         resolve_host: Resolve = resolve,
-        ssl_context: ssl.SSLContext | None = None,
+        ca_file: str | None = None,
     ) -> None:
-        context = ssl_context or httpx.create_ssl_context(trust_env=False)
-        dialer = Dialer(allowed, resolve_host)
-        self._transports = [_transport(context, dialer) for _ in range(CONNECTION_POOLS)]
+        self._dialer = Dialer(allowed, resolve_host)
+        self._tls = Tls(self._fetch_issuer, ca_file)
+        self._pool = Pool(self._open)
 
     async def close(self) -> None:
         """Close every connection."""
-        for transport in self._transports:
-            await transport.aclose()
+        self._pool.close()
 
     async def request(
         self, method: str, origin: str, target: str, within_s: float, *, ranged: bool = False
@@ -94,92 +78,89 @@ class HttpClient:
 
         Reads no body of HEAD, and at most 64 KB of GET's; *ranged* asks for the first of them alone.
         """
-        extensions = {"target": target.encode("ascii"), "timeout": {"connect": CONNECT_TIMEOUT_S}}
+        request = _Request(method, origin, target, BROWSER_HEADERS + RANGE * ranged, within_s / 2)
+        progress = _Progress()
         try:
             async with asyncio.timeout(within_s):
-                request = httpx.Request(method, origin, headers=BROWSER_HEADERS + RANGE * ranged, extensions=extensions)
-                response = await self._transports[hash(origin) % CONNECTION_POOLS].handle_async_request(request)
-                try:
-                    body = await _read(response, within_s / 2) if method == "GET" else b""
-                finally:
-                    await response.aclose()
+                return await self._ask(request, progress)
+        except TimeoutError:
+            return progress.first_fault or Failure("timed out", connected=progress.connected)
         except Exception as exc:  # whatever a hostile server provokes is one link's verdict, never more
-            return _failure(exc)
-        return HttpAnswer(response.status_code, _headers(response), body)
+            return progress.first_fault or failure_of(exc)
+
+    async def _ask(self, request: _Request, progress: "_Progress") -> HttpAnswer:
+        """Ask over a kept connection, over one of its own, and over HTTP/1.1, as far as the faults give reason to."""
+        connection, used = await self._pool.take(request.origin)
+        keep = True
+        while True:
+            spoke_http2 = isinstance(connection, Http2Connection)
+            try:
+                return await self._exchange(connection, request, progress, keep=keep)
+            except (RequestFault, OSError) as exc:
+                again = used or (keep and isinstance(exc, NotProcessed))
+                if not again and not spoke_http2:
+                    raise
+                if not again:
+                    progress.first_fault = failure_of(exc)
+            connection = await self._open(request.origin, http2=again)
+            used = keep = False
+
+    async def _exchange(
+        self, connection: AnyConnection, request: _Request, progress: "_Progress", *, keep: bool = True
+    ) -> HttpAnswer:
+        progress.connected = True
+        if isinstance(connection, Http2Connection):
+            try:
+                return await connection.ask(request.method, request.for_http2(), request.body_within_s)
+            finally:
+                if not keep:
+                    connection.close()
+        reusable = False
+        try:
+            answer, reusable = await ask_http1(connection, request.method, request.for_http1(), request.body_within_s)
+        finally:
+            if reusable and keep:
+                self._pool.give_back(request.origin, connection)
+            else:
+                connection.close()
+        return answer
+
+    async def _open(self, origin: str, *, http2: bool = True) -> AnyConnection:
+        """Connect to *origin*, and speak TLS where it says so."""
+        scheme, _, host = origin.partition("://")
+        name, port = _host_and_port(host, 443 if scheme == "https" else 80)
+
+        async def connect() -> Connection:
+            return await self._dialer.connect(name, port)
+
+        if scheme == "http":
+            return await connect()
+        connection = await self._tls.connect(connect, name, http2=http2)
+        if http2 and connection.ssl_object and connection.ssl_object.selected_alpn_protocol() == "h2":
+            shared = Http2Connection(connection)
+            await shared.start()
+            return shared
+        return connection
+
+    async def _fetch_issuer(self, url: str) -> bytes | None:
+        """Get a certificate for `Tls`, over plain HTTP and from judged addresses, too."""
+        origin, _, target = split_url(url)
+        request = _Request("GET", origin, target, BROWSER_HEADERS, 2.0)
+        try:
+            answer = await self._exchange(await self._open(origin), request, _Progress(), keep=False)
+        except Exception:  # no certificate, for whatever reason
+            return None
+        return answer.body if answer.status == 200 else None
 
 
-def _transport(context: ssl.SSLContext, dialer: Dialer) -> httpx.AsyncHTTPTransport:
-    transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
-    # httpx has no way to hand a network backend down to its pool, so the pool is put in place of its own.
-    transport._pool = httpcore.AsyncConnectionPool(
-        ssl_context=context,
-        max_connections=None,  # the limits keeps the number
-        max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-        keepalive_expiry=5.0,
-        http2=True,
-        network_backend=dialer,
-    )
-    return transport
+class _Progress:
+    """How far a request has come."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.first_fault: Failure | None = None  # what is told, should asking again bring nothing better
 
 
-async def _read(response: httpx.Response, within_s: float) -> bytes:
-    """Read what comes of the body in time: the status is known already, so a body cut short is still an answer."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(within_s):
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) >= MAX_PAGE_BYTES:
-                    break
-    except (TimeoutError, httpx.TransportError):
-        pass
-    return bytes(body[:MAX_PAGE_BYTES])
-
-
-def _headers(response: httpx.Response) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in response.headers.raw:
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        headers[key] = f"{headers[key]}\n{text}" if key in headers else text
-    return headers
-
-
-def _failure(exc: BaseException) -> Failure:
-    causes = list(_causes(exc))
-    for cause in causes:
-        if isinstance(cause, ForbiddenAddress):
-            return Failure(cause.reason)
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return Failure(_CERTIFICATE_FAULTS.get(cause.verify_code, "certificate invalid"))
-        if isinstance(cause, ssl.SSLError):
-            return Failure("TLS failed")
-        if isinstance(cause, socket.gaierror):
-            absent = cause.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
-            return Failure("host does not exist" if absent else "name lookup failed")
-    if any(isinstance(cause, httpx.ConnectTimeout) for cause in causes):
-        return Failure("timed out")
-    if any(isinstance(cause, TimeoutError | httpx.TimeoutException | httpcore.TimeoutException) for cause in causes):
-        return Failure("timed out", connected=True)
-    numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
-    if errno.ECONNREFUSED in numbers:
-        return Failure("connection refused")
-    if numbers & {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}:
-        return Failure("network unreachable")
-    cut_off = isinstance(exc, httpx.RemoteProtocolError) and "disconnected" in str(exc)
-    if cut_off or (isinstance(exc, httpx.NetworkError | OSError)):
-        return Failure("connection reset", connected=True)
-    return Failure("not HTTP", connected=True)
-
-
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Give *exc* and everything it came from; a failed connection is wrapped four layers deep."""
-    seen: set[int] = set()
-    pending = [exc]
-    while pending:
-        exc = pending.pop(0)
-        if exc is None or id(exc) in seen:
-            continue
-        seen.add(id(exc))
-        yield exc
-        pending += [exc.__cause__, exc.__context__, *(exc.exceptions if isinstance(exc, BaseExceptionGroup) else ())]
+def _host_and_port(host: str, default: int) -> tuple[str, int]:
+    name, colon, port = host.rpartition(":")
+    return (name, int(port)) if colon and port.isdigit() else (host, default)

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 import ada_url
 
 from linkrouter.checker.fetch.classify import GATEWAY_ERRORS, REDIRECTS, HttpAnswer, classify_answer, retry_after_s
-from linkrouter.checker.fetch.client import Failure, HttpClient
+from linkrouter.checker.fetch.client import HttpClient
+from linkrouter.checker.fetch.faults import Failure
 from linkrouter.checker.fetch.head_hosts import HeadHosts, is_true_to_head
 from linkrouter.checker.fetch.landing import judge_landing
 from linkrouter.checker.fetch.limits import HostLimits, Sleep
