@@ -114,19 +114,3 @@ async def test_one_bad_address_among_good_ones_forbids_all(bad, first):
             await dialer(*addresses).connect("mixed.example", port)
 
     assert came == []
-
-
-async def test_the_loser_of_a_race_is_closed():
-    closed = asyncio.Event()
-
-    async def connected(reader, writer):
-        await reader.read()
-        closed.set()
-        writer.close()
-
-    server = await asyncio.start_server(connected, ["127.0.0.1", "127.0.0.2"], 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        connection = await dialer("127.0.0.1").connect("one.example", port)
-        connection.close()
-        await asyncio.wait_for(closed.wait(), 5)
