@@ -68,7 +68,7 @@ _CHALLENGES = tuple(
         ("Anubis", "refresh", "anubis/api/pass-challenge"),
     )
 )
-_CHALLENGE_PAGE = re.compile(rb'<script id="anubis_challenge"', re.IGNORECASE)
+_CHALLENGE_PAGE = b'<script id="anubis_challenge"'
 # What these leave on honest pages, too, so that it proves a wall only together with a refusal. What a vendor also sends
 # with honest errors (such as `server: cloudflare`) does not stand here.
 _MARKS = tuple(
@@ -103,7 +103,7 @@ def find_wall(answer: HttpAnswer) -> str | None:
     """Give whose bot wall answered, or None; a page that is not there is no wall."""
     if answer.status in (404, 410):
         return None
-    if _CHALLENGE_PAGE.search(answer.body):
+    if _CHALLENGE_PAGE in answer.body:
         return "Anubis"
     refused = answer.status >= 400 or answer.status == 202  # AWS WAF's challenge is accepted for later
     for whose, header, pattern in (*_CHALLENGES, *(_MARKS if refused else ())):

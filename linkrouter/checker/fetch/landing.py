@@ -8,7 +8,7 @@ import html
 import re
 
 from linkrouter.checker.fetch.classify import HttpAnswer
-from linkrouter.checker.fetch.refresh import is_html, visible_markup
+from linkrouter.checker.fetch.refresh import SCANNED_BYTES, is_html, visible_markup
 from linkrouter.checker.urls import split_url
 
 __all__ = ["judge_landing"]
@@ -28,10 +28,10 @@ _PARKING_HOST = re.compile(
     r"(?:.*\.)?(?:sedoparking\.com|parkingcrew\.(?:net|com)|bodis\.com|parklogic\.com|hugedomains\.com|dan\.com|afternic\.com"
     r"|above\.com|domainmarket\.com|undeveloped\.com|cashparking\.com)"
 )
+_PARKING_WORDS = (b"sedoparking", b"parkingcrew", b"bodis.com", b"parklogic", b"/lander")  # finding these is quicker
 _PARKING_MARKS = re.compile(
-    r"//(?:[a-z0-9-]+\.)*(?:sedoparking\.com|parkingcrew\.(?:net|com)|bodis\.com|parklogic\.com)[/\"']"
-    r"|location\.(?:href\s*=|replace\()\s*[\"']/lander[\"']",
-    re.IGNORECASE,
+    rb"//(?:[a-z0-9-]+\.)*(?:sedoparking\.com|parkingcrew\.(?:net|com)|bodis\.com|parklogic\.com)[/\"']"
+    rb"|location\.(?:href\s*=|replace\()\s*[\"']/lander[\"']"
 )
 _HEADINGS = re.compile(r"<(title|h[12])(?=[\s>])[^>]{0,500}>([^<]{0,300})", re.IGNORECASE)
 _FOR_SALE = re.compile(
@@ -70,7 +70,8 @@ def _is_parked(url: str, last: str, answer: HttpAnswer) -> bool:
         return True
     if not answer.body or not is_html(answer):
         return False
-    if _PARKING_MARKS.search(answer.body.decode("latin-1")):
+    page = answer.body[:SCANNED_BYTES].lower()
+    if any(word in page for word in _PARKING_WORDS) and _PARKING_MARKS.search(page):
         return True
     headings = _HEADINGS.findall(visible_markup(answer))
     return any(_FOR_SALE.match(" ".join(html.unescape(text).split())) for _, text in headings)
