@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from linkrouter.checker.fetch.limits import Clock, HostLimits
+from linkrouter.checker.fetch.limits import Clock, HostLimits, asking_for
 from linkrouter.checker.gate import Decision, decide, queries_about
 from linkrouter.checker.lookups import Asker, Fetch, Lookups, SourceQuery, find_reusable
 from linkrouter.checker.mail.extract import LinkToCheck
@@ -169,6 +169,7 @@ class _Run:
         task.add_done_callback(self._tasks.discard)
 
     async def _work(self, links: Iterable[LinkToCheck]) -> None:
+        asking_for.set(self._asker.author or id(self))
         for link in links:
             fetched, cached = None, False
             if link.settled is None:
