@@ -152,7 +152,7 @@ async def _race(addresses: Iterable[IpAddress], port: int, delay_s: float) -> Co
                 if failure is None:
                     return task.result()
                 failures.append(failure)
-        raise failures[-1]
+        raise next((each for each in failures if isinstance(each, ConnectionRefusedError)), failures[-1])
     finally:
         for task in running:
             task.cancel()

@@ -143,7 +143,7 @@ async def h2_site(tls, react=answer_h2, *, http1=None):
                     writer.write(connection.data_to_send())
                     await writer.drain()
                     return
-                writer.write(connection.data_to_send() + (more or b""))
+                writer.write((more or b"") + connection.data_to_send())
             writer.write(connection.data_to_send())
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
@@ -167,9 +167,10 @@ class Certificates:
         """Give the file with the authority that a client trusts."""
         return str(self._folder / "ca.pem")
 
-    def signed(self, *names, days="30", issuer="ca", aia=None):
-        """Give a server's context with a certificate for *names*, such as "IP:127.0.0.1"."""
-        self._sign("s", issuer, days, f"subjectAltName={','.join(names)}", aia)
+    def signed(self, *names, days="30", issuer="ca", aia=None, common="s"):
+        """Give a server's context with a certificate for *names*, such as "IP:127.0.0.1"; *common* is its subject."""
+        extension = f"subjectAltName={','.join(names)}" if names else "basicConstraints=CA:FALSE"
+        self._sign("s", issuer, days, extension, aia, common)
         return self._server("s.pem", "s.key")
 
     def intermediate(self, name, issuer="ca", aia=None):
@@ -185,11 +186,11 @@ class Certificates:
         """Give the certificate and the key of *name*, as PEM."""
         return tuple((self._folder / f"{name}.{kind}").read_text() for kind in ("pem", "key"))
 
-    def _sign(self, name, issuer, days, extension, aia):
+    def _sign(self, name, issuer, days, extension, aia, common=None):
         lines = [extension, *([f"authorityInfoAccess=caIssuers;URI:{aia}"] if aia else [])]
         (self._folder / "extensions").write_text("\n".join(lines) + "\n")
         self._run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
-                  "-subj", f"/CN={name}")  # fmt: skip
+                  "-subj", f"/CN={common or name}")  # fmt: skip
         self._run("x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key",
                   "-CAcreateserial", "-extfile", "extensions", "-out", f"{name}.pem", "-days", days)  # fmt: skip
 

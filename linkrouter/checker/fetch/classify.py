@@ -68,7 +68,12 @@ _CHALLENGES = tuple(
         ("Anubis", "refresh", "anubis/api/pass-challenge"),
     )
 )
-_CHALLENGE_PAGE = b'<script id="anubis_challenge"'
+_CHALLENGE_PAGES = (
+    ("Anubis", b'<script id="anubis_challenge"'),
+    ("Imperva", b"Incapsula incident ID"),
+    ("Amazon", b'action="/errors/validateCaptcha"'),
+    ("Sucuri", b"sucuri_cloudproxy_js"),
+)
 # What these leave on honest pages, too, so that it proves a wall only together with a refusal. What a vendor also sends
 # with honest errors (such as `server: cloudflare`) does not stand here.
 _MARKS = tuple(
@@ -103,8 +108,9 @@ def find_wall(answer: HttpAnswer) -> str | None:
     """Give whose bot wall answered, or None; a page that is not there is no wall."""
     if answer.status in (404, 410):
         return None
-    if _CHALLENGE_PAGE in answer.body:
-        return "Anubis"
+    for whose, mark in _CHALLENGE_PAGES:
+        if mark in answer.body:
+            return whose
     refused = answer.status >= 400 or answer.status == 202  # AWS WAF's challenge is accepted for later
     for whose, header, pattern in (*_CHALLENGES, *(_MARKS if refused else ())):
         if header in answer.headers and pattern.search(answer.headers[header]):

@@ -2,7 +2,7 @@
 
 Promise: a connection is made only to an address that was judged after it was resolved, and to a name only when every
 one of its addresses may be connected to. What comes back is a value: an `HttpAnswer`, or the reason why there is none.
-No proxy of the environment, no cookies, no credentials, no redirect followed, no content decoded. A request that failed
+No proxy of the environment, no cookies, no credentials, no redirect followed. A request that failed
 over a good connection is asked again on one of its own, and over HTTP/1.1.
 """
 
@@ -10,9 +10,10 @@ import asyncio
 from typing import NamedTuple
 
 from linkrouter.checker.fetch.classify import HttpAnswer
-from linkrouter.checker.fetch.faults import Failure, NotProcessed, RequestFault, failure_of
+from linkrouter.checker.fetch.faults import Failure, NotProcessed, RequestFault, failure_of, fault_of
 from linkrouter.checker.fetch.http1 import ask_http1
 from linkrouter.checker.fetch.http2 import Http2Connection
+from linkrouter.checker.fetch.packed import unpacked
 from linkrouter.checker.fetch.pool import AnyConnection, Pool
 from linkrouter.checker.fetch.tls import Tls
 from linkrouter.checker.urls import split_url
@@ -30,7 +31,7 @@ BROWSER_HEADERS = (
     ("User-Agent", USER_AGENT),
     ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
     ("Accept-Language", "en-US,en;q=0.9"),
-    ("Accept-Encoding", "identity"),  # so that nothing here has to be unpacked
+    ("Accept-Encoding", "identity"),
 )
 RANGE = (("Range", f"bytes=0-{RANGE_BYTES - 1}"),)
 
@@ -96,7 +97,7 @@ class HttpClient:
             spoke_http2 = isinstance(connection, Http2Connection)
             try:
                 return await self._exchange(connection, request, progress, keep=keep)
-            except (RequestFault, OSError) as exc:
+            except RequestFault as exc:
                 again = used or (keep and isinstance(exc, NotProcessed))
                 if not again and not spoke_http2:
                     raise
@@ -109,21 +110,23 @@ class HttpClient:
         self, connection: AnyConnection, request: _Request, progress: "_Progress", *, keep: bool = True
     ) -> HttpAnswer:
         progress.connected = True
-        if isinstance(connection, Http2Connection):
-            try:
-                return await connection.ask(request.method, request.for_http2(), request.body_within_s)
-            finally:
-                if not keep:
-                    connection.close()
         reusable = False
         try:
-            answer, reusable = await ask_http1(connection, request.method, request.for_http1(), request.body_within_s)
-        finally:
-            if reusable and keep:
-                self._pool.give_back(request.origin, connection)
+            if isinstance(connection, Http2Connection):
+                reusable = True
+                answer = await connection.ask(request.method, request.for_http2(), request.body_within_s)
             else:
+                answer, reusable = await ask_http1(
+                    connection, request.method, request.for_http1(), request.body_within_s
+                )
+        except OSError as exc:
+            raise fault_of(exc) from exc
+        finally:
+            if not (reusable and keep):
                 connection.close()
-        return answer
+            elif isinstance(connection, Connection):
+                self._pool.give_back(request.origin, connection)
+        return unpacked(answer)
 
     async def _open(self, origin: str, *, http2: bool = True) -> AnyConnection:
         """Connect to *origin*, and speak TLS where it says so."""

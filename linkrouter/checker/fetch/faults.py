@@ -14,6 +14,7 @@ from linkrouter.dial.dialer import ForbiddenAddress
 
 __all__ = [
     "BadCertificate",
+    "CertificateWanted",
     "Failure",
     "HungUp",
     "NotHttp",
@@ -21,6 +22,7 @@ __all__ = [
     "ProtocolFault",
     "RequestFault",
     "failure_of",
+    "fault_of",
 ]
 
 # OpenSSL's X509_V_ERR_… codes; the rest is "certificate invalid".
@@ -70,12 +72,25 @@ class NotProcessed(RequestFault):
     """The server says that it did not look at the request (RFC 9113 §8.7), which may be asked again."""
 
 
+class CertificateWanted(RequestFault):
+    """The server lets in whoever shows a certificate."""
+
+    reason = "needs a login"
+
+
 class BadCertificate(Exception):
     """A certificate that is not taken; `reason` is one of `CHECK_REASONS`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def fault_of(exc: OSError) -> RequestFault:
+    """Give what *exc* means while a request is under way."""
+    if isinstance(exc, ssl.SSLError):
+        return CertificateWanted() if "CERTIFICATE_REQUIRED" in (exc.reason or "") else ProtocolFault()
+    return HungUp()
 
 
 def failure_of(exc: BaseException) -> Failure:
@@ -99,7 +114,7 @@ def failure_of(exc: BaseException) -> Failure:
     if isinstance(exc, OSError) and exc.errno in _UNREACHABLE:
         return Failure("network unreachable")
     if isinstance(exc, OSError):
-        return Failure("connection reset", connected=True)
+        return Failure("connection reset")
     return Failure("protocol error", connected=True)
 
 

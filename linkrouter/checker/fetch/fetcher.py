@@ -10,6 +10,7 @@ import asyncio
 import random
 import re
 import time
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import ada_url
@@ -139,21 +140,25 @@ class Fetcher:
             step = await self._step(url, walk, trace)
             if isinstance(step, WalkEnd):
                 return step
-            location, base, page = step  # page: how the walk ends where a refresh leads nowhere
-            next_url = self._next(base, location, trace)
+            next_url = self._next(step.base, step.url, trace)
             if isinstance(next_url, Failure):
-                return page if page and next_url.reason != "leaves the web" else walk.end(next_url.reason)
-            if page and (next_url in walk.seen or len(walk.seen) > MAX_REDIRECTS):
-                return page
-            if next_url in walk.seen:
-                return walk.end("needs cookies" if walk.cookies else "redirects in a circle")
-            if len(walk.seen) > MAX_REDIRECTS:
-                trace.reach(next_url)
-                return walk.end("needs cookies" if walk.cookies else "too many redirects")
+                return step.page if step.page and next_url.reason != "leaves the web" else walk.end(next_url.reason)
+            if next_url in walk.seen or len(walk.seen) > MAX_REDIRECTS:
+                return self._never_ends(next_url, step, walk, trace)
             url = next_url
 
-    async def _step(self, url: str, walk: Walk, trace: Trace) -> WalkEnd | tuple[str, str, WalkEnd | None]:
-        """Take one hop: give the end, or where it leads (as it is written, and on what base)."""
+    def _never_ends(self, next_url: str, step: "_Lead", walk: Walk, trace: Trace) -> WalkEnd:
+        if walk.cookies and step.at_once:
+            return walk.end("needs cookies")
+        if step.page is not None:  # pages may lead to each other, or be read again
+            return step.page
+        if next_url in walk.seen:
+            return walk.end("redirects in a circle")
+        trace.reach(next_url)
+        return walk.end("too many redirects")
+
+    async def _step(self, url: str, walk: Walk, trace: Trace) -> "WalkEnd | _Lead":
+        """Take one hop: give the end, or where it leads."""
         try:
             location = self._own_links(url)
         except BadLink:
@@ -161,7 +166,7 @@ class Fetcher:
             return walk.end("not a genuine tracked link")
         if location is not None:
             trace.hops.append(Hop(url, "", None, "own link"))
-            return location, url, None
+            return _Lead(location, url)
         answer = await self._ask(url, walk, trace)
         if isinstance(answer, Failure):
             trace.reach(url)
@@ -169,16 +174,15 @@ class Fetcher:
         walk.cookies |= "set-cookie" in answer.headers
         if answer.status in REDIRECTS and "location" in answer.headers:
             walk.redirected = True
-            return _read_location(answer), url, None
+            return _Lead(_read_location(answer), url)
         reason, detail = classify_answer(answer)
-        if reason == "answers":
-            reason, detail = judge_landing(walk.url, url, answer) or (reason, detail)
-        end = walk.end(reason, detail, answer)
+        end = walk.end(*(judge_landing(walk.url, url, answer, reason) or (reason, detail)), answer)
         refresh = find_refresh(answer) if end.is_fine else None
         if refresh is None:
             return end
         trace.hops[-1] = trace.hops[-1]._replace(note="refresh")
-        return refresh[0], find_browser_url(refresh[1], url) or url, end
+        base = find_browser_url(refresh.base, url) or url
+        return _Lead(refresh.url, base, end, at_once=refresh.delay_s == 0)
 
     def _next(self, base: str, location: str, trace: Trace) -> str | Failure:
         """Judge where *location* leads from *base*."""
@@ -229,6 +233,15 @@ class Fetcher:
         else:
             trace.hops.append(Hop(url, walk.method, answer.status))
         return answer
+
+
+class _Lead(NamedTuple):
+    """Where a hop leads, as it is written and on what base; `page` is what stands there where a refresh leads on."""
+
+    url: str
+    base: str
+    page: WalkEnd | None = None
+    at_once: bool = True
 
 
 def _lets_the_reader_choose(url: str) -> bool:

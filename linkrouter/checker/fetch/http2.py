@@ -1,7 +1,8 @@
 """HTTP/2 for requests without a body, on one connection, as many at once as the server allows.
 
-Promise: a request that the server says it did not process, and one that it wants over HTTP/1.1, are told apart from one
-that it refused. A server that sends frames without end is left. The protocol itself is h2's.
+Promise: a request that the server says it did not process is told apart from one that it refused, and what it has begun
+when it says that it will go is waited for. A server that sends frames without end is left. The protocol itself is h2's,
+but for GOAWAY, after which h2 reads nothing more of what is still answered.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from contextlib import suppress
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
+from h2.events import DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
@@ -23,6 +24,9 @@ from linkrouter.dial.dialer import Connection
 __all__ = ["MAX_IDLE_EVENTS", "Headers", "Http2Connection"]
 
 MAX_IDLE_EVENTS = 1000  # frames in a row that belong to no request
+_FRAME_HEAD = 9  # length (3 bytes), type, flags, stream (4)
+_MAX_FRAME = 16_384  # what we allow, by saying nothing else
+_GOAWAY = 7
 _SETTINGS = {
     SettingCodes.ENABLE_PUSH: 0,
     SettingCodes.INITIAL_WINDOW_SIZE: MAX_PAGE_BYTES,
@@ -41,6 +45,7 @@ class Http2Connection:
         self._h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
         self._streams: dict[int, _Stream] = {}
         self._reader: asyncio.Task[None] | None = None
+        self._received = bytearray()
         self._idle_events = 0
         self.was_idle = False  # when it was looked at last
         self.is_over = False  # no further request may be made on it
@@ -105,7 +110,8 @@ class Http2Connection:
         fault: RequestFault = HungUp()
         try:
             while data := await self._connection.read():
-                for event in self._h2.receive_data(data):
+                self._received += data
+                for event in self._h2.receive_data(self._without_goaway()):
                     self._handle(event)
                 await self._flush()
                 if self._idle_events > MAX_IDLE_EVENTS:
@@ -116,27 +122,41 @@ class Http2Connection:
         except OSError:
             pass
         finally:
-            if self.is_over:  # it said that it would go; what it had begun is asked again
-                fault = NotProcessed()
-            self._end(fault)
+            self._end(NotProcessed() if self.is_over else fault)  # what it had begun before it went is asked again
+
+    def _without_goaway(self) -> bytes:
+        """Take the whole frames of what was received, and act on those that say that the server goes."""
+        frames = bytearray()
+        while len(self._received) >= _FRAME_HEAD:
+            length = int.from_bytes(self._received[:3], "big")
+            if length > _MAX_FRAME:
+                raise ProtocolError
+            if len(self._received) < _FRAME_HEAD + length:
+                break
+            frame = self._received[: _FRAME_HEAD + length]
+            del self._received[: _FRAME_HEAD + length]
+            if frame[3] == _GOAWAY and length >= 8:
+                payload = frame[_FRAME_HEAD:]
+                self._go_away(int.from_bytes(payload[:4], "big") & 0x7FFFFFFF, int.from_bytes(payload[4:8], "big"))
+            else:
+                frames += frame
+        return bytes(frames)
 
     def _handle(self, event: Event) -> None:
         stream = self._streams.get(getattr(event, "stream_id", 0) or 0)
         self._idle_events = 0 if stream else self._idle_events + 1
         if isinstance(event, DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-        if isinstance(event, ConnectionTerminated):
-            self._go_away(event)
-        elif stream is not None:
+        if stream is not None:
             stream.handle(event)
 
-    def _go_away(self, event: ConnectionTerminated) -> None:
+    def _go_away(self, last: int, code: int) -> None:
         self.is_over = True
-        graceful = event.error_code == ErrorCodes.NO_ERROR
+        self._idle_events += 1
         for number, stream in self._streams.items():
-            if number > (event.last_stream_id or 0):
+            if number > last:
                 stream.fail(NotProcessed())
-            elif not graceful:
+            elif code != ErrorCodes.NO_ERROR:
                 stream.fail(ProtocolFault())
 
     def _end(self, fault: RequestFault) -> None:

@@ -1,7 +1,7 @@
 """What a chain of redirects ended at, where that is not the page that was linked to.
 
-Promise: pure, and it only ever turns "fine" into "unverifiable": a log-in page, a parked domain or a page that asks for
-cookies answers 200 as well as any other.
+Promise: pure, and what it says is always "unverifiable": a log-in page, a parked domain or a page that asks for cookies
+answers 200 as well as any other.
 """
 
 import html
@@ -28,6 +28,7 @@ _PARKING_HOST = re.compile(
     r"(?:.*\.)?(?:sedoparking\.com|parkingcrew\.(?:net|com)|bodis\.com|parklogic\.com|hugedomains\.com|dan\.com|afternic\.com"
     r"|above\.com|domainmarket\.com|undeveloped\.com|cashparking\.com)"
 )
+_HOSTERS_PAGE = re.compile(r"/cgi-sys/(?:suspendedpage|defaultwebpage)\.cgi")  # cPanel's, for sites that are no more
 _PARKING_WORDS = (b"sedoparking", b"parkingcrew", b"bodis.com", b"parklogic", b"/lander")  # finding these is quicker
 _PARKING_MARKS = re.compile(
     rb"//(?:[a-z0-9-]+\.)*(?:sedoparking\.com|parkingcrew\.(?:net|com)|bodis\.com|parklogic\.com)[/\"']"
@@ -38,20 +39,21 @@ _FOR_SALE = re.compile(
     r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+\W{0,5})?"
     r"(?:(?:this |the |your )?(?:premium )?(?:domain|web ?site)(?: name)?(?: [a-z0-9.-]+\.[a-z]+)? ?"
     r"(?:is|may be|might be)? ?(?:for sale|parked|up for sale|available for (?:sale|purchase))"
-    r"|(?:is|may be) (?:for sale|parked)|buy this domain|diese (?:domain|web ?site) steht zum verkauf)\b",
+    r"|(?:is|may be) (?:for sale|parked)|buy this domain|(?:this )?(?:domain|account)(?: name)? (?:has )?(?:been )?"
+    r"(?:expired|suspended)|diese (?:domain|web ?site) steht zum verkauf)\b",
     re.IGNORECASE,
 )
 
 
-def judge_landing(url: str, last: str, answer: HttpAnswer) -> tuple[str, str] | None:
-    """Give reason and detail for the good *answer* of *last*, to which the link *url* led; None when it may be fine."""
+def judge_landing(url: str, last: str, answer: HttpAnswer, reason: str = "answers") -> tuple[str, str] | None:
+    """Give reason and detail for the *answer* of *last*, to which the link *url* led, or None when *reason* stands."""
+    if last != url and _COOKIE_PAGE.search(_path(last)) and not _COOKIE_PAGE.search(_path(url)):
+        return "needs cookies", ""
+    if reason != "answers":
+        return None
     if _is_parked(url, last, answer):
         return "parked domain", ""
-    if last == url:
-        return None
-    if _COOKIE_PAGE.search(_path(last)) and not _COOKIE_PAGE.search(_path(url)):
-        return "needs cookies", ""
-    if _is_login(last) and not _is_login(url):
+    if last != url and _is_login(last) and not _is_login(url):
         return "needs a login", "it leads to a log-in page"
     return None
 
@@ -67,6 +69,8 @@ def _is_parked(url: str, last: str, answer: HttpAnswer) -> bool:
     if (behind and behind[1] == first.removeprefix("www.")) or (
         _PARKING_HOST.fullmatch(host) and not _PARKING_HOST.fullmatch(first)
     ):
+        return True
+    if _HOSTERS_PAGE.search(last) and not _HOSTERS_PAGE.search(url):
         return True
     if not answer.body or not is_html(answer):
         return False

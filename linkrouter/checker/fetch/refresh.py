@@ -7,10 +7,11 @@ costs no more time than its length.
 import html
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from linkrouter.checker.fetch.classify import HttpAnswer
 
-__all__ = ["MAX_DELAY_S", "SCANNED_BYTES", "find_refresh", "is_html", "visible_markup"]
+__all__ = ["MAX_DELAY_S", "SCANNED_BYTES", "Refresh", "find_refresh", "is_html", "visible_markup"]
 
 MAX_DELAY_S = 10  # who waits longer has read the page
 SCANNED_BYTES = 16 * 1024
@@ -26,12 +27,20 @@ _HIDDEN = re.compile(
 )
 
 
-def find_refresh(answer: HttpAnswer) -> tuple[str, str] | None:
-    """Give where *answer* leads by itself, and the page's own `<base>` (or ""), both as they are written; or None."""
+class Refresh(NamedTuple):
+    """Where an answer leads by itself, after how long, and the page's own `<base>` (or ""), as they are written."""
+
+    url: str
+    delay_s: int
+    base: str = ""
+
+
+def find_refresh(answer: HttpAnswer) -> Refresh | None:
+    """Give where *answer* leads by itself, or None."""
     if "refresh" in answer.headers:
-        url = _read_value(_as_utf8(answer.headers["refresh"].split("\n")[0]))
-        if url:
-            return url, ""
+        found = _read_value(_as_utf8(answer.headers["refresh"].split("\n")[0]))
+        if found is not None:
+            return found
     return _find_meta(answer) if answer.body and is_html(answer) else None
 
 
@@ -47,7 +56,7 @@ def visible_markup(answer: HttpAnswer) -> str:
     return "".join(_visible(page))
 
 
-def _find_meta(answer: HttpAnswer) -> tuple[str, str] | None:
+def _find_meta(answer: HttpAnswer) -> Refresh | None:
     base = ""
     for match in _TAG.finditer(visible_markup(answer)):
         attributes: dict[str, str] = {}
@@ -56,9 +65,9 @@ def _find_meta(answer: HttpAnswer) -> tuple[str, str] | None:
         if match[1].lower() == "base":
             base = base or attributes.get("href", "")
         elif attributes.get("http-equiv", "").strip().lower() == "refresh":
-            url = _read_value(attributes.get("content", ""))
-            if url:
-                return url, base
+            found = _read_value(attributes.get("content", ""))
+            if found is not None:
+                return found._replace(base=base)
     return None
 
 
@@ -73,15 +82,15 @@ def _visible(page: str) -> Iterator[str]:
     yield page[at:]
 
 
-def _read_value(text: str) -> str:
-    """Give the URL of "0; url=…", or "" where there is none or the reader has time to stop it."""
+def _read_value(text: str) -> Refresh | None:
+    """Read "0; url=…"; None where there is no URL, or the reader has time to stop it."""
     match = _VALUE.match(text.strip())
     if match is None or len(match["delay"]) > 4 or int(match["delay"] or 0) >= MAX_DELAY_S:
-        return ""
+        return None
     url = _NAMED.sub("", match["url"], count=1) if _NAMED.match(match["url"]) else match["url"]
     if url[:1] in ("'", '"'):
         url = url[1:].partition(url[0])[0]
-    return url.strip()
+    return Refresh(url.strip(), int(match["delay"] or 0)) if url.strip() else None
 
 
 def _as_utf8(text: str) -> str:

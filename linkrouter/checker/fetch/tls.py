@@ -37,6 +37,7 @@ def browser_context(ca_file: str, *, http2: bool = True, named: bool = True) -> 
     # As browsers, with RSA key exchange and CBC at the end; the system's security level keeps weak keys out.
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SHA256:!SHA384")
     context.check_hostname = named
+    context.hostname_checks_common_name = False
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(ca_file)
     context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])

@@ -66,6 +66,9 @@ def test_a_retry_after_that_cannot_be_read_changes_nothing(text):
         (HttpAnswer(200, {"refresh": "1; url=/.within.website/x/cmd/anubis/api/pass-challenge?x"}), "Anubis"),
         (HttpAnswer(200, {}, b'<script id="anubis_challenge" type="application/json">'), "Anubis"),
         (HttpAnswer(500, {}, b"<form action='/errors/validateCaptcha'>"), "Amazon"),
+        (HttpAnswer(200, {}, b'<form method="get" action="/errors/validateCaptcha" name="">'), "Amazon"),
+        (HttpAnswer(200, {}, b"Request unsuccessful. Incapsula incident ID: 1"), "Imperva"),
+        (HttpAnswer(200, {}, b"<script>var s={},u,c,U,r,i,l=0;sucuri_cloudproxy_js='';"), "Sucuri"),
     ],
 )
 def test_a_bot_wall_is_known_by_its_signature(answer, whose):

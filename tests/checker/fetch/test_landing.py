@@ -80,6 +80,9 @@ def test_a_page_that_asks_for_cookies_is_no_page(last):
         (SHOP, page("<title>shop.example – Diese Website steht zum Verkauf!</title>")),
         (SHOP, page("<h2>The domain shop.example may be for sale</h2>")),
         (SHOP, page('<script>window.onload=function(){window.location.href="/lander"}</script>')),
+        ("https://shop.example/cgi-sys/suspendedpage.cgi", OK),
+        (SHOP, page("<title>Account Suspended</title>")),
+        (SHOP, page("<h1>This domain has expired</h1>")),
         (SHOP, page("<script src='https://d1.parkingcrew.net/x.js'></script>")),
     ],
 )
@@ -96,6 +99,7 @@ def test_a_parked_domain_is_no_page(last, answer):
         "<h1>We parked our domain</h1>",
         "<title>Why this domain is for sale everywhere</title>",
         "<p>See parkingcrew.net</p>",
+        "<title>Accounts suspended for spam: our report</title>",
     ],
 )
 def test_a_page_that_speaks_of_domains_is_fine(body):
@@ -124,6 +128,18 @@ async def test_a_chain_that_sets_cookies_and_never_ends_needs_cookies(again):
 
     async def handler(_):
         return web.Response(status=302, headers={"Location": again.format(next(count)), "Set-Cookie": "seen=1"})
+
+    async with site(handler) as (origin, _), fetching() as fetch:
+        fetched = await fetch(f"{origin}/news")
+
+    assert (fetched.verdict, fetched.reason) == ("unverifiable", "needs cookies")
+
+
+async def test_an_error_page_that_asks_for_cookies_needs_cookies():
+    async def handler(request):
+        if request.path == "/news":
+            return web.Response(status=302, headers={"Location": "/cookies-required", "Set-Cookie": "a=b"})
+        return web.Response(status=400)
 
     async with site(handler) as (origin, _), fetching() as fetch:
         fetched = await fetch(f"{origin}/news")

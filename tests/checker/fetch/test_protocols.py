@@ -162,6 +162,20 @@ async def test_what_a_server_that_goes_away_did_not_process_is_asked_again(over_
     assert {each.verdict for each in found} == {"fine"}
 
 
+async def test_what_a_server_has_begun_before_it_goes_is_waited_for(over_h2):
+    goaway = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x7f\xff\xff\xff\x00\x00\x00\x00"
+
+    def react(connection, event, requests):
+        early = connection.data_to_send() + goaway
+        answer_h2(connection, event, requests)
+        return early + connection.data_to_send()
+
+    found, seen = await over_h2(react, "/a", "/b")
+
+    assert {each.verdict for each in found} == {"fine"}
+    assert len(seen) <= 6
+
+
 async def test_a_server_that_goes_away_at_once_is_left(over_h2):
     def react(connection, event, requests):
         connection.close_connection(last_stream_id=0)

@@ -1,7 +1,9 @@
 """Redirects that stand outside `Location`."""
 
+import gzip
 import html
 import time
+import zlib
 
 import pytest
 from aiohttp import web
@@ -9,7 +11,7 @@ from checker.servers import fetching, site
 from checker.world import LISTED, Lists, checking, reports
 
 from linkrouter.checker.fetch.classify import HttpAnswer
-from linkrouter.checker.fetch.refresh import find_refresh
+from linkrouter.checker.fetch.refresh import Refresh, find_refresh
 from linkrouter.checker.mail.extract import extract
 
 
@@ -48,7 +50,8 @@ def test_a_refresh_is_read_as_browsers_read_it(text, url):
     header = find_refresh(HttpAnswer(200, {"refresh": text}))
     meta = find_refresh(page(f"<meta http-equiv='Refresh' content=\"{html.escape(text)}\">"))
 
-    assert (header, meta) == ((url, "") if url else None,) * 2
+    assert header == meta
+    assert (header.url if header else None) == url
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_a_refresh_is_read_as_browsers_read_it(text, url):
     ],
 )
 def test_a_meta_refresh_is_found(body):
-    assert find_refresh(page(body)) == ("/x", "")
+    assert find_refresh(page(body)) == Refresh("/x", 0)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_what_a_browser_does_not_follow_is_not_found(answer):
 def test_a_refresh_starts_from_the_base_of_its_page():
     found = find_refresh(page("<base href='https://b.example/d/'><meta http-equiv=refresh content='0;url=x'>"))
 
-    assert found == ("x", "https://b.example/d/")
+    assert found == Refresh("x", 0, "https://b.example/d/")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,42 @@ async def test_pages_that_lead_to_each_other_are_fine():
 
     async with site(handler) as (origin, _), fetching() as fetch:
         fetched = await fetch(f"{origin}/a")
+
+    assert fetched.verdict == "fine"
+
+
+async def test_a_page_that_sets_a_cookie_and_is_read_again_at_once_needs_cookies():
+    async def handler(_):
+        return web.Response(headers={"Refresh": "0; url=/", "Set-Cookie": "a=b"})
+
+    async with site(handler) as (origin, _), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert (fetched.verdict, fetched.reason) == ("unverifiable", "needs cookies")
+
+
+@pytest.mark.parametrize("packing", ["gzip", "deflate", "x-gzip"])
+async def test_a_refresh_in_a_page_that_comes_packed_is_found(packing):
+    async def handler(request):
+        if request.path != "/":
+            return web.Response(status=404)
+        page = b"<meta http-equiv=refresh content='0;url=/gone'>" + bytes(2_000_000)
+        body = zlib.compress(page) if packing == "deflate" else gzip.compress(page)
+        return web.Response(body=body, headers={"Content-Encoding": packing, "Content-Type": "text/html"})
+
+    async with site(handler) as (origin, _), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert (fetched.verdict, fetched.reason) == ("broken", "not found")
+
+
+@pytest.mark.parametrize("body", [b"not packed", b"\x1f\x8b\x08", b"", gzip.compress(b"x" * 100)[:20]])
+async def test_a_page_that_only_says_that_it_is_packed_is_read_as_it_is(body):
+    async def handler(_):
+        return web.Response(body=body, headers={"Content-Encoding": "gzip", "Content-Type": "text/html"})
+
+    async with site(handler) as (origin, _), fetching() as fetch:
+        fetched = await fetch(f"{origin}/")
 
     assert fetched.verdict == "fine"
 

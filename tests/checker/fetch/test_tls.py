@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from ipaddress import ip_address
 
 import pytest
@@ -62,6 +63,33 @@ async def test_a_certificate_for_another_host_stays_one(certificates, names, hos
     fetched = await fetch_named(certificates, certificates.signed(*names), host)
 
     assert (fetched.verdict, fetched.reason) == ("broken", "certificate for another host")
+
+
+async def test_a_subject_is_no_name_since_browsers_stopped_reading_it(certificates):
+    fetched = await fetch_named(certificates, certificates.signed(common="itch.example"), "itch.example")
+
+    assert fetched.reason == "certificate for another host"
+
+
+async def test_a_server_that_wants_a_certificate_of_its_reader_needs_a_login(certificates):
+    server = certificates.signed("IP:127.0.0.1")
+    server.minimum_version = ssl.TLSVersion.TLSv1_3
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(certificates.client())
+
+    def refuse(listener):
+        accepted, _ = listener.accept()
+        with accepted, suppress(ssl.SSLError):
+            server.wrap_socket(accepted, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        refusing = asyncio.create_task(asyncio.to_thread(refuse, listener))
+        async with fetching(tls=certificates.client()) as fetch:
+            fetched = await fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/")
+        await refusing
+
+    assert fetched.reason == "needs a login"
 
 
 async def test_an_underscore_forgives_nothing_else(certificates):
