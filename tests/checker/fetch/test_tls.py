@@ -1,6 +1,7 @@
 """TLS as browsers do it: names, old servers, and intermediate certificates that were forgotten."""
 
 import asyncio
+import os
 import socket
 import ssl
 from contextlib import suppress
@@ -79,8 +80,10 @@ async def test_a_server_that_wants_a_certificate_of_its_reader_needs_a_login(cer
 
     def refuse(listener):
         accepted, _ = listener.accept()
-        with accepted, suppress(ssl.SSLError):
-            server.wrap_socket(accepted, server_side=True)
+        with server.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) as tls:
+            with suppress(ssl.SSLError):
+                tls.do_handshake()
+            os.read(tls.fileno(), 65536)  # the request, so that closing does not reset what was said
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
