@@ -21,10 +21,11 @@ from linkrouter.checker.urls import split_url
 from linkrouter.checker.verdict import FetchResult, LinkReport, LinkState, Opinion
 from linkrouter.errors import StoreError
 
-__all__ = ["CHECK_TIMEOUT_S", "WORKERS_PER_HOST", "Checker"]
+__all__ = ["CHECK_TIMEOUT_S", "MAX_LINK_WORKERS", "WORKERS_PER_HOST", "Checker"]
 
 CHECK_TIMEOUT_S = 20.0
 WORKERS_PER_HOST = 10  # links of one host under way at once, in one check
+MAX_LINK_WORKERS = 1000  # of one check: more than may ask at once, since some wait for a host's Retry-After
 
 
 class Checker:
@@ -147,14 +148,15 @@ class _Run:
         return report if report.complete else None
 
     def start_all(self, links: Iterable[LinkToCheck]) -> None:
-        """Begin, with a few workers for each host, so that a slow one holds up nobody else."""
+        """Begin, with a few workers for each host by turns, so that a slow one holds up nobody else."""
         links_by_host: dict[str, list[LinkToCheck]] = {}
         for link in links:
             links_by_host.setdefault(split_url(link.key)[0], []).append(link)
-        for links_of_host in links_by_host.values():
-            queue = iter(links_of_host)
-            for _ in range(min(len(links_of_host), WORKERS_PER_HOST)):
-                self._start(self._work(queue))
+        queues = [(len(of_host), iter(of_host)) for of_host in links_by_host.values()]
+        turns = [queue for turn in range(WORKERS_PER_HOST) for length, queue in queues if turn < length]
+        waiting = iter(turns)
+        for _ in turns[:MAX_LINK_WORKERS]:
+            self._start(self._work(waiting))
 
     async def stop(self) -> None:
         """Stop whatever still runs."""
@@ -168,18 +170,23 @@ class _Run:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, links: Iterable[LinkToCheck]) -> None:
+    async def _work(self, turns: Iterable[Iterable[LinkToCheck]]) -> None:
+        """Take one turn after another, each to the end of its host's links; *turns* and they are shared by all."""
         asking_for.set(self._asker.author or id(self))
-        for link in links:
-            fetched, cached = None, False
-            if link.settled is None:
-                if self._sources:
-                    self._start(self._ask((link.key,)))
-                fetched, cached = await self._lookups.fetch(link.key, self._states.get(link.key), self._asker)
-            report = self._report(link, fetched, cached=cached)
-            self.reports.put_nowait(report)
-            if not report.complete:
-                self._start(self._complete(link, fetched, cached))
+        for links in turns:
+            for link in links:
+                await self._look_at(link)
+
+    async def _look_at(self, link: LinkToCheck) -> None:
+        fetched, cached = None, False
+        if link.settled is None:
+            if self._sources:
+                self._start(self._ask((link.key,)))
+            fetched, cached = await self._lookups.fetch(link.key, self._states.get(link.key), self._asker)
+        report = self._report(link, fetched, cached=cached)
+        self.reports.put_nowait(report)
+        if not report.complete:
+            self._start(self._complete(link, fetched, cached))
 
     async def _complete(self, link: LinkToCheck, fetched: FetchResult | None, cached: bool) -> None:
         await self._ask(_way(link, fetched))

@@ -31,6 +31,11 @@ KINDS = {
 }
 
 
+def address_of(number):
+    """Give the address of host *number*, which counts from 1."""
+    return f"127.0.{1 + number // 250}.{number % 250}"
+
+
 @dataclass
 class Farm:
     """One server on several loopback addresses; `requests` counts by kind and method."""
@@ -50,7 +55,7 @@ class Farm:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         for number in range(1, self.hosts + 1):
-            site = web.TCPSite(self._runner, f"127.0.1.{number}", self.port, backlog=512)
+            site = web.TCPSite(self._runner, address_of(number), self.port, backlog=512)
             await site.start()
             self.port = site._server.sockets[0].getsockname()[1]
         return self
@@ -63,7 +68,7 @@ class Farm:
         rows = []
         for kind, (share, right) in KINDS.items():
             for number in range(round(share * self.links / 1000)):
-                host = f"127.0.1.{len(rows) % self.hosts + 1}"
+                host = address_of(len(rows) % self.hosts + 1)
                 allowed = {"fine"} if kind == "hang" and not self.hang else right
                 rows.append((f"http://{host}:{self.port}/{kind}/{number}", allowed, kind))
         random.Random(5).shuffle(rows)
