@@ -55,7 +55,8 @@ LAYERS = [
 ]
 ONLY_IN = {
     "aiohttp": ("linkrouter.router", "linkrouter.web"),
-    "httpx": ("linkrouter.sync", "linkrouter.checker", "linkrouter.dial", "linkrouter.cli.demo"),
+    "h2": ("linkrouter.checker.fetch",),
+    "httpx": ("linkrouter.sync", "linkrouter.checker.reputation", "linkrouter.cli.demo"),
     "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store.sqlite", "linkrouter.checker"),
     "click": ("linkrouter.cli",),
     "rich": ("linkrouter.cli",),

@@ -40,7 +40,7 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
     if not is_installed():
         raise SettingsError("the check needs more packages; run \"pip install 'linkrouter[check]'\"")
     from linkrouter.checker.fetch.client import HttpClient  # these need the extra
-    from linkrouter.checker.fetch.fetcher import Fetcher
+    from linkrouter.checker.fetch.fetcher import FETCH_RULES, Fetcher
 
     sources = [open_source(name, settings) for name in settings.reputation]
     lying_hosts = load_lying_hosts(settings.lying_hosts)
@@ -56,7 +56,7 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
         local=bool(settings.allow_network),
         link_timeout_s=settings.timeout,
     )
-    states = LinkStates(settings.cache or ":memory:", rules=rules_version())
+    states = LinkStates(settings.cache or ":memory:", rules=100 * rules_version() + FETCH_RULES)
     try:
         async with Checker(fetcher.fetch, states, sources=sources, limits=limits) as checker:
             yield checker

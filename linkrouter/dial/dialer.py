@@ -55,9 +55,13 @@ class Connection:
         return await self._reader.read(READ_BYTES)
 
     async def write(self, data: bytes) -> None:
-        """Send *data*."""
+        """Send *data*, waiting where the other side is slow to take it."""
         self._writer.write(data)
         await self._writer.drain()
+
+    def write_soon(self, data: bytes) -> None:
+        """Send *data*, and do not wait; for little of it."""
+        self._writer.write(data)
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
         """Speak TLS from here on.
@@ -106,7 +110,11 @@ class Dialer:
         async with asyncio.timeout(timeout_s):
             addresses = await self._vet(host, port)
             delay_s = min(ATTEMPT_DELAY_S, timeout_s / 2 / len(addresses))
-            return await _race(addresses, port, delay_s)
+            address, connection = await _race(addresses, port, delay_s)
+        known = self._vetted.get((host, port))
+        if known and address != addresses[0]:  # the next connection is spared what stood before it
+            self._vetted[host, port] = known[0], (address, *(each for each in known[1] if each != address))
+        return connection
 
     async def _vet(self, host: str, port: int) -> tuple[IpAddress, ...]:
         known = self._vetted.get((host, port))
@@ -134,10 +142,10 @@ def _by_turns(addresses: Iterable[IpAddress]) -> tuple[IpAddress, ...]:
     return tuple(each for each in chain.from_iterable(zip_longest(*families.values())) if each is not None)
 
 
-async def _race(addresses: Iterable[IpAddress], port: int, delay_s: float) -> Connection:
-    """Give the first connection that stands; the next address is tried after *delay_s*, or when one fails."""
+async def _race(addresses: Iterable[IpAddress], port: int, delay_s: float) -> tuple[IpAddress, Connection]:
+    """Give the connection that stood first, and its address; the next is tried after *delay_s*, or when one fails."""
     waiting = list(addresses)
-    running: set[asyncio.Task[Connection]] = set()
+    running: set[asyncio.Task[tuple[IpAddress, Connection]]] = set()
     failures: list[BaseException] = []
     try:
         while waiting or running:
@@ -159,10 +167,10 @@ async def _race(addresses: Iterable[IpAddress], port: int, delay_s: float) -> Co
             task.add_done_callback(_close_late)
 
 
-def _close_late(task: asyncio.Task[Connection]) -> None:
+def _close_late(task: asyncio.Task[tuple[IpAddress, Connection]]) -> None:
     with suppress(BaseException):
-        task.result().close()
+        task.result()[1].close()
 
 
-async def _connect(address: IpAddress, port: int) -> Connection:
-    return Connection(*await asyncio.open_connection(str(address), port, limit=READ_BYTES))
+async def _connect(address: IpAddress, port: int) -> tuple[IpAddress, Connection]:
+    return address, Connection(*await asyncio.open_connection(str(address), port, limit=READ_BYTES))

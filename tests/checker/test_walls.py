@@ -7,8 +7,12 @@ import pytest
 
 PURE = [
     "checker.fetch.classify",
+    "checker.fetch.head_hosts",
+    "checker.fetch.landing",
     "checker.fetch.lying_hosts",
     "checker.fetch.own_links",
+    "checker.fetch.refresh",
+    "checker.fetch.walk",
     "checker.formats",
     "checker.gate",
     "checker.lifetimes",

@@ -91,6 +91,14 @@ async def test_the_family_that_swallows_packets_is_overtaken():
             connection.close()
 
 
+async def test_the_address_that_won_is_tried_first_the_next_time():
+    async with listening() as (port, _):
+        dialled = dialer("127.0.7.98", "127.0.7.99", "127.0.0.1")
+        (await dialled.connect("three.example", port)).close()
+
+    assert list(map(str, dialled._vetted["three.example", port][1])) == ["127.0.0.1", "127.0.7.98", "127.0.7.99"]
+
+
 async def test_a_name_of_which_every_address_swallows_packets_times_out():
     with ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -33,6 +33,7 @@ from linkrouter.link import canonical_url
 
 __all__ = [
     "BACKOFF_S",
+    "FETCH_RULES",
     "GATEWAY_PAUSE_S",
     "HEAD_SHARE",
     "HOLD_S",
@@ -42,6 +43,7 @@ __all__ = [
     "Fetcher",
 ]
 
+FETCH_RULES = 1  # raised when the same answers get another verdict, so that no cache tells the old one
 LINK_TIMEOUT_S = 8.0
 HEAD_SHARE = 0.4  # of the link's time; a server that never answers HEAD may still answer GET in the rest
 MAX_REDIRECTS = 20  # as many as browsers follow

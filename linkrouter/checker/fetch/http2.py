@@ -93,15 +93,15 @@ class Http2Connection:
         finally:
             del self._streams[number]
             stream.drop()
-            await self._cancel(number)
+            self._cancel(number)
             if self.is_over and not self._streams:
                 self.close()
 
-    async def _cancel(self, number: int) -> None:
+    def _cancel(self, number: int) -> None:
         """Tell the server that no more is wanted of a stream that it has not ended."""
-        with suppress(ProtocolError, OSError):
+        with suppress(ProtocolError):
             self._h2.reset_stream(number, ErrorCodes.CANCEL)
-            await self._flush()
+            self._connection.write_soon(self._h2.data_to_send())
 
     async def _flush(self) -> None:
         await self._connection.write(self._h2.data_to_send())

@@ -10,7 +10,7 @@ authorities, no file of session keys.
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 
 import certifi
 
@@ -18,8 +18,9 @@ from linkrouter.checker.fetch.certificates import as_der, issuer_url, matches_wi
 from linkrouter.checker.fetch.faults import BadCertificate
 from linkrouter.dial.dialer import Connection
 
-__all__ = ["MAX_INTERMEDIATES", "MAX_MENDED", "FetchIssuer", "Tls", "browser_context"]
+__all__ = ["MAX_CONTEXTS", "MAX_INTERMEDIATES", "MAX_MENDED", "FetchIssuer", "Tls", "browser_context"]
 
+MAX_CONTEXTS = 16
 MAX_INTERMEDIATES = 3  # that a server may have forgotten
 MAX_MENDED = 64  # hosts whose chain was completed; the oldest is forgotten
 _UNSAFE_LEGACY_CONNECT = 0x4  # OpenSSL's; Python has a name for it from 3.12 on. The client never renegotiates.
@@ -50,8 +51,8 @@ class Tls:
     def __init__(self, fetch_issuer: FetchIssuer, ca_file: str | None = None) -> None:
         self._fetch_issuer = fetch_issuer
         self._ca_file = ca_file or certifi.where()
-        self._context = cache(lambda http2, named: browser_context(self._ca_file, http2=http2, named=named))
-        self._found: dict[str, list[bytes]] = {}  # host → the intermediates that it forgets to send
+        self._context = lru_cache(MAX_CONTEXTS)(self._make_context)  # each takes milliseconds to make
+        self._found: dict[str, tuple[bytes, ...]] = {}  # host → the intermediates that it forgets to send
 
     async def connect(self, connect: Connect, host: str, *, http2: bool) -> Connection:
         """Give a connection of *connect* on which TLS is spoken with *host*.
@@ -60,25 +61,23 @@ class Tls:
             BadCertificate, ssl.SSLError, OSError: it cannot be spoken, or the certificate does not hold.
         """
         host = host.strip("[]").rstrip(".")
-        found = self._found.get(host, [])
+        found = self._found.get(host, ())
         while True:
             try:
                 return await self._handshake(await connect(), host, found, http2=http2)
             except ssl.SSLCertVerificationError as exc:
                 if exc.verify_code not in _NO_ISSUER or len(found) >= MAX_INTERMEDIATES:
                     raise
-                found = [*found, await self._issuer(connect, host, found, exc)]
+                found = (*found, await self._issuer(connect, host, found, exc))
                 self._remember(host, found)
 
-    async def _handshake(self, connection: Connection, host: str, found: list[bytes], *, http2: bool) -> Connection:
-        context = self._context(http2, "_" not in host)
-        if found:
-            trusted = set(context.get_ca_certs(binary_form=True))
-            context = browser_context(self._ca_file, http2=http2, named="_" not in host)
-            context.load_verify_locations(cadata=b"".join(found))
+    async def _handshake(
+        self, connection: Connection, host: str, found: tuple[bytes, ...], *, http2: bool
+    ) -> Connection:
+        context = self._context(found, http2, "_" not in host)
         await connection.start_tls(context, host)
         try:
-            if found and verified_root(connection.ssl_object) not in trusted:
+            if found and verified_root(connection.ssl_object) not in self._authorities():
                 raise BadCertificate("certificate issuer unknown")
             if "_" in host and not matches_wildcard(connection.ssl_object, host):
                 raise BadCertificate("certificate for another host")
@@ -87,7 +86,7 @@ class Tls:
             raise
         return connection
 
-    async def _issuer(self, connect: Connect, host: str, found: list[bytes], exc: ssl.SSLError) -> bytes:
+    async def _issuer(self, connect: Connect, host: str, found: tuple[bytes, ...], exc: ssl.SSLError) -> bytes:
         """Give the certificate that is missing above what *host* sends and what was *found*."""
         below = found[-1] if found else await self._leaf(await connect(), host)
         url = issuer_url(below)
@@ -103,16 +102,28 @@ class Tls:
 
     async def _leaf(self, connection: Connection, host: str) -> bytes:
         """Give the certificate that *host* shows, which nobody has verified."""
-        context = browser_context(self._ca_file, http2=False, named=False)
-        context.verify_mode = ssl.CERT_NONE
-        await connection.start_tls(context, host)
+        await connection.start_tls(self._context((), False, False, verified=False), host)
         try:
             assert connection.ssl_object is not None
             return connection.ssl_object.getpeercert(binary_form=True) or b""
         finally:
             connection.close()
 
-    def _remember(self, host: str, found: list[bytes]) -> None:
+    def _make_context(
+        self, found: tuple[bytes, ...], http2: bool, named: bool, *, verified: bool = True
+    ) -> ssl.SSLContext:
+        context = browser_context(self._ca_file, http2=http2, named=named)
+        if found:
+            context.load_verify_locations(cadata=b"".join(found))
+        if not verified:
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def _authorities(self) -> list[bytes]:
+        """Give whom TLS trusts without what was found."""
+        return self._context((), True, True).get_ca_certs(binary_form=True)
+
+    def _remember(self, host: str, found: tuple[bytes, ...]) -> None:
         self._found[host] = found
         if len(self._found) > MAX_MENDED:
             with suppress(StopIteration):

@@ -1,6 +1,8 @@
 """HTTP as browsers read it: answers that are odd, HTTP/2 that fails, connections that are used again."""
 
 import asyncio
+import time
+from contextlib import suppress
 
 import pytest
 from checker.servers import Certificates, answer_h2, answering, fetching, h2_site, raw
@@ -254,6 +256,29 @@ async def test_frames_without_end_are_left(over_h2):
 
     assert found[0].verdict == "unverifiable"
     assert len(seen) <= 6
+
+
+async def test_a_server_that_floods_and_reads_nothing_does_not_hold_the_link(certificates):
+    server = certificates.signed("IP:127.0.0.1")
+    server.set_alpn_protocols(["h2"])
+    settings, ping = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), b"\x00\x00\x08\x06\x00\x00\x00\x00\x00" + bytes(8)
+
+    async def flood(reader, writer):
+        writer.transport.pause_reading()
+        with suppress(OSError):
+            writer.write(settings)
+            while True:
+                writer.write(ping * 500)
+                await writer.drain()
+
+    listening = await asyncio.start_server(flood, "127.0.0.1", 0, ssl=server)
+    async with listening, fetching(tls=certificates.client(), link_timeout_s=2.0) as fetch:
+        began = time.monotonic()
+        fetched = await fetch(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}/")
+        took = time.monotonic() - began
+
+    assert fetched.verdict == "unverifiable"
+    assert took < 10.0
 
 
 async def test_a_body_beyond_what_is_read_is_cancelled_and_the_connection_goes_on(over_h2):
