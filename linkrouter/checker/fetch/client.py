@@ -41,6 +41,7 @@ class _Request(NamedTuple):
     origin: str
     target: str
     headers: tuple[tuple[str, str], ...]
+    answer_within_s: float
     body_within_s: float
 
     def for_http1(self) -> bytes:
@@ -73,13 +74,14 @@ class HttpClient:
         self._pool.close()
 
     async def request(
-        self, method: str, origin: str, target: str, within_s: float, *, ranged: bool = False
+        self, method: str, origin: str, target: str, within_s: float, *, answer_s: float = 3600.0, ranged: bool = False
     ) -> HttpAnswer | Failure:
         """Ask *origin* (`https://host:port`) for *target*, whose characters are sent as they are.
 
-        Reads no body of HEAD, and at most 64 KB of GET's; *ranged* asks for the first of them alone.
+        All of it may take *within_s*, and what comes after the connection stands *answer_s*. Reads no body of HEAD, and
+        at most 64 KB of GET's; *ranged* asks for the first of them alone.
         """
-        request = _Request(method, origin, target, BROWSER_HEADERS + RANGE * ranged, within_s / 2)
+        request = _Request(method, origin, target, BROWSER_HEADERS + RANGE * ranged, answer_s, within_s / 2)
         progress = _Progress()
         try:
             async with asyncio.timeout(within_s):
@@ -112,13 +114,16 @@ class HttpClient:
         progress.connected = True
         reusable = False
         try:
-            if isinstance(connection, Http2Connection):
-                reusable = True
-                answer = await connection.ask(request.method, request.for_http2(), request.body_within_s)
-            else:
-                answer, reusable = await ask_http1(
-                    connection, request.method, request.for_http1(), request.body_within_s
-                )
+            async with asyncio.timeout(request.answer_within_s):
+                if isinstance(connection, Http2Connection):
+                    reusable = True
+                    answer = await connection.ask(request.method, request.for_http2(), request.body_within_s)
+                else:
+                    answer, reusable = await ask_http1(
+                        connection, request.method, request.for_http1(), request.body_within_s
+                    )
+        except TimeoutError:
+            raise
         except OSError as exc:
             raise fault_of(exc) from exc
         finally:
@@ -148,7 +153,7 @@ class HttpClient:
     async def _fetch_issuer(self, url: str) -> bytes | None:
         """Get a certificate for `Tls`, over plain HTTP and from judged addresses, too."""
         origin, _, target = split_url(url)
-        request = _Request("GET", origin, target, BROWSER_HEADERS, 2.0)
+        request = _Request("GET", origin, target, BROWSER_HEADERS, 3.0, 2.0)
         try:
             answer = await self._exchange(await self._open(origin), request, _Progress(), keep=False)
         except Exception:  # no certificate, for whatever reason

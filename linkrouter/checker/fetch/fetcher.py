@@ -45,7 +45,7 @@ __all__ = [
 
 FETCH_RULES = 1  # raised when the same answers get another verdict, so that no cache tells the old one
 LINK_TIMEOUT_S = 8.0
-HEAD_SHARE = 0.4  # of the link's time; a server that never answers HEAD may still answer GET in the rest
+HEAD_SHARE = 0.25  # of the link's time, once connected; GET has the rest where HEAD is never answered
 MAX_REDIRECTS = 20  # as many as browsers follow
 MAX_HOLDS = 3  # how often one link waits for a Retry-After
 BACKOFF_S = 0.2  # after a HEAD that failed, so that it and GET are not taken for an attack
@@ -227,8 +227,9 @@ class Fetcher:
         origin, _, target = split_url(url)
         async with self._limits.slot(host):
             started = time.monotonic()
-            within_s = min(walk.left_s, trace.left_s)
-            answer = await self._client.request(walk.method, origin, target, within_s, ranged=walk.ranged)
+            answer = await self._client.request(
+                walk.method, origin, target, trace.left_s, answer_s=walk.left_s, ranged=walk.ranged
+            )
             trace.spend(walk, time.monotonic() - started)
         if isinstance(answer, Failure):
             trace.hops.append(Hop(url, walk.method, None, answer.reason))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from ipaddress import ip_address
 
 import pytest
 from aiohttp import web
@@ -146,6 +147,29 @@ async def test_head_may_hang_and_get_still_has_its_time():
 
     async with site(handler) as (origin, seen), fetching(link_timeout_s=2.0) as fetch:
         fetched = await fetch(f"{origin}/")
+
+    assert fetched.verdict == "fine"
+    assert methods(seen) == ["HEAD", "GET"]
+
+
+async def test_a_page_that_takes_long_for_every_method_is_waited_for():
+    async def handler(_):
+        await asyncio.sleep(2.0)
+        return web.Response()
+
+    async with site(handler) as (origin, _), fetching(link_timeout_s=4.0) as fetch:
+        fetched = await fetch(f"{origin}/")
+
+    assert fetched.verdict == "fine"
+
+
+async def test_looking_a_name_up_takes_nothing_from_the_share_of_head():
+    async def resolve_host(_):
+        await asyncio.sleep(1.5)
+        return (ip_address("127.0.0.1"),)
+
+    async with site(status(200)) as (origin, seen), fetching(resolve_host=resolve_host, link_timeout_s=4.0) as fetch:
+        fetched = await fetch(f"http://slow.example:{origin.rpartition(':')[2]}/")
 
     assert fetched.verdict == "fine"
     assert methods(seen) == ["HEAD", "GET"]
