@@ -152,9 +152,9 @@ class HttpClient:
 
     async def _fetch_issuer(self, url: str) -> bytes | None:
         """Get a certificate for `Tls`, over plain HTTP and from judged addresses, too."""
-        origin, _, target = split_url(url)
-        request = _Request("GET", origin, target, BROWSER_HEADERS, 3.0, 2.0)
         try:
+            origin, _, target = split_url(url)
+            request = _Request("GET", origin, target, BROWSER_HEADERS, 3.0, 2.0)
             answer = await self._exchange(await self._open(origin), request, _Progress(), keep=False)
         except Exception:  # no certificate, for whatever reason
             return None

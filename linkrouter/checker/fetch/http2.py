@@ -90,6 +90,9 @@ class Http2Connection:
             return stream.answer()
         except ProtocolError as exc:
             raise ProtocolFault from exc
+        except asyncio.CancelledError:
+            self.is_over = True  # nobody knows whether it still lives, so the next request finds another
+            raise
         finally:
             del self._streams[number]
             stream.drop()

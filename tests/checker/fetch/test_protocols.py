@@ -304,6 +304,20 @@ async def test_a_server_that_allows_one_stream_at_a_time_is_asked_so(over_h2):
     assert {each.verdict for each in found} == {"fine"}
 
 
+async def test_a_connection_that_fell_silent_is_not_used_again(over_h2):
+    connections = []
+
+    def react(connection, event, requests):
+        if id(connection) not in connections:
+            connections.append(id(connection))
+        if len(connections) > 1:  # the first one never answers
+            answer_h2(connection, event, requests)
+
+    found, _ = await over_h2(react, link_timeout_s=2.0)
+
+    assert found[0].verdict == "fine"
+
+
 async def test_links_of_one_host_share_a_connection(over_h2):
     connections = set()
 
