@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from linkrouter import __version__
@@ -61,15 +62,12 @@ def central_app(
     metrics = metrics or Metrics()
     routes = (*central_routes(store, insight, min_cell, metrics), *checks.routes)
     documented = with_document(routes, "linkrouter central", __version__)
-    files = (*checks.files, *dashboard_files())
-    sessions, told = Sessions(), insight or Insight()
+    observe, sessions = partial(_observe, metrics), Sessions()
+    if find_spec("jinja2") is None:  # the extra "dashboard" is not installed
+        return create_app(tokens, documented, checks.files, observe=observe)
+    pages = dashboard_pages(store, insight or Insight(), min_cell, sessions)
     return create_app(
-        tokens,
-        documented,
-        files,
-        pages=dashboard_pages(store, told, min_cell, sessions),
-        sessions=sessions,
-        observe=partial(_observe, metrics),
+        tokens, documented, (*checks.files, *dashboard_files()), pages=pages, sessions=sessions, observe=observe
     )
 
 
