@@ -92,6 +92,10 @@ bench-soak: $(STAMP) ## measure memory over ten million redirects
 bench-check: $(STAMP) ## measure the check beside lychee, LinkChecker and linkinator
 	$(PY) tests/bench/bench_check.py
 
+pictures: $(STAMP) ## take README's pictures of the pages
+	mkdir -p docs/pictures
+	$(PY) tests/pictures.py docs/pictures
+
 clients: $(STAMP) ## install the clients of other systems that the tests run against central
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[clients]'
 	npm install --silent --no-save --no-package-lock --prefix build/clients postmark@5 axe-core@4
@@ -101,4 +105,4 @@ clean: ## remove everything that was made
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
-  test-tls bench bench-stats bench-router bench-pair bench-drain bench-soak bench-check clients clean
+  test-tls bench bench-stats bench-router bench-pair bench-drain bench-soak bench-check pictures clients clean

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from linkrouter.central.store.opening import open_central_store
 from linkrouter.link.keyring import Keyring
 from linkrouter.metrics import Metrics
 from linkrouter.processes.central import central_app, with_checks
+from linkrouter.processes.demo_history import add_history
 from linkrouter.processes.router import serve_router
 from linkrouter.processes.upkeep import open_insight, upkeep
 from linkrouter.settings import Address, CentralSettings, RouterSettings
@@ -65,13 +67,17 @@ def _free_port(wanted: int) -> int:
 
 
 @asynccontextmanager
-async def running_demo(router: RouterSettings, central: CentralSettings) -> AsyncIterator[None]:
-    """Run both until the block ends, the router first to stop so that central still takes its last clicks."""
+async def running_demo(router: RouterSettings, central: CentralSettings, *, empty: bool = True) -> AsyncIterator[None]:
+    """Run both until the block ends, the router first to stop so that central still takes its last clicks.
 
+    A new database gets a history, unless it is to be *empty*.
+    """
     store = open_central_store(central.database)
     await store.open()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
+        if not empty and not await store.latest_seq():
+            await add_history(store, time.time_ns() // 1000)
         checks = await stack.enter_async_context(with_checks(central))
         tokens = Tokens.load(central.ingest_token_file, central.api_token_file)
         insight = await stack.enter_async_context(open_insight(central))

@@ -247,7 +247,7 @@ def test_demo_clicks_a_link_and_the_centre_counts_it(home):
             taken.listen()
         except OSError:
             pass  # somebody else has it, which does as well
-        text = home.run("demo", "--seconds", "8").stdout.decode()  # it settles after two
+        text = home.run("demo", "--empty", "--seconds", "8").stdout.decode()  # it settles after two
 
     assert "Clicked the first one: 302 → https://example.com/" in text
     shown = [line for line in text.splitlines() if line.startswith("Clicks at central: ")]
@@ -259,7 +259,9 @@ def test_demo_clicks_a_link_and_the_centre_counts_it(home):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.slow
 def test_demo_stops_cleanly_when_told(home, number):
-    process = subprocess.Popen([*COMMAND, "demo"], cwd=home.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*COMMAND, "demo", "--empty"], cwd=home.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     for line in process.stdout:
         if b"Clicks at central: 1 " in line:
             break

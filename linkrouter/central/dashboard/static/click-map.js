@@ -40,8 +40,8 @@ function draw() {
     const width = 10 + text.length * 8;
     badges.append(
       element("rect", { x: x - 2, y: y - 2, width: box.width + 4, height: box.height + 4, rx: 3, class: clicks ? "some" : "none" }),
-      element("rect", { x: x + box.width - 2, y: Math.max(y - 14, 0), width, height: 18, rx: 9, class: "label" }),
-      element("text", { x: x + box.width + 3, y: Math.max(y - 14, 0) + 13 }, text),
+      element("rect", { x: x + box.width + 4, y: y + box.height / 2 - 9, width, height: 18, rx: 9, class: "label" }),
+      element("text", { x: x + box.width + 9, y: y + box.height / 2 + 4 }, text),
     );
   });
 }
