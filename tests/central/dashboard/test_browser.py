@@ -164,7 +164,7 @@ async def test_the_click_map_stands_on_the_links_and_nothing_of_the_mail_runs(ch
     origin, _ = centre
     asked = []
     async with looking(chromium, origin) as page:
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("requestfinished", lambda request: asked.append(request.url))  # what was blocked never is
         await page.goto(origin + MESSAGE)
         await page.wait_for_selector("#badges text")
         texts = await page.locator("#badges text").all_text_contents()
