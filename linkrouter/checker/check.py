@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from linkrouter.checker.fetch.limits import Clock, HostLimits, asking_for
+from linkrouter.checker.fetch.limits import Clock, HostLimits
 from linkrouter.checker.gate import Decision, decide, queries_about
 from linkrouter.checker.lookups import Asker, Fetch, Lookups, SourceQuery, find_reusable
 from linkrouter.checker.mail.extract import LinkToCheck
@@ -172,7 +172,6 @@ class _Run:
 
     async def _work(self, turns: Iterable[Iterable[LinkToCheck]]) -> None:
         """Take one turn after another, each to the end of its host's links; *turns* and they are shared by all."""
-        asking_for.set(self._asker.author or id(self))
         for links in turns:
             for link in links:
                 await self._look_at(link)

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 
 from linkrouter.checker.check import Checker
+from linkrouter.checker.fetch.client import HttpClient
+from linkrouter.checker.fetch.fetcher import FETCH_RULES, Fetcher
 from linkrouter.checker.fetch.head_hosts import load_head_hosts
 from linkrouter.checker.fetch.limits import HostLimits
 from linkrouter.checker.fetch.lying_hosts import load_lying_hosts
@@ -39,9 +41,6 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
     """
     if not is_installed():
         raise SettingsError("the check needs more packages; run \"pip install 'linkrouter[check]'\"")
-    from linkrouter.checker.fetch.client import HttpClient  # these need the extra
-    from linkrouter.checker.fetch.fetcher import FETCH_RULES, Fetcher
-
     sources = [open_source(name, settings) for name in settings.reputation]
     lying_hosts = load_lying_hosts(settings.lying_hosts)
     own_links = _own_links(settings)

@@ -2,13 +2,12 @@
 
 import asyncio
 import sqlite3
-import time
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import closing
 
 import pytest
 from aiohttp import web
 from checker.farm import Farm
-from checker.servers import LOOPBACK, site, status
+from checker.servers import LOOPBACK, site
 from checker.world import CLEAN, LISTED, REVIEW, UNKNOWN, Clock, Lists, Web, checking, mail, reports
 
 from linkrouter.checker.compose import open_checker
@@ -336,35 +335,6 @@ async def test_the_farms_truth_is_told():
     assert once["hang", "HEAD"] == 4
     assert once["limited", "HEAD"] == once["limited", "GET"] + 4  # and one HEAD that came too early
     assert sum(report.cached for report in again.values()) == len(found) - once["hang", "HEAD"]
-
-
-async def test_no_author_waits_for_anothers_hanging_hosts():
-    settings = CheckSettings(allow_network=LOOPBACK, timeout=8.0)
-
-    async def hang(_):
-        await asyncio.sleep(60)
-
-    hanging = [f"127.0.{net}.{host}" for net in (2, 3) for host in range(1, 41)]
-    async with AsyncExitStack() as stack:
-        port = 0
-        for host in hanging:
-            origin, _ = await stack.enter_async_context(site(hang, host=host, port=port))
-            port = int(origin.rpartition(":")[2])
-        origin, _ = await stack.enter_async_context(site(status(200)))
-        checker = await stack.enter_async_context(open_checker(settings))
-        many = "".join(f'<a href="http://{host}:{port}/{n}">x</a>' for host in hanging for n in range(10))
-        begun = asyncio.create_task(reports(checker, extract(many, "html", local=True), author="one"))
-        await asyncio.sleep(1.0)
-        page = "".join(f'<a href="{origin}/{number}">x</a>' for number in range(40))
-        started = time.monotonic()
-        found = await reports(checker, extract(page, "html", local=True), author="two")
-        took = time.monotonic() - started
-        begun.cancel()
-        with suppress(asyncio.CancelledError):
-            await begun
-
-    assert {report.verdict for report in found.values()} == {"fine"}
-    assert took < 4.0
 
 
 async def test_one_who_has_more_time_does_not_share_anothers_end():

@@ -9,10 +9,10 @@ over a good connection is asked again on one of its own, and over HTTP/1.1.
 import asyncio
 from typing import NamedTuple
 
+from linkrouter.checker.fetch.certificates import MAX_CERTIFICATE_BYTES
 from linkrouter.checker.fetch.classify import HttpAnswer
 from linkrouter.checker.fetch.faults import Failure, NotProcessed, RequestFault, failure_of, fault_of
-from linkrouter.checker.fetch.http1 import ask_http1
-from linkrouter.checker.fetch.http2 import Http2Connection
+from linkrouter.checker.fetch.http1 import MAX_PAGE_BYTES, BodyLimit, ask_http1
 from linkrouter.checker.fetch.packed import unpacked
 from linkrouter.checker.fetch.pool import AnyConnection, Pool
 from linkrouter.checker.fetch.tls import Tls
@@ -42,7 +42,7 @@ class _Request(NamedTuple):
     target: str
     headers: tuple[tuple[str, str], ...]
     answer_within_s: float
-    body_within_s: float
+    body: BodyLimit
 
     def for_http1(self) -> bytes:
         host = self.origin.partition("://")[2]
@@ -74,14 +74,23 @@ class HttpClient:
         self._pool.close()
 
     async def request(
-        self, method: str, origin: str, target: str, within_s: float, *, answer_s: float = 3600.0, ranged: bool = False
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        within_s: float,
+        *,
+        answer_s: float = 3600.0,
+        ranged: bool = False,
+        max_bytes: int = MAX_PAGE_BYTES,
     ) -> HttpAnswer | Failure:
         """Ask *origin* (`https://host:port`) for *target*, whose characters are sent as they are.
 
         All of it may take *within_s*, and what comes after the connection stands *answer_s*. Reads no body of HEAD, and
-        at most 64 KB of GET's; *ranged* asks for the first of them alone.
+        at most *max_bytes* of GET's; *ranged* asks for the first kilobytes alone.
         """
-        request = _Request(method, origin, target, BROWSER_HEADERS + RANGE * ranged, answer_s, within_s / 2)
+        body = BodyLimit(max_bytes, within_s / 2)
+        request = _Request(method, origin, target, BROWSER_HEADERS + RANGE * ranged, answer_s, body)
         progress = _Progress()
         try:
             async with asyncio.timeout(within_s):
@@ -96,7 +105,7 @@ class HttpClient:
         connection, used = await self._pool.take(request.origin)
         keep = True
         while True:
-            spoke_http2 = isinstance(connection, Http2Connection)
+            spoke_http2 = not isinstance(connection, Connection)
             try:
                 return await self._exchange(connection, request, progress, keep=keep)
             except RequestFault as exc:
@@ -115,13 +124,11 @@ class HttpClient:
         reusable = False
         try:
             async with asyncio.timeout(request.answer_within_s):
-                if isinstance(connection, Http2Connection):
-                    reusable = True
-                    answer = await connection.ask(request.method, request.for_http2(), request.body_within_s)
+                if isinstance(connection, Connection):
+                    answer, reusable = await ask_http1(connection, request.method, request.for_http1(), request.body)
                 else:
-                    answer, reusable = await ask_http1(
-                        connection, request.method, request.for_http1(), request.body_within_s
-                    )
+                    reusable = True
+                    answer = await connection.ask(request.method, request.for_http2(), request.body)
         except TimeoutError:
             raise
         except OSError as exc:
@@ -131,7 +138,7 @@ class HttpClient:
                 connection.close()
             elif isinstance(connection, Connection):
                 self._pool.give_back(request.origin, connection)
-        return unpacked(answer)
+        return unpacked(answer, request.body.max_bytes)
 
     async def _open(self, origin: str, *, http2: bool = True) -> AnyConnection:
         """Connect to *origin*, and speak TLS where it says so."""
@@ -145,6 +152,8 @@ class HttpClient:
             return await connect()
         connection = await self._tls.connect(connect, name, http2=http2)
         if http2 and connection.ssl_object and connection.ssl_object.selected_alpn_protocol() == "h2":
+            from linkrouter.checker.fetch.http2 import Http2Connection  # it needs the extra
+
             shared = Http2Connection(connection)
             await shared.start()
             return shared
@@ -154,7 +163,7 @@ class HttpClient:
         """Get a certificate for `Tls`, over plain HTTP and from judged addresses, too."""
         try:
             origin, _, target = split_url(url)
-            request = _Request("GET", origin, target, BROWSER_HEADERS, 3.0, 2.0)
+            request = _Request("GET", origin, target, BROWSER_HEADERS, 3.0, BodyLimit(MAX_CERTIFICATE_BYTES, 2.0))
             answer = await self._exchange(await self._open(origin), request, _Progress(), keep=False)
         except Exception:  # no certificate, for whatever reason
             return None

@@ -2,21 +2,30 @@
 
 Promise: what Chromium and Firefox show is read, and as they read it: lines that are no headers, a second status line,
 blanks before and after, missing reasons, folded and Latin-1 headers, chunk sizes with blanks. An answer costs 256 KB of
-headers and `MAX_PAGE_BYTES` of body at most. A body cut short is still an answer, since the status is known.
+headers and its `BodyLimit` at most. A body cut short is still an answer, since the status is known.
 """
 
 import asyncio
 import re
+from typing import NamedTuple
 
 from linkrouter.checker.fetch.classify import HttpAnswer
 from linkrouter.checker.fetch.faults import HungUp, NotHttp, ProtocolFault
 from linkrouter.dial.dialer import Connection
 
-__all__ = ["MAX_HEADER_BYTES", "MAX_INTERIM", "MAX_PAGE_BYTES", "ask_http1"]
+__all__ = ["MAX_HEADER_BYTES", "MAX_INTERIM", "MAX_PAGE_BYTES", "BodyLimit", "ask_http1"]
 
 MAX_HEADER_BYTES = 256 * 1024  # Chromium's
 MAX_PAGE_BYTES = 64 * 1024
 MAX_INTERIM = 50  # 1xx answers before the real one
+
+
+class BodyLimit(NamedTuple):
+    """How much of a body is read, and for how long."""
+
+    max_bytes: int
+    within_s: float
+
 
 _END = re.compile(rb"\n\r?\n")
 # Chromium takes up to four bytes of rubbish before the status line, "ICY" for HTTP, and no status for 200.
@@ -27,9 +36,7 @@ _BEGINS_HTTP = re.compile(rb"(?s:.{0,4}?)(?:HTTP|ICY)", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})(?![0-9a-fA-F])")
 
 
-async def ask_http1(
-    connection: Connection, method: str, request: bytes, body_within_s: float
-) -> tuple[HttpAnswer, bool]:
+async def ask_http1(connection: Connection, method: str, request: bytes, limit: BodyLimit) -> tuple[HttpAnswer, bool]:
     """Send *request* and give its answer, and whether *connection* may be used again.
 
     Raises:
@@ -37,7 +44,7 @@ async def ask_http1(
         OSError: the connection was cut.
     """
     await connection.write(request)
-    reader = _Reader(connection)
+    reader = _Reader(connection, limit.max_bytes)
     for _ in range(MAX_INTERIM):
         minor, status, headers = _parse(await reader.head())
         if status >= 200 or status == 101:
@@ -49,16 +56,17 @@ async def ask_http1(
         return HttpAnswer(status, headers), keep and status != 101 and not reader.has_more
     body = bytearray()
     try:
-        async with asyncio.timeout(body_within_s):
+        async with asyncio.timeout(limit.within_s):
             complete = await reader.body(headers, body)
     except (TimeoutError, OSError):
         complete = False
-    return HttpAnswer(status, headers, bytes(body[:MAX_PAGE_BYTES])), keep and complete and not reader.has_more
+    return HttpAnswer(status, headers, bytes(body[: limit.max_bytes])), keep and complete and not reader.has_more
 
 
 class _Reader:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, max_bytes: int) -> None:
         self._connection = connection
+        self._max_bytes = max_bytes
         self._buffer = bytearray()
 
     @property
@@ -90,14 +98,14 @@ class _Reader:
             return await self._chunks(into)
         length = re.match(r"\s*([0-9]{1,15})(?![0-9])", headers.get("content-length", ""))
         if length is None or "transfer-encoding" in headers:
-            while len(self._buffer) < MAX_PAGE_BYTES and await self._more():
+            while len(self._buffer) < self._max_bytes and await self._more():
                 pass
             into += self._buffer
             return False
         return await self._take(int(length[1]), into)
 
     async def _chunks(self, into: bytearray) -> bool:
-        while len(into) < MAX_PAGE_BYTES:
+        while len(into) < self._max_bytes:
             size = _CHUNK_SIZE.match(await self._line())
             if size is None:
                 return False
@@ -111,7 +119,7 @@ class _Reader:
         return False
 
     async def _take(self, size: int, into: bytearray) -> bool:
-        wanted = min(size, MAX_PAGE_BYTES - len(into))
+        wanted = min(size, self._max_bytes - len(into))
         while len(self._buffer) < wanted and await self._more():
             pass
         into += self._buffer[:wanted]

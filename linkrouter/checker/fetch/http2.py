@@ -18,7 +18,7 @@ from h2.settings import SettingCodes, Settings
 
 from linkrouter.checker.fetch.classify import HttpAnswer
 from linkrouter.checker.fetch.faults import HungUp, NotProcessed, ProtocolFault, RequestFault
-from linkrouter.checker.fetch.http1 import MAX_PAGE_BYTES
+from linkrouter.checker.fetch.http1 import MAX_PAGE_BYTES, BodyLimit
 from linkrouter.dial.dialer import Connection
 
 __all__ = ["MAX_IDLE_EVENTS", "Headers", "Http2Connection"]
@@ -69,7 +69,7 @@ class Http2Connection:
         """Whether no request is under way."""
         return not self._streams
 
-    async def ask(self, method: str, headers: Headers, body_within_s: float) -> HttpAnswer:
+    async def ask(self, method: str, headers: Headers, limit: BodyLimit) -> HttpAnswer:
         """Send a request with *headers*, pseudo-headers first, and give its answer.
 
         Raises:
@@ -79,13 +79,13 @@ class Http2Connection:
         if self.is_over or len(self._streams) >= self._h2.remote_settings.max_concurrent_streams:
             raise NotProcessed
         number = self._h2.get_next_available_stream_id()
-        stream = self._streams[number] = _Stream(wants_body=method == "GET")
+        stream = self._streams[number] = _Stream(limit.max_bytes if method == "GET" else 0)
         try:
             self._h2.send_headers(number, [(":method", method), *headers], end_stream=True)
             await self._flush()
             await stream.headed
             with suppress(TimeoutError, RequestFault):  # the status is known, so a body cut short is still an answer
-                async with asyncio.timeout(body_within_s):
+                async with asyncio.timeout(limit.within_s):
                     await stream.ended
             return stream.answer()
         except ProtocolError as exc:
@@ -172,11 +172,11 @@ class Http2Connection:
 class _Stream:
     """One request's answer, as it comes."""
 
-    def __init__(self, *, wants_body: bool) -> None:
+    def __init__(self, max_bytes: int) -> None:
         loop = asyncio.get_running_loop()
         self.headed: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
-        self._wants_body = wants_body
+        self._max_bytes = max_bytes
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
 
@@ -184,11 +184,11 @@ class _Stream:
         if isinstance(event, ResponseReceived):
             self._headers = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
             _settle(self.headed)
-            if not self._wants_body:
+            if not self._max_bytes:
                 _settle(self.ended)
         elif isinstance(event, DataReceived):
             self._body += event.data or b""
-            if len(self._body) >= MAX_PAGE_BYTES:
+            if len(self._body) >= self._max_bytes:
                 _settle(self.ended)
         elif isinstance(event, StreamEnded):
             _settle(self.ended)
@@ -216,7 +216,7 @@ class _Stream:
                 status = int(value) if value.isascii() and value.isdigit() else 0
             else:
                 headers[name] = f"{headers[name]}\n{value}" if name in headers else value
-        return HttpAnswer(status, headers, bytes(self._body[:MAX_PAGE_BYTES]))
+        return HttpAnswer(status, headers, bytes(self._body[: self._max_bytes]))
 
 
 def _settle(future: asyncio.Future[None]) -> None:

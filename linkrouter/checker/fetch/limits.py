@@ -1,17 +1,14 @@
 """How fast a check may ask: limits per host and over all, and a not-before clock per host.
 
 Promise: no host gets more than its share of requests at a time, and none before the time that its `Retry-After` named,
-however many other answers of it were good meanwhile. Nobody who asks waits for all that another has asked for.
+however many other answers of it were good meanwhile.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from weakref import WeakValueDictionary
-
-from linkrouter.checker.fetch.fair_slots import FairSlots
 
 __all__ = [
     "MAX_HOLD_S",
@@ -22,20 +19,16 @@ __all__ = [
     "Clock",
     "HostLimits",
     "Sleep",
-    "asking_for",
 ]
 
 REQUESTS_PER_HOST = 10
-MAX_REQUESTS = 400  # of which one who is alone gets half; a request that hangs keeps its place for seconds
+MAX_REQUESTS = 200  # one that hangs keeps its place for seconds
 MAX_HOLD_S = 3600.0  # a host may not keep every later check away for a year
 SECOND_OPINIONS = 500  # of one host at once; a mail of hundreds of links is looked at whole
 OPINIONS_PER_S = 10.0  # how fast they come back
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
-
-
-asking_for: ContextVar[Hashable] = ContextVar("asking_for", default=None)  # whose share a request is part of
 
 
 class HostLimits:
@@ -51,7 +44,7 @@ class HostLimits:
     ) -> None:
         self.not_before: dict[str, float] = {}
         self._per_host = per_host
-        self._overall = FairSlots(overall)
+        self._overall = asyncio.Semaphore(overall)
         self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._opinions: dict[str, tuple[float, float]] = {}  # host → how many are left, and when that was so
         self._clock = clock
@@ -91,5 +84,5 @@ class HostLimits:
         async with semaphore:
             while wait := self.wait_s(host):
                 await self._sleep(wait)
-            async with self._overall.slot(asking_for.get()):
+            async with self._overall:
                 yield

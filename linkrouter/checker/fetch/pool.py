@@ -7,10 +7,13 @@ connection is opened, however many ask at once. What nobody uses is closed after
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
-from linkrouter.checker.fetch.http2 import Http2Connection
 from linkrouter.dial.dialer import Connection
+
+if TYPE_CHECKING:
+    from linkrouter.checker.fetch.http2 import Http2Connection  # it needs the extra
 
 __all__ = ["KEPT_IDLE_S", "MAX_IDLE", "MAX_KNOWN", "AnyConnection", "Open", "Pool"]
 
@@ -18,8 +21,8 @@ KEPT_IDLE_S = 4.0
 MAX_IDLE = 128
 MAX_KNOWN = 10_000
 
-AnyConnection = Connection | Http2Connection
-Open = Callable[[str], Awaitable[AnyConnection]]  # from an origin to a new connection
+AnyConnection: TypeAlias = "Connection | Http2Connection"
+Open: TypeAlias = "Callable[[str], Awaitable[AnyConnection]]"  # from an origin to a new connection
 
 
 class Pool:
@@ -62,7 +65,7 @@ class Pool:
 
     async def _open_first(self, origin: str) -> AnyConnection:
         opened = await self._open(origin)
-        if isinstance(opened, Http2Connection):
+        if not isinstance(opened, Connection):
             self._shared[origin] = opened
             self._sweep_later()
         else:
@@ -85,7 +88,7 @@ class Pool:
             self._drop(next(iter(self._idle))).close()
         self._sweep_later()
 
-    def _find(self, origin: str) -> AnyConnection | None:
+    def _find(self, origin: str) -> "AnyConnection | None":
         shared = self._shared.get(origin)
         if shared is not None:
             if not shared.is_over:

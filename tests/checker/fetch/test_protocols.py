@@ -5,9 +5,11 @@ import time
 from contextlib import suppress
 
 import pytest
-from checker.servers import Certificates, answer_h2, answering, fetching, h2_site, raw
+from checker.servers import LOOPBACK, Certificates, answer_h2, answering, fetching, h2_site, raw
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
+
+from linkrouter.checker.fetch.client import HttpClient
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -329,3 +331,28 @@ async def test_links_of_one_host_share_a_connection(over_h2):
 
     assert {each.verdict for each in found} == {"fine"}
     assert len(connections) == 1
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+async def test_who_asks_for_a_whole_page_gets_it_up_to_a_limit(certificates, version):
+    server = certificates.signed("IP:127.0.0.1")
+    if version == "HTTP/2":
+        served = h2_site(server, lambda connection, event, _: send_large(connection, event))
+    else:
+        served = raw(answering(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(300_000)))
+    async with served as (origin, _):
+        client = HttpClient(LOOPBACK, ca_file=certificates.client())
+        small = await client.request("GET", origin, "/", 5.0)
+        large = await client.request("GET", origin, "/", 5.0, max_bytes=120_000)
+        await client.close()
+
+    whole = 300_000 if version == "HTTP/1.1" else 65_535  # what this server of HTTP/2 may send at once
+    assert len(small.body) == min(whole, 64 * 1024)
+    assert len(large.body) == min(whole, 120_000)
+
+
+def send_large(connection, event):
+    connection.send_headers(event.stream_id, [(":status", "200")])
+    for _ in range(3):
+        connection.send_data(event.stream_id, bytes(16_384))
+    connection.send_data(event.stream_id, bytes(16_383), end_stream=True)
