@@ -89,7 +89,7 @@ class Checker:
             else:
                 unknown.append(link)
         try:
-            run.start_all(unknown)
+            await run.start_all(unknown)
             waiting = len(unknown)
             while waiting:
                 report = await run.reports.get()
@@ -147,16 +147,22 @@ class _Run:
         report = self._report(link, None if link.settled else fetched, cached=link.settled is None)
         return report if report.complete else None
 
-    def start_all(self, links: Iterable[LinkToCheck]) -> None:
-        """Begin, with a few workers for each host by turns, so that a slow one holds up nobody else."""
+    async def start_all(self, links: Iterable[LinkToCheck]) -> None:
+        """Begin, with a few workers for each host by turns, so that a slow one holds up nobody else.
+
+        Between them others have their turn: a check of thousands begins as smoothly as it goes on.
+        """
         links_by_host: dict[str, list[LinkToCheck]] = {}
         for link in links:
             links_by_host.setdefault(split_url(link.key)[0], []).append(link)
+        await asyncio.sleep(0)
         queues = [(len(of_host), iter(of_host)) for of_host in links_by_host.values()]
         turns = [queue for turn in range(WORKERS_PER_HOST) for length, queue in queues if turn < length]
         waiting = iter(turns)
-        for _ in turns[:MAX_LINK_WORKERS]:
+        for number in range(min(len(turns), MAX_LINK_WORKERS)):
             self._start(self._work(waiting))
+            if number % 50 == 49:
+                await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """Stop whatever still runs."""
