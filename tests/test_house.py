@@ -12,7 +12,7 @@ import pytest
 import linkrouter
 from linkrouter.log import EVENTS
 from linkrouter.metrics import METRICS
-from linkrouter.settings import CentralSettings, RouterSettings
+from linkrouter.settings import CentralSettings, CheckCommandSettings, RouterSettings
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "linkrouter"
@@ -198,7 +198,7 @@ def test_every_event_and_metric_is_used_and_named_like_the_others():
         assert re.fullmatch(r"linkrouter_[a-z_]+", metric)
 
 
-@pytest.mark.parametrize("cls", [RouterSettings, CentralSettings])
+@pytest.mark.parametrize("cls", [RouterSettings, CentralSettings, CheckCommandSettings])
 def test_every_setting_is_on_the_page_of_settings(cls):
     page = (ROOT / "docs" / "settings.md").read_text()
 

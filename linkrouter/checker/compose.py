@@ -15,13 +15,14 @@ from linkrouter.checker.fetch.limits import HostLimits
 from linkrouter.checker.fetch.lying_hosts import load_lying_hosts
 from linkrouter.checker.fetch.own_links import OwnLinks, no_own_links, own_links_of
 from linkrouter.checker.mail.rules import rules_version
+from linkrouter.checker.pages import Pages
 from linkrouter.checker.reputation.registry import open_source
 from linkrouter.checker.states import LinkStates
 from linkrouter.errors import SettingsError
 from linkrouter.link import Keyring
 from linkrouter.settings import CheckSettings
 
-__all__ = ["EXTRA", "is_installed", "open_checker"]
+__all__ = ["EXTRA", "is_installed", "open_checker", "open_pages"]
 
 EXTRA = ("aiodns", "h2", "publicsuffixlist")
 
@@ -39,8 +40,7 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
         SettingsError: a setting does not fit another, a file cannot be read, or the extra `check` is missing.
         StoreError: the cache cannot be opened.
     """
-    if not is_installed():
-        raise SettingsError("the check needs more packages; run \"pip install 'linkrouter[check]'\"")
+    _require_extra()
     sources = [open_source(name, settings) for name in settings.reputation]
     lying_hosts = load_lying_hosts(settings.lying_hosts)
     own_links = _own_links(settings)
@@ -61,6 +61,26 @@ async def open_checker(settings: CheckSettings) -> AsyncIterator[Checker]:
             yield checker
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def open_pages(settings: CheckSettings) -> AsyncIterator[Pages]:
+    """Give what fetches whole pages, and close it afterwards.
+
+    Raises:
+        SettingsError: the extra `check` is missing.
+    """
+    _require_extra()
+    client = HttpClient(settings.allow_network)
+    try:
+        yield Pages(client, within_s=settings.timeout)
+    finally:
+        await client.close()
+
+
+def _require_extra() -> None:
+    if not is_installed():
+        raise SettingsError("the check needs more packages; run \"pip install 'linkrouter[check]'\"")
 
 
 def _own_links(settings: CheckSettings) -> OwnLinks:

@@ -1,20 +1,59 @@
-"""How the result of a check is written down: JSON, JUnit XML, or lines for people.
+"""The result of a check as JSON, in one line, and as an exit code.
 
-Promise: pure. Whatever a mail or a server put into a URL, the output is valid and holds no control character.
+Promise: pure. The shape of the JSON is a promise to those who read it; what is added stands beside what was there.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
-from xml.etree import ElementTree
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 from linkrouter.checker.gate import Decision
-from linkrouter.checker.verdict import VERDICTS, LinkReport, Verdict
+from linkrouter.checker.mail.content import ContentType
+from linkrouter.checker.verdict import CHECK_REASONS, VERDICTS, LinkPlace, LinkReport, Verdict
 
-__all__ = ["FINDINGS", "MAX_PLACES", "exit_code", "link_json", "result_json", "result_junit", "result_lines", "summary"]
+__all__ = [
+    "FAIL_ON",
+    "FINDINGS",
+    "CheckOutcome",
+    "FailOn",
+    "InputRecord",
+    "exit_code",
+    "findings_that_fail",
+    "link_json",
+    "place_json",
+    "result_json",
+    "summary",
+]
 
 FINDINGS: frozenset[Verdict] = frozenset(("broken", "flagged", "malformed"))
-MAX_PLACES = 3  # of one link, for people; JSON has them all
+FailOn = Literal["broken", "flagged", "unverifiable"]
+FAIL_ON: tuple[FailOn, ...] = get_args(FailOn)
+
+
+class InputRecord(NamedTuple):
+    """One input: its name ("-" for what has none), what it was taken for, how many links and images it has."""
+
+    name: str
+    kind: ContentType
+    links: int
+    images: int = 0
+
+
+class CheckOutcome(NamedTuple):
+    """All that a check of some inputs found."""
+
+    inputs: tuple[InputRecord, ...]
+    links: Sequence[LinkReport]
+    images: Sequence[LinkReport]
+    decision: Decision
+
+    def __repr__(self) -> str:
+        return f"<CheckOutcome {len(self.links)} links, {len(self.images)} images>"
+
+    @property
+    def reports(self) -> tuple[LinkReport, ...]:
+        """The links, then the images."""
+        return (*self.links, *self.images)
 
 
 def link_json(report: LinkReport) -> dict[str, Any]:
@@ -29,7 +68,7 @@ def link_json(report: LinkReport) -> dict[str, Any]:
         "method": (last.method or None) if last else None,
         "status": last.status if last else None,
         "final_url": last.url if last else None,
-        "places": [{"part": p.part, "position": p.position, "line": p.line, "text": p.text} for p in report.places],
+        "places": [place_json(place) for place in report.places],
         "hops": [{"url": h.url, "method": h.method, "status": h.status, "note": h.note} for h in report.hops],
         "reputation": [
             {"source": source, "subject": query, "answer": o.answer, "lists": list(o.lists), "why": o.why}
@@ -40,8 +79,24 @@ def link_json(report: LinkReport) -> dict[str, Any]:
     }
 
 
-def result_json(reports: Sequence[LinkReport], decision: Decision) -> dict[str, Any]:
-    """Give the whole result of a check: whether the mail may be sent, what holds it, and every link."""
+def place_json(place: LinkPlace) -> dict[str, Any]:
+    """Give *place* with the file where there are several, and the alternative text of an image."""
+    shown: dict[str, Any] = {
+        "part": place.part,
+        "position": place.position,
+        "line": place.line,
+        "text": place.text,
+    }
+    if place.file:
+        shown["file"] = place.file
+    if place.is_image:
+        shown["alt"] = place.alt
+    return shown
+
+
+def result_json(outcome: CheckOutcome) -> dict[str, Any]:
+    """Give the whole result of a check: what was read, whether it may be sent, what holds it, and every link."""
+    decision = outcome.decision
     return {
         "may_send": decision.may_send,
         "gate": {
@@ -50,89 +105,45 @@ def result_json(reports: Sequence[LinkReport], decision: Decision) -> dict[str, 
             "waits": [held._asdict() for held in decision.waits],
             "warnings": [held._asdict() for held in decision.warnings],
         },
-        "links": [link_json(report) for report in reports],
+        "inputs": [record._asdict() for record in outcome.inputs],
+        "links": [link_json(report) for report in outcome.links],
+        "images": [link_json(report) for report in outcome.images],
     }
 
 
-def result_junit(reports: Sequence[LinkReport]) -> bytes:
-    """Give JUnit XML: broken, flagged and malformed links are failures, unverifiable ones errors."""
-    counts = Counter(report.verdict for report in reports)
-    failures = sum(counts[verdict] for verdict in FINDINGS)
-    numbers = {
-        "tests": len(reports),
-        "failures": failures,
-        "errors": counts["unverifiable"],
-        "skipped": counts["skipped"],
-    }
-    attributes = {"name": "links"} | {name: str(number) for name, number in numbers.items()}
-    suite = ElementTree.Element("testsuite", attributes)
-    for report in reports:
-        case = ElementTree.SubElement(suite, "testcase", classname="link", name=_printable(report.url) or "(no URL)")
-        element = {"unverifiable": "error", "skipped": "skipped", "fine": None}.get(report.verdict, "failure")
-        if element is not None:
-            child = ElementTree.SubElement(case, element, message=_why(report))
-            child.text = "\n".join(_places(report))
-    document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
-    return document + b"\n"
-
-
-def result_lines(reports: Sequence[LinkReport], decision: Decision) -> list[str]:
-    """Give the result for people: what is not fine, the worst first, and whether the mail may be sent."""
-    lines: list[str] = []
-    worst_first = sorted(reports, key=lambda report: ("flagged", *VERDICTS).index(report.verdict))
-    for report in worst_first:
-        if report.verdict == "fine":
-            continue
-        lines.append(f"{report.verdict:<13} {_printable(report.url) or '(no URL)'}")
-        lines.append(f"{'':<13} {_why(report)}")
-        lines += [f"{'':<13} in {place}" for place in _places(report)]
-        if report.advice:
-            lines.append(f"{'':<13} {report.advice}")
-    lines.append(summary(reports, decision))
-    return lines
-
-
-def summary(reports: Sequence[LinkReport], decision: Decision) -> str:
+def summary(outcome: CheckOutcome) -> str:
     """Give the result in one line."""
-    counts = Counter(report.verdict for report in reports)
-    links = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]) or "none"
+    decision = outcome.decision
     held = {
         "send": "the mail may be sent",
         "wait": f"the mail must wait: {decision.waits[0].why if decision.waits else ''}",
         "block": f"the mail is blocked: {decision.blocks[0].why if decision.blocks else ''}",
     }
-    return f"links: {links}; {held[decision.answer]}"
+    images = f"; images: {_tally(outcome.images)}" if outcome.images else ""
+    return f"links: {_tally(outcome.links)}{images}; {held[decision.answer]}"
 
 
-def exit_code(reports: Sequence[LinkReport], decision: Decision) -> int:
-    """Give 1 when a link is broken, flagged or malformed, 3 when something could not be told, else 0."""
-    verdicts = {report.verdict for report in reports}
-    if verdicts & FINDINGS:
+def _tally(reports: Sequence[LinkReport]) -> str:
+    counts = Counter(report.verdict for report in reports)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]) or "none"
+
+
+def exit_code(outcome: CheckOutcome, fail_on: Collection[FailOn] = ("broken", "flagged")) -> int:
+    """Give 1 when a link is what *fail_on* names, 3 when something could not be told, else 0.
+
+    A malformed link is a broken one. That a site refuses robots was told, so it is no 3.
+    """
+    fails = findings_that_fail(fail_on)
+    if any(report.verdict in fails for report in outcome.reports):
         return 1
-    return 3 if "unverifiable" in verdicts or not decision.may_send else 0
+    unknown = any(CHECK_REASONS[report.reason].lasts in ("moment", "not") for report in _unverifiable(outcome))
+    return 3 if unknown or outcome.decision.answer == "wait" else 0
 
 
-def _why(report: LinkReport) -> str:
-    last = report.hops[-1] if report.hops else None
-    status = f" ({last.status})" if last and last.status and report.verdict != "flagged" else ""
-    detail = f": {report.detail}" if report.detail else ""
-    way = (
-        f", after {len({hop.url for hop in report.hops}) - 1} redirects"
-        if last and last.url != report.hops[0].url
-        else ""
-    )
-    return _printable(f"{report.reason}{status}{detail}{way}")
+def findings_that_fail(fail_on: Collection[FailOn]) -> frozenset[str]:
+    """Give the verdicts that *fail_on* names."""
+    return frozenset(fail_on) | ({"malformed"} if "broken" in fail_on else set())
 
 
-def _places(report: LinkReport) -> list[str]:
-    lines = [
-        f"{place.part}, line {place.line}" + (f": {_printable(place.text)!r}" if place.text else "")
-        for place in report.places[:MAX_PLACES]
-    ]
-    more = len(report.places) - MAX_PLACES
-    return [*lines, f"{more} more places"] if more > 0 else lines
-
-
-def _printable(text: str) -> str:
-    """Escape what could steer a terminal or spoil XML."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+def _unverifiable(outcome: CheckOutcome) -> list[LinkReport]:
+    return [report for report in outcome.reports if report.verdict == "unverifiable"]

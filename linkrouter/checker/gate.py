@@ -22,6 +22,8 @@ from linkrouter.link import canonical_url
 __all__ = ["Decision", "GateAnswer", "GateFinding", "decide", "gate_for_encoder", "queries_about"]
 
 
+_NO_WARNING = ("in a header", "part of the mail", "excluded")
+
 GateAnswer = Literal["send", "wait", "block"]
 
 
@@ -86,7 +88,8 @@ def _judge(
     urls: tuple[str, ...] = (link.key,) if link.key else ()
     if link.settled is not None:
         verdict, reason, detail = link.settled
-        harm = "wait" if reason == "unreadable" else "pass" if verdict == "fine" else "warn"
+        calm = verdict == "fine" or reason in _NO_WARNING
+        harm = "wait" if reason == "unreadable" else "pass" if calm else "warn"
         yield harm, f"{reason}: {detail}" if detail else reason, float("inf")
     elif state is None or state.fetched is None:
         yield "wait", "not checked yet", now

@@ -103,6 +103,11 @@ CHECK_REASONS: dict[str, Reason] = {
     "listed": Reason("flagged", "long", "Take the link out: mail with it is blocked or marked as dangerous."),
     "malformed": Reason("malformed", "long", _FIX),
     "unreadable": Reason("unverifiable", "not", "Check the mail before it is signed, encrypted or damaged."),
+    "no such fragment": Reason("broken", "long", "Correct what stands behind the #; the page itself is there."),
+    "in a header": Reason("skipped", "long", "Only programs read this header; it is named and not opened."),
+    "part of the mail": Reason("skipped", "long", "It comes with the mail."),
+    "excluded": Reason("skipped", "long", ""),
+    "offline": Reason("skipped", "long", "It was not asked for: the check ran offline."),
     "inside the mail": Reason("skipped", "long", "Most mail programs do not follow links inside a mail."),
     "opens another program": Reason("skipped", "long", "Try it on a telephone and on a computer."),
     "merge tag": Reason("skipped", "long", "Check the mail again when the tag is filled in."),
@@ -117,6 +122,9 @@ class LinkPlace:
     position: int
     line: int
     text: str = field(repr=False)
+    file: str = field(default="", repr=False)  # of several inputs: which
+    alt: str | None = field(default=None, repr=False)  # of an image: its alternative text, None when it has none
+    is_image: bool = False
 
 
 class Hop(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from linkrouter.checker.mail.kinds import is_message
 from linkrouter.link.codec import encode_base64url
 from linkrouter.link.keyring import Keyring
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["encode", "guess_type", "manifest_entry"]
 
-_HEADER_LINE = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]+[ \t]*:")
 _TAG = re.compile(rb"<(?:!doctype|html|head|body|table|div|p|a|span|img|h[1-6])\b", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t\r\n]*<?([^<>\s]{1,200})>?", re.IGNORECASE | re.MULTILINE)
 _GUESS_BYTES = 64 * 1024
@@ -104,7 +104,7 @@ def encode(
 def guess_type(raw: bytes) -> str:
     """Tell a whole message ("eml") from "html" and "text" by how *raw* begins."""
     start = raw[:_GUESS_BYTES]
-    if _HEADER_LINE.match(start) and re.search(rb"\r?\n\r?\n", start):
+    if is_message(start):
         return "eml"
     return "html" if _TAG.search(start) else "text"
 

@@ -1,7 +1,7 @@
 """Command-line options made from settings, so that an option, a variable and a line of a file are one thing."""
 
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +9,26 @@ import click
 
 from linkrouter.settings import PREFIX, Settings, read_settings
 
-__all__ = ["settings_from", "with_settings"]
+__all__ = ["metavar_of", "settings_from", "with_settings"]
+
+_METAVARS = {
+    "parse_address": "HOST:PORT",
+    "parse_choices": "LIST",
+    "parse_delay": "SECONDS",
+    "parse_format": "FORMAT",
+    "parse_http_url": "URL",
+    "parse_networks": "NETWORK",
+    "parse_number": "NUMBER",
+    "parse_paths": "FILES",
+    "parse_patterns": "REGEX",
+    "parse_reputations": "LIST",
+    "parse_seconds": "SECONDS",
+    "parse_size": "BYTES",
+    "parse_statuses": "STATUSES",
+    "parse_switch": "on|off",
+    "parse_word": "WORD",
+    "parse_zone": "ZONE",
+}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,7 +41,7 @@ def with_settings(cls: type[Any]) -> Callable[[Command], Command]:
         for setting in reversed(own_first):
             option = "--" + setting.name.replace("_", "-")
             help_text = f"{setting.metadata['help']} [{PREFIX}{setting.name.upper()}; {_default(setting.default)}]"
-            command = click.option(option, setting.name, metavar="TEXT", help=help_text)(command)
+            command = click.option(option, setting.name, metavar=metavar_of(setting), help=help_text)(command)
         help_text = "Read settings from this TOML file."
         return click.option("--config", "config_file", type=click.Path(path_type=Path), help=help_text)(command)
 
@@ -36,6 +55,14 @@ def settings_from(cls: type[Settings], options: dict[str, Any]) -> Settings:
         SettingsError: see `read_settings`.
     """
     return read_settings(cls, options, config_file=options.pop("config_file", None))
+
+
+def metavar_of(setting: "Field[Any]") -> str:
+    """Give what stands for the value of *setting* in the help."""
+    parse = setting.metadata["parse"]
+    if parse is Path:
+        return "FILE"
+    return _METAVARS.get(getattr(parse, "__qualname__", "").partition(".")[0], "TEXT")
 
 
 def _default(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from linkrouter.encoder.arguments import Mode, VisibleUrls
 from linkrouter.encoder.encoder import Encoder
-from linkrouter.encoder.finding import ContentKind, find_links
+from linkrouter.encoder.finding import ContentKind, find_links, read_parts
 from linkrouter.encoder.report import (
     SKIP_REASONS,
     FoundLink,
@@ -28,4 +28,5 @@ __all__ = [
     "UnreadPart",
     "VisibleUrls",
     "find_links",
+    "read_parts",
 ]

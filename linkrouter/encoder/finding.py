@@ -11,11 +11,12 @@ from linkrouter.encoder.html import visible_text
 from linkrouter.encoder.link_policy import LinkPolicy
 from linkrouter.encoder.message import read_mail
 from linkrouter.encoder.report import FoundLink, FoundLinks, SkipReason, UnreadPart, printable
+from linkrouter.link import LinkPart
 
 if TYPE_CHECKING:
     from email.message import Message
 
-__all__ = ["ContentKind", "find_links"]
+__all__ = ["ContentKind", "find_links", "read_parts"]
 
 ContentKind = Literal["message", "html", "text"]
 
@@ -48,6 +49,12 @@ def find_links(content: "str | bytes | Message", kind: ContentKind = "message") 
     return FoundLinks(
         tuple(link for document in reading.documents for link in _found(document)), _unread(reading, kind)
     )
+
+
+def read_parts(content: "str | bytes | Message", kind: ContentKind = "message") -> tuple[tuple[LinkPart, str], ...]:
+    """Give the text of each part that `find_links` looks for links in, decoded: ("html" or "text", the document)."""
+    reading = _read_message(content) if kind == "message" else read_content(content, kind)  # type: ignore[arg-type]
+    return tuple((document.part, document.text) for document in reading.documents if not document.is_unread)
 
 
 def _read_message(message: object) -> Reading:

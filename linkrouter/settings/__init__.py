@@ -4,10 +4,10 @@ Promise: nothing else in the package reads the environment.
 """
 
 from linkrouter.settings.central import DEFAULT_ADMIN, CentralSettings, InsightSettings
-from linkrouter.settings.check import CheckSettings
+from linkrouter.settings.check import CheckCommandSettings, CheckSettings
 from linkrouter.settings.fields import REPUTATION_SOURCES, Address
-from linkrouter.settings.journal import is_journal
-from linkrouter.settings.reading import PREFIX, Settings, default_router_id, read_settings
+from linkrouter.settings.journal import is_journal, wants_colour
+from linkrouter.settings.reading import PREFIX, Settings, default_router_id, find_upwards, read_settings
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.secrets import credentials_directory, read_secret
 from linkrouter.settings.token_files import add_token_line, remove_token_lines
@@ -19,6 +19,7 @@ __all__ = [
     "REPUTATION_SOURCES",
     "Address",
     "CentralSettings",
+    "CheckCommandSettings",
     "CheckSettings",
     "InsightSettings",
     "RouterSettings",
@@ -27,9 +28,11 @@ __all__ = [
     "add_token_line",
     "credentials_directory",
     "default_router_id",
+    "find_upwards",
     "is_journal",
     "read_secret",
     "read_settings",
     "read_tokens",
     "remove_token_lines",
+    "wants_colour",
 ]

@@ -1,5 +1,6 @@
 """The settings of the pre-send check."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,16 +9,22 @@ from linkrouter.settings.fields import (
     Address,
     Network,
     parse_address,
+    parse_choices,
     parse_http_url,
     parse_networks,
+    parse_number,
+    parse_patterns,
     parse_reputations,
     parse_seconds,
+    parse_statuses,
     parse_switch,
     parse_zone,
     setting,
 )
 
-__all__ = ["CheckSettings"]
+__all__ = ["CheckCommandSettings", "CheckSettings", "parse_format"]
+
+_FORMATS = ("text", "json", "junit", "markdown", "github")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +32,13 @@ class CheckSettings:
     """What the pre-send check can be told."""
 
     allow_network: tuple[Network, ...] = setting(
-        "Networks that may be connected to, on any port, besides the public ones.", parse_networks, ()
+        "Networks that may be connected to, on any port, besides the public ones.", parse_networks, (), separator=","
     )
     reputation: tuple[str, ...] = setting(
         "Lists that are asked about every link: surbl, dbl, webrisk, or another installed one.",
         parse_reputations,
         (),
+        separator=",",
     )
     dns_server: Address | None = setting(
         "The name server for surbl and dbl; the machine's own by default.", parse_address, None
@@ -48,3 +56,40 @@ class CheckSettings:
     base_url: str = setting("Your own tracked links, which are read and not requested.", parse_http_url, "")
     keys: Path | None = setting("Keyring file, to read your own tracked links.", Path, None)
     mounted_secrets: bool = setting(MOUNTED_SECRETS, parse_switch, False)
+
+
+def parse_format(text: str) -> str:
+    """Read the name of a format."""
+    if text not in _FORMATS:
+        raise ValueError(f"must be one of {', '.join(_FORMATS)}")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckCommandSettings(CheckSettings):
+    """What `linkrouter check` can be told besides: which links, and what the answer is to look like."""
+
+    exclude: tuple[re.Pattern[str], ...] = setting(
+        "Links that match this regular expression are left alone.", parse_patterns, (), separator="\n"
+    )
+    include: tuple[re.Pattern[str], ...] = setting(
+        "Only links that match are checked; with --exclude, they are kept in spite of it.",
+        parse_patterns,
+        (),
+        separator="\n",
+    )
+    accept: frozenset[int] = setting(
+        "Statuses that are good besides 2xx, such as 403,500-599.", parse_statuses, frozenset(), separator=","
+    )
+    retries: int = setting("How often a link is asked again that could not be told.", parse_number(0, 10), 0)
+    images: bool = setting("Check images, backgrounds and srcset, too.", parse_switch, False)
+    fragments: bool = setting("Look for the #fragment of a link in the page it leads to.", parse_switch, False)
+    require_links: bool = setting("Fail when an input has no link.", parse_switch, False)
+    offline: bool = setting("Ask nobody: only find what is malformed.", parse_switch, False)
+    fail_on: tuple[str, ...] = setting(
+        "What exits 1: broken (and malformed), flagged, unverifiable, or none.",
+        parse_choices("broken", "flagged", "unverifiable"),
+        ("broken", "flagged"),
+        separator=",",
+    )
+    format: str = setting("text, json, junit, markdown or github.", parse_format, "text")

@@ -17,14 +17,17 @@ __all__ = [
     "Address",
     "Network",
     "parse_address",
+    "parse_choices",
     "parse_delay",
     "parse_http_url",
     "parse_networks",
     "parse_number",
     "parse_paths",
+    "parse_patterns",
     "parse_reputations",
     "parse_seconds",
     "parse_size",
+    "parse_statuses",
     "parse_switch",
     "parse_word",
     "parse_zone",
@@ -149,7 +152,40 @@ def parse_paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part.strip()) for part in text.split(",") if part.strip())
 
 
-def setting(help_text: str, parse: Callable[[str], Any] = str, default: Any = MISSING) -> Any:
-    """Give a dataclass field: its help, what reads its text, its default."""
-    metadata = {"help": help_text, "parse": parse}
+def parse_patterns(text: str) -> tuple[re.Pattern[str], ...]:
+    """Read regular expressions, one a line, since a comma may be part of one."""
+    try:
+        return tuple(re.compile(line.strip()) for line in text.splitlines() if line.strip())
+    except re.error as exc:
+        raise ValueError(f"must be regular expressions, one a line ({exc.msg})") from None
+
+
+def parse_statuses(text: str) -> frozenset[int]:
+    """Read HTTP statuses and ranges of them, separated by commas: 403,500-599."""
+    found: set[int] = set()
+    for part in filter(None, map(str.strip, text.split(","))):
+        match = re.fullmatch(r"([1-9][0-9]{2})(?:(?:-|\.\.=?)([1-9][0-9]{2}))?", part)
+        if match is None:
+            raise ValueError("must be statuses such as 403,500-599")
+        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return frozenset(found)
+
+
+def parse_choices(*choices: str) -> Callable[[str], tuple[str, ...]]:
+    """Give what reads some of the words *choices*, separated by commas; `none` is none of them."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+        if words == ("none",):
+            return ()
+        if not words or not set(words) <= set(choices):
+            raise ValueError(f"must be some of {', '.join(choices)}, separated by commas, or none")
+        return words
+
+    return parse
+
+
+def setting(help_text: str, parse: Callable[[str], Any] = str, default: Any = MISSING, *, separator: str = "") -> Any:
+    """Give a dataclass field: its help, what reads its text, its default, and what joins several values in a file."""
+    metadata = {"help": help_text, "parse": parse, "separator": separator}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)

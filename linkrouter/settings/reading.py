@@ -15,18 +15,22 @@ from typing import Any, TypeVar
 
 from linkrouter.errors import SettingsError
 from linkrouter.settings.central import CentralSettings, InsightSettings
-from linkrouter.settings.check import CheckSettings
+from linkrouter.settings.check import CheckCommandSettings, CheckSettings
 from linkrouter.settings.router import RouterSettings
 
-__all__ = ["PREFIX", "Settings", "default_router_id", "read_settings"]
+__all__ = ["PREFIX", "Settings", "default_router_id", "find_upwards", "read_settings"]
 
 PREFIX = "LINKROUTER_"
 
-PROCESSES = (RouterSettings, CentralSettings, CheckSettings)  # one environment may hold the settings of all of them
+PROCESSES = (
+    RouterSettings,
+    CentralSettings,
+    CheckCommandSettings,
+)  # one environment may hold the settings of all of them
 # What Kubernetes and Docker put into the environment for a service whose name begins with "linkrouter".
 _SERVICE = re.compile(r"LINKROUTER_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_[A-Z]+(?:_\w+)?)?|NAME)")
 
-Settings = TypeVar("Settings", InsightSettings, RouterSettings, CentralSettings, CheckSettings)
+Settings = TypeVar("Settings", InsightSettings, RouterSettings, CentralSettings, CheckSettings, CheckCommandSettings)
 
 
 def read_settings(
@@ -92,15 +96,31 @@ def _read_config(cls: type[Any], path: Path) -> dict[str, str]:
     except (ValueError, RecursionError) as exc:
         # Besides TOMLDecodeError: bytes that are not UTF-8, a number of thousands of digits, lists in lists in lists.
         raise SettingsError(f"config file {str(path)!r} is not TOML, or has a value that no setting has") from exc
-    known = {setting.name for setting in fields(cls)}
+    known = {setting.name: setting for setting in fields(cls)}
+    if issubclass(cls, CheckCommandSettings):  # one linkrouter.toml may be meant for more than the check
+        document |= document.pop("check", {})
+        document = {name.replace("-", "_"): value for name, value in document.items()}
+    found: dict[str, str] = {}
     for name, value in document.items():
         if name not in known:
             nearest = _find_nearest(name.lower(), known)
             cure = f"; did you mean {nearest}?" if nearest else ""
             raise SettingsError(f"config file {str(path)!r} has an unknown setting {name[:80]!r}{cure}")
-        if not isinstance(value, str | int | float | bool) or (isinstance(value, int) and value.bit_length() > 64):
+        separator = known[name].metadata["separator"]
+        items = value if isinstance(value, list) and separator else [value]
+        if not all(isinstance(item, str | int | float) and not _is_huge(item) for item in items):
             raise SettingsError(f"config file {str(path)!r}: {name} must be text, a number or true or false")
-    return {name: str(value) for name, value in document.items()}
+        found[name] = separator.join(map(str, items))
+    return found
+
+
+def _is_huge(value: str | float) -> bool:
+    return isinstance(value, int) and value.bit_length() > 64
+
+
+def find_upwards(name: str, start: Path) -> Path | None:
+    """Give the file *name* in the folder *start* or the nearest above it, or None."""
+    return next((found for folder in (start, *start.parents) if (found := folder / name).is_file()), None)
 
 
 def default_router_id() -> str:

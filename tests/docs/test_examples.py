@@ -93,3 +93,27 @@ def test_a_manifest_is_taken_by_central_and_may_be_posted_again(home):
     assert [json.loads(line)["stored"] for line in first.stdout.splitlines()] == [1, 1]
     assert again.returncode == 0, again.stderr
     assert [json.loads(line)["stored"] for line in again.stdout.splitlines()] == [0, 0]
+
+
+def test_the_hook_for_pre_commit_runs_what_it_names(tmp_path):
+    hook = (ROOT / ".pre-commit-hooks.yaml").read_text()
+    command = re.search(r"^  entry: linkrouter (.+)$", hook, re.MULTILINE)[1].split()
+    files = re.compile(re.search(r"^  files: (.+)$", hook, re.MULTILINE)[1])
+    example = (EXAMPLES / "pre-commit-config.yaml").read_text()
+    options = re.search(r"args: \[(.+)\]", example)[1].replace('"', "").split(", ")
+    (tmp_path / "news.mjml").write_text('<mjml><mj-button href="http:/oops.example/">x</mj-button></mjml>')
+
+    done = run(sys.executable, "-m", "linkrouter", *command, *options, "--offline", tmp_path / "news.mjml")
+
+    assert (done.returncode, b"malformed" in done.stdout) == (1, True)
+    assert files.search("news.mjml")
+    assert not files.search("news.png")
+    assert re.search(r"id: (\S+)", hook)[1] in example
+
+
+def test_the_workflow_gives_options_that_the_command_has():
+    lines = [line for line in (EXAMPLES / "check-links.yml").read_text().splitlines() if "linkrouter check" in line]
+    known = run(sys.executable, "-m", "linkrouter", "check", "--help").stdout.decode()
+
+    assert len(lines) == 2
+    assert all(option in known for line in lines for option in re.findall(r"--[a-z-]+", line))

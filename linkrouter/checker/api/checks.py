@@ -5,32 +5,20 @@ that a large one holds nobody up; whether it may be sent is asked of the gate at
 """
 
 import asyncio
-import binascii
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from html import escape
 from typing import Any
 
 from linkrouter.checker.api.jobs import QUIET_S, CheckJob, CheckJobs
-from linkrouter.checker.api.models import (
-    CHECK_RULES,
-    MAX_CHECKED_LINKS,
-    MAX_MAIL_BYTES,
-    CheckEnd,
-    CheckEventsQuery,
-    CheckQuery,
-    CheckRequest,
-    CheckResult,
-)
+from linkrouter.checker.api.models import CheckEnd, CheckEventsQuery, CheckQuery, CheckRequest, CheckResult
+from linkrouter.checker.api.reading import read_links
 from linkrouter.checker.check import Checker
-from linkrouter.checker.formats import link_json, result_json
-from linkrouter.checker.mail.content import CONTENT_TYPES, ContentType
-from linkrouter.checker.mail.extract import LinkToCheck, extract
-from linkrouter.checker.verdict import LinkPlace, LinkReport
-from linkrouter.web.problems import Fault, Refusal
+from linkrouter.checker.formats import CheckOutcome, link_json, result_json
+from linkrouter.checker.mail.extract import LinkToCheck
+from linkrouter.checker.verdict import LinkReport
+from linkrouter.web.problems import Refusal
 from linkrouter.web.tokens import Caller
 
-__all__ = ["MAX_READING", "CheckApi", "Event", "read_links"]
+__all__ = ["MAX_READING", "CheckApi", "Event"]
 
 MAX_READING = 2  # mails at once: each may need ten times its size in memory
 
@@ -54,10 +42,10 @@ class CheckApi:
         its events. It is forgotten an hour after its end.
         """
         async with self._reading:
-            links = await asyncio.to_thread(read_links, request, local=self._local)
-        if isinstance(links, Refusal):
-            return links
-        job = self._jobs.start(links, request.get("author", ""))
+            read = await asyncio.to_thread(read_links, request, local=self._local)
+        if isinstance(read, Refusal):
+            return read
+        job = self._jobs.start(read.links, request.get("author", ""), read.record)
         return Refusal(429) if job is None else await self._result(job)
 
     async def get_check(self, query: CheckQuery, _: Caller) -> CheckResult | Refusal:
@@ -72,9 +60,10 @@ class CheckApi:
     async def follow_check(self, query: CheckEventsQuery, _: Caller) -> AsyncIterator[Event | None] | Refusal:
         """Send the verdicts of a check as they come, as server-sent events.
 
-        Each `link` event has the index of a link and what is known of it now; one that is not `complete` is followed by
-        another, when the reputation lists have answered. The last event is `done`, with all that the check's own path
-        gives but the links: close the connection then. With `Last-Event-ID` only what came after that event is sent.
+        Each `link` or `image` event has the index of a link or image and what is known of it now; one that is not
+        `complete` is followed by another, when the reputation lists have answered. The last event is `done`, with all
+        that the check's own path gives but links and images: close the connection then. With `Last-Event-ID` only what
+        came after that event is sent.
         """
         job = self._jobs.find(query["id"])
         return Refusal(404) if job is None else self._events(job, int(query.get("last_event_id", 0)))
@@ -87,7 +76,8 @@ class CheckApi:
             else:
                 number += 1
                 index, report = arrival
-                yield number, "link", {"index": index, "link": link_json(report)}
+                name, index = ("link", index) if index < job.record.links else ("image", index - job.record.links)
+                yield number, name, {"index": index, "link": link_json(report)}
         yield number + 1, "done", await self._end(job)
 
     async def _result(self, job: CheckJob) -> CheckResult:
@@ -95,53 +85,19 @@ class CheckApi:
         links: list[Any] = [
             link_json(known[number]) if number in known else _waiting(link) for number, link in enumerate(job.links)
         ]
-        return {**await self._end(job), "links": links}
+        number = job.record.links
+        return {**await self._end(job), "links": links[:number], "images": links[number:]}
 
     async def _end(self, job: CheckJob) -> CheckEnd:
-        gate = result_json((), await self._checker.gate(job.links))
+        gate = result_json(CheckOutcome((job.record,), (), (), await self._checker.gate(job.links)))
         return {
             "id": job.id,
             "state": job.state,
             "progress": {"done": job.done, "total": len(job.links)},
             "may_send": gate["may_send"],
             "gate": gate["gate"],
+            "inputs": gate["inputs"],
         }
-
-
-def read_links(request: CheckRequest, *, local: bool = False) -> tuple[LinkToCheck, ...] | Refusal:
-    """Give the links of what is to be checked."""
-    given: list[tuple[ContentType, Any]] = [(kind, request[kind]) for kind in CONTENT_TYPES if kind in request]
-    if len(given) != 1:
-        return Refusal(422, Fault("exactly one of html, text, message and urls must be there"))
-    [(kind, content)] = given
-    if kind == "urls":
-        links = _listed(content, local)
-    else:
-        if kind == "message":
-            content = _decode(content)
-            if content is None:
-                return Refusal(422, Fault(f"message must be {CHECK_RULES['message']}"))
-        links = extract(content, kind, local=local)
-    if len(links) > MAX_CHECKED_LINKS:
-        return Refusal(422, Fault(f"it must have at most {MAX_CHECKED_LINKS} links"))
-    return links
-
-
-def _decode(text: str) -> bytes | None:
-    try:
-        raw = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:
-        return None
-    return raw if len(raw) <= MAX_MAIL_BYTES else None
-
-
-def _listed(urls: list[str], local: bool) -> tuple[LinkToCheck, ...]:
-    """Read *urls* as links of a mail would be read, so that merge tags and all else mean the same."""
-    links = extract("".join(f'<a href="{escape(url)}"></a>' for url in urls), "html", local=local)
-    return tuple(
-        replace(link, places=tuple(LinkPlace("urls", place.position, place.position + 1, "") for place in link.places))
-        for link in links
-    )
 
 
 def _waiting(link: LinkToCheck) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from linkrouter.checker.check import CHECK_TIMEOUT_S, Checker
+from linkrouter.checker.formats import InputRecord
 from linkrouter.checker.mail.extract import LinkToCheck
 from linkrouter.checker.verdict import LinkReport
 from linkrouter.log import log
@@ -31,6 +32,7 @@ class CheckJob:
 
     id: str = field(repr=False)  # who knows it may read the links
     links: tuple[LinkToCheck, ...] = field(repr=False)
+    record: InputRecord
     state: Literal["running", "done", "failed"] = "running"
     arrivals: list[Arrival] = field(default_factory=list, repr=False)
     done: int = 0  # links whose report is complete
@@ -89,11 +91,13 @@ class CheckJobs:
         for task in self._tasks:
             task.cancel()
 
-    def start(self, links: Sequence[LinkToCheck], author: str = "") -> CheckJob | None:
-        """Begin a check; None when as many run as may."""
+    def start(
+        self, links: Sequence[LinkToCheck], author: str = "", record: InputRecord | None = None
+    ) -> CheckJob | None:
+        """Begin a check; None when as many run as may. *record* says what the *links* were found in."""
         if len(self._tasks) >= self._max_running or not self._make_room(len(links)):
             return None
-        job = CheckJob(secrets.token_urlsafe(16), tuple(links))
+        job = CheckJob(secrets.token_urlsafe(16), tuple(links), record or InputRecord("-", "urls", len(links)))
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, author))
         self._tasks.add(task)

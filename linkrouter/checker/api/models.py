@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from linkrouter.checker.gate import GateAnswer
-from linkrouter.checker.mail.content import CONTENT_TYPES
+from linkrouter.checker.mail.content import CONTENT_TYPES, ContentType
 from linkrouter.checker.verdict import OpinionAnswer, Verdict
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "MAX_URL_CHARS",
     "CheckEnd",
     "CheckEventsQuery",
+    "CheckInputRecord",
     "CheckProgress",
     "CheckQuery",
     "CheckRequest",
@@ -43,9 +44,13 @@ MAX_URL_CHARS = 8192
 CHECK_RULES = {
     "author": "1 to 256 characters without control characters: whoever wrote the mail, by any name that stays the same",
     "html": f"HTML of at most {MAX_MAIL_BYTES} characters",
+    "feed": f"an RSS or Atom feed of at most {MAX_MAIL_BYTES} characters",
     "id": "the id of a check",
+    "images": "true to check images, too",
     "last_event_id": "the id of the last event that was received",
+    "markdown": f"Markdown of at most {MAX_MAIL_BYTES} characters",
     "message": f"a whole message (RFC 5322) of at most {MAX_MAIL_BYTES} bytes, in base64 with padding",
+    "mjml": f"MJML of at most {MAX_MAIL_BYTES} characters",
     "text": f"plain text of at most {MAX_MAIL_BYTES} characters",
     "urls": f"a list of at most {MAX_CHECKED_LINKS} URLs of at most {MAX_URL_CHARS} characters",
 }
@@ -59,7 +64,7 @@ _ONE_OF_THEM = ConfigDict(
 
 
 class CheckRequest(TypedDict):
-    """What is to be checked: exactly one of html, text, message and urls."""
+    """What is to be checked: exactly one of html, text, message, urls, markdown, mjml and feed."""
 
     __pydantic_config__ = _ONE_OF_THEM  # type: ignore[misc]
     html: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=CHECK_RULES["html"])]]
@@ -80,6 +85,10 @@ class CheckRequest(TypedDict):
             Field(max_length=MAX_CHECKED_LINKS, description=CHECK_RULES["urls"]),
         ]
     ]
+    markdown: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=CHECK_RULES["markdown"])]]
+    mjml: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=CHECK_RULES["mjml"])]]
+    feed: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=CHECK_RULES["feed"])]]
+    images: NotRequired[Annotated[bool, Field(description=CHECK_RULES["images"])]]
     author: NotRequired[Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,256}$", description=CHECK_RULES["author"])]]
 
 
@@ -106,10 +115,11 @@ CheckState = Annotated[
 class PlaceRecord(TypedDict):
     """Where a link stands; `line` counts from 1 in the decoded part, `position` from 0 among its links."""
 
-    part: Annotated[str, Field(description="html, text, or urls for a list of URLs")]
+    part: Annotated[str, Field(description="html, text or headers of a mail, or the kind of what is no mail")]
     position: int
     line: int
     text: Annotated[str, Field(description="what a reader sees of it")]
+    alt: NotRequired[Annotated[str | None, Field(description="of an image alone: its alternative text, null for none")]]
 
 
 class HopRecord(TypedDict):
@@ -165,6 +175,15 @@ class GateRecord(TypedDict):
     warnings: list[FindingRecord]
 
 
+class CheckInputRecord(TypedDict):
+    """What was checked: what it was taken for, and how many different links and images are in it."""
+
+    name: Annotated[str, Field(description="- for what has none")]
+    kind: ContentType
+    links: int
+    images: int
+
+
 class CheckProgress(TypedDict):
     """How many of the links have their verdict."""
 
@@ -180,16 +199,18 @@ class CheckEnd(TypedDict):
     progress: CheckProgress
     may_send: bool
     gate: GateRecord
+    inputs: list[CheckInputRecord]
 
 
 class CheckResult(CheckEnd):
-    """How a check stands, with every link in the order of the mail."""
+    """How a check stands, with every link in the order of the mail, and every image where they were asked for."""
 
     links: list[LinkRecord]
+    images: list[LinkRecord]
 
 
 class LinkEvent(TypedDict):
-    """The data of an event `link`: the verdict of the link at *index* of `links`."""
+    """The data of an event `link` or `image`: the verdict of what stands at *index* of `links` or `images`."""
 
     index: int
     link: LinkRecord

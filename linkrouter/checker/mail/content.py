@@ -4,5 +4,5 @@ from typing import Literal, get_args
 
 __all__ = ["CONTENT_TYPES", "ContentType"]
 
-ContentType = Literal["html", "text", "message", "urls"]
+ContentType = Literal["html", "text", "message", "urls", "markdown", "mjml", "feed"]
 CONTENT_TYPES: tuple[ContentType, ...] = get_args(ContentType)

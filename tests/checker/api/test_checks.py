@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from linkrouter.checker.api.checks import read_links
 from linkrouter.checker.api.models import MAX_CHECKED_LINKS, MAX_MAIL_BYTES
+from linkrouter.checker.api.reading import read_links
 from linkrouter.settings import Address
 
 CANARY = "canary7f3a"
+ONE_OF_THEM = "exactly one of html, text, message, urls, markdown, mjml and feed must be there"
 
 
 @pytest.fixture
@@ -67,11 +68,12 @@ async def test_the_first_answer_has_every_link_waiting_and_where_to_ask(centre):
     ]
 
 
-@pytest.mark.parametrize("kind", ["html", "text", "message", "urls"])
-async def test_a_mail_may_come_in_any_of_four_forms(centre, kind):
+@pytest.mark.parametrize("kind", ["html", "text", "message", "urls", "markdown", "mjml", "feed"])
+async def test_a_mail_may_come_in_any_form(centre, kind):
     async with site(status(404)) as (origin, _):
         url = f"{origin}/page?a=1&b=%C3%A4"
         forms = {"html": as_html(url), "text": f"see {url}.", "message": as_message(as_html(url)), "urls": [url]}
+        forms |= {"markdown": f"[x]({url})", "mjml": f"<mj-button href='{url}'/>", "feed": f"<link href='{url}'/>"}
         result = await centre.check(**{kind: forms[kind]})
 
     [link] = result["links"]
@@ -79,6 +81,29 @@ async def test_a_mail_may_come_in_any_of_four_forms(centre, kind):
     assert link["places"][0]["part"] == {"message": "html"}.get(kind, kind)
     assert result["may_send"] is True
     assert [held["url"] for held in result["gate"]["warnings"]] == [url]
+    assert result["inputs"] == [{"name": "-", "kind": kind, "links": 1, "images": 0}]
+
+
+async def test_images_are_reported_apart_where_they_are_asked_for(centre):
+    async with site(status(404)) as (origin, _):
+        page = f'<a href="{origin}/a">x</a><img src="{origin}/b.png"><img src="{origin}/c.png" alt="C">'
+        without = await centre.check(html=page)
+        begun = await centre.post(html=page, images=True)
+        events = await centre.events(begun.headers["Location"])
+        result = (await centre.sender.get(begun.headers["Location"])).json()
+
+    assert (without["inputs"][0]["images"], without["images"]) == (0, [])
+    assert [link["url"] for link in result["links"]] == [f"{origin}/a"]
+    assert [(image["url"], image["places"][0]["alt"], image["verdict"]) for image in result["images"]] == [
+        (f"{origin}/b.png", None, "broken"),
+        (f"{origin}/c.png", "C", "broken"),
+    ]
+    found = sorted((name, data["index"], data["link"]["url"]) for _, name, data in events[:-1])
+    assert found == [
+        ("image", 0, f"{origin}/b.png"),
+        ("image", 1, f"{origin}/c.png"),
+        ("link", 0, f"{origin}/a"),
+    ]
 
 
 @settings(deadline=None)  # reading is measured elsewhere
@@ -86,7 +111,7 @@ async def test_a_mail_may_come_in_any_of_four_forms(centre, kind):
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.from_regex(r"https?://[a-z.{}%]+/"))
 )
 def test_every_url_of_a_list_is_a_link_in_its_place(urls):
-    links = read_links({"urls": urls})
+    links = read_links({"urls": urls}).links
 
     places = [place for link in links for place in link.places]
     assert sorted(place.position for place in places) == list(range(len(urls)))
@@ -96,9 +121,9 @@ def test_every_url_of_a_list_is_a_link_in_its_place(urls):
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ({}, "exactly one of html, text, message and urls must be there"),
-        ({"author": "me"}, "exactly one of html, text, message and urls must be there"),
-        ({"html": CANARY, "text": CANARY}, "exactly one of html, text, message and urls must be there"),
+        ({}, ONE_OF_THEM),
+        ({"author": "me"}, ONE_OF_THEM),
+        ({"html": CANARY, "text": CANARY}, ONE_OF_THEM),
         ({"html": 5}, "html must be HTML of at most 10485760 characters"),
         ({"html": CANARY, CANARY: 1}, "it has a field that is not known"),
         ({"urls": CANARY}, "urls must be a list of at most 10000 URLs of at most 8192 characters"),
@@ -311,8 +336,9 @@ async def test_answers_have_the_fields_of_their_schemas_and_no_other(centre):
         "FindingRecord": result["gate"]["warnings"][0],
         "HopRecord": link["hops"][0],
         "LinkRecord": link,
-        "PlaceRecord": link["places"][0],
+        "PlaceRecord": link["places"][0] | {"alt": None},
         "CheckProgress": result["progress"],
+        "CheckInputRecord": result["inputs"][0],
     }.items():
         assert set(value) == set(schemas[name]["properties"]), name
 

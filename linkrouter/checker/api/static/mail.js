@@ -3,26 +3,56 @@
 // The server reads with the encoder's own eyes and has the last word. This reader is small on purpose: it misses rare
 // things, and what it finds is only used to show malformed links before anything is sent.
 
-const HEADER = /^(?:From [^\n]*\n)?[!-9;-~]+:[ \t]/;
-const TAG = /<(?:!doctype|html|head|body|a|p|div|table|td|span|br|img)\b/i;
-const HREF = /<(?:a|area|v:[a-z]+)\b[^>]{0,4000}?\shref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/gi;
+const HEADER = /^[!-9;-~]+[ \t]*:/;
+const KNOWN_HEADER = /^(?:from|to|cc|subject|date|message-id|mime-version|content-type|content-transfer-encoding|received|return-path|reply-to|sender|delivered-to|dkim-signature|list-unsubscribe|list-id)[ \t]*:/im;
+const ROOT = /^(?:\s|<\?[^>]*>|<!--[^]{0,4000}?-->|<!DOCTYPE[^>]*>)*<([A-Za-z][A-Za-z0-9:-]*)/i;
+const TAG = /<(?:!doctype|html|head|body|table|div|p|a|span|img|br|h[1-6])\b[^<]*>/i;
+const MARKDOWN = /\]\((?:<|https?:|mailto:|\/|#|\.)|^ {0,3}\[[^\]\n]+\]:[ \t]*\S|^#{1,6} \S/im;
+const INLINE = /\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)/g;
+const HREF = /<(?:a|area|v:[a-z]+|mj-(?!font\b)[a-z-]+)\b[^>]{0,4000}?\shref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/gi;
 const BARE_URL = /\bhttps?:[^\s<>"]+/gi;
 const MERGE_TAG = /\{\{|\}\}|\{%|%\}|<%|%>|\*\||\|\*|%%|\[\[|[$#]\{|%(?![0-9A-Fa-f]{2})[A-Za-z][A-Za-z0-9_.]*%|^\[[A-Za-z][A-Za-z0-9_ -]*\]$/;
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
 const MAX_DEPTH = 20;
 
+// By the same rules as the server's `kinds.py`; one table of cases holds both.
 export function guessKind(text) {
-  const start = text.slice(0, 4096);
-  if (HEADER.test(start) && /\r?\n\r?\n/.test(start)) return "message";
+  const start = text.slice(0, 65536).replace(/^\ufeff|^\u00ef\u00bb\u00bf/, "");
+  if (isMessage(start)) return "message";
+  const root = ROOT.exec(start)?.[1].toLowerCase();
+  if (root === "mjml" || root?.startsWith("mj-")) return "mjml";
+  if (["rss", "feed", "rdf:rdf"].includes(root)) return "feed";
+  if (isUrlList(start)) return "urls";
+  if (!root && MARKDOWN.test(start)) return "markdown";
   return TAG.test(start) ? "html" : "text";
 }
 
-// Give the different URLs of a mail, each with what is known of it already: { url, skipped }.
+function isMessage(start) {
+  const text = start.startsWith("From ") ? start.slice(start.indexOf("\n") + 1) : start;
+  const blank = text.search(/\r?\n[ \t]*\r?\n/);
+  return blank >= 0 && HEADER.test(text) && KNOWN_HEADER.test(text.slice(0, blank));
+}
+
+function isUrlList(start) {
+  const lines = start.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#"));
+  return lines.some((line) => /^https?:/i.test(line)) && !lines.some((line) => /[ \t]/.test(line));
+}
+
+// Give the different URLs of an input, each with what is known of it already: { url, skipped }.
 export function findLinks(bytes, kind) {
   const documents = kind === "message" ? parts(latin1(bytes), 0) : [{ kind, text: decode(bytes, "utf-8") }];
-  const urls = new Set(documents.flatMap((document) => (document.kind === "html" ? hrefs : bareUrls)(document.text)));
+  const urls = new Set(documents.flatMap((document) => READERS[document.kind](document.text)));
   return [...urls].map((url) => ({ url, skipped: MERGE_TAG.test(url) ? "merge tag" : url.startsWith("#") ? "inside the mail" : null }));
 }
+
+const READERS = {
+  html: hrefs,
+  mjml: hrefs,
+  text: bareUrls,
+  feed: (text) => bareUrls(text.replace(/<[?!]?[^>]*xmlns[^>]*>/g, "")).map(unescapeHtml),
+  markdown: (text) => [...[...text.matchAll(INLINE)].map(([, url]) => url), ...hrefs(text), ...bareUrls(text.replace(INLINE, "]"))],
+  urls: (text) => text.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#")),
+};
 
 function hrefs(html) {
   return [...html.matchAll(HREF)].map(([, double, single, bare]) => unescapeHtml(double ?? single ?? bare));
