@@ -9,7 +9,7 @@ Without a reputation source (the command line's default) nobody is asked, so the
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from linkrouter.checker.fetch.limits import Clock
@@ -19,7 +19,7 @@ from linkrouter.checker.verdict import LinkState, OpinionState
 from linkrouter.errors import BadDestination, HeldMail
 from linkrouter.link import canonical_url
 
-__all__ = ["Decision", "GateAnswer", "GateFinding", "decide", "gate_for_encoder", "queries_about"]
+__all__ = ["Decision", "GateAnswer", "GateFinding", "decide", "gate_for_encoder", "queries_about", "with_pending"]
 
 
 _NO_WARNING = ("in a header", "part of the mail", "excluded")
@@ -75,6 +75,15 @@ def decide(
     answer: GateAnswer = "block" if blocks else "wait" if waits else "send"
     keys = frozenset(link.key for link in links if link.key)
     return Decision(answer, tuple(waits), tuple(blocks), tuple(warnings), min(times, default=float("inf")), keys)
+
+
+def with_pending(decision: Decision, links: Iterable[LinkToCheck]) -> Decision:
+    """Give *decision* about a mail that has *links* besides, of which nothing is known yet."""
+    waits = tuple(GateFinding(link.url, "not checked yet") for link in links)
+    if not waits:
+        return decision
+    answer: GateAnswer = "block" if decision.answer == "block" else "wait"
+    return replace(decision, answer=answer, waits=decision.waits + waits)
 
 
 def _judge(

@@ -5,6 +5,7 @@ bad file keeps the old ones. What keeps it from starting is one line with the se
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -101,6 +102,7 @@ async def run_central(settings: CentralSettings) -> None:
             loop.add_signal_handler(number, stop.set)
         stack.callback(_restore_signals, loop)
         reload_on_hangup(loop, partial(_reload_tokens, app[TOKENS], settings))
+        gc.freeze()  # what lives as long as the process is not walked over while requests wait
         async with serving(app, settings.listen) as port:
             log("central.started", port=port)
             await stop.wait()

@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 RETRY_AFTER_S = 5
+GONE_EVERY_S = 1.0
+LARGE_BODY_BYTES = 1024**2  # reading one takes milliseconds
 
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -74,6 +76,7 @@ class Handler:
         self._route = route
         self._body = TypeAdapter(route.body) if route.body is not None else None
         self._query = TypeAdapter(route.query) if route.query is not None else None
+        self._large_body = asyncio.Lock()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer *request*."""
@@ -113,7 +116,7 @@ class Handler:
         try:
             if self._body is not None:
                 body = await _read_body(request, self._route.max_body_bytes)
-                return body if isinstance(body, Refusal) else self._body.validate_json(body)
+                return body if isinstance(body, Refusal) else await self._check_body(self._body, body)
             if self._query is not None:
                 given = [*self._route.dialect.read_query(request.query.items()), *request.match_info.items()]
                 if self._route.streams and "Last-Event-ID" in request.headers:
@@ -126,9 +129,18 @@ class Handler:
             return Refusal(422, fault) if fault else Refusal(400)
         return None
 
+    async def _check_body(self, kind: TypeAdapter[Any], chunks: list[bytes]) -> Any:
+        if sum(map(len, chunks)) <= LARGE_BODY_BYTES:
+            return kind.validate_json(b"".join(chunks))
+        async with self._large_body:  # what takes milliseconds is done one by one, with a turn for others in between
+            await asyncio.sleep(0)
+            body = b"".join(chunks)
+            await asyncio.sleep(0)
+            return kind.validate_json(body)
 
-async def _read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
-    """Read a JSON body, which aiohttp unpacks as it comes and stops at `client_max_size`."""
+
+async def _read_body(request: web.Request, max_bytes: int) -> list[bytes] | Refusal:
+    """Read a JSON body, which aiohttp unpacks as it comes."""
     too_large = Refusal(413, Fault(f"it must be at most {max_bytes} bytes, unpacked"))
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if request.content_type != "application/json" or coding not in ("gzip", "identity"):
@@ -137,7 +149,7 @@ async def _read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
         return too_large
     try:
         async with asyncio.timeout(request.app[BODY_DEADLINE_S]):
-            return await request.clone(client_max_size=max_bytes).read()
+            return await _read_all(request, max_bytes)
     except TimeoutError:
         return Refusal(408)
     except web.HTTPRequestEntityTooLarge:
@@ -146,8 +158,39 @@ async def _read_body(request: web.Request, max_bytes: int) -> bytes | Refusal:
         return Refusal(400)  # not gzip, chunks that are none, or nobody there any more
 
 
+async def _read_all(request: web.Request, max_bytes: int) -> list[bytes]:
+    # Not request.read(): it waits for the whole of a large body and then copies it three times in one step.
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > max_bytes:
+            raise web.HTTPRequestEntityTooLarge(max_bytes)
+        chunks.append(chunk)
+    return chunks
+
+
 async def _stream(request: web.Request, events: AsyncIterator[tuple[int, str, Any] | None]) -> web.StreamResponse:
-    """Send *events* as they come (WHATWG HTML, section 9.2), and a comment instead of silence, which proxies cut."""
+    """Send *events* as they come (WHATWG HTML, section 9.2), and close them, whoever hangs up."""
+    watching = asyncio.create_task(_stop_when_gone(request, asyncio.current_task()))
+    try:
+        return await _send_events(request, events)
+    finally:
+        watching.cancel()
+        if close := getattr(events, "aclose", None):
+            await close()
+
+
+async def _stop_when_gone(request: web.Request, answering: "asyncio.Task[Any] | None") -> None:
+    """End *answering* soon after the client has hung up, which a stream would only see when it writes."""
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(GONE_EVERY_S)
+    if answering is not None:
+        answering.cancel()
+
+
+async def _send_events(request: web.Request, events: AsyncIterator[tuple[int, str, Any] | None]) -> web.StreamResponse:
+    """Send *events*, and a comment instead of silence, which proxies cut."""
     response = web.StreamResponse(headers=SAFE_HEADERS | {"X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
     await response.prepare(request)

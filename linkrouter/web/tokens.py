@@ -7,7 +7,7 @@ may do is the scope of the path; whose data it sees is its tenant.
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -37,6 +37,7 @@ class Caller:
     scopes: frozenset[Scope] = frozenset()
     tenant: int | None = None
     name: str = ""
+    token_id: str = field(default="", repr=False, compare=False)  # tells tokens apart, and says nothing of one
 
     def may(self, scope: Scope) -> bool:
         """Whether the token holds *scope*; admin holds all but the routers' own, which is never a sender's."""
@@ -98,7 +99,7 @@ class Tokens:
     def find_by_digest(self, digest: bytes) -> Caller | None:
         """Give whom the token with *digest* lets in, or None when it is not known any more."""
         found = [caller for known, caller in self.callers if hmac.compare_digest(digest, known)]
-        return found[0] if found else None
+        return replace(found[0], token_id=digest.hex()[:16]) if found else None
 
 
 def _caller(line: TokenLine, default: Caller, setting: str) -> Caller:

@@ -9,9 +9,10 @@ from linkrouter.web.problems import Refusal
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
 
-__all__ = ["NOT_INSTALLED", "TOO_MANY", "check_routes"]
+__all__ = ["NOT_INSTALLED", "TOO_MANY", "TOO_MANY_STREAMS", "check_routes"]
 
 TOO_MANY = "as many checks are running as may at once; try again"
+TOO_MANY_STREAMS = "as many streams are open as may be at once; ask for the check itself instead"
 NOT_INSTALLED = "this needs more packages where central runs: pip install 'linkrouter[check]'"
 
 
@@ -51,7 +52,7 @@ def check_routes(api: CheckApi | None) -> tuple[Route, ...]:
         ),
         route(
             CheckApi.follow_check,
-            {},
+            {429: TOO_MANY_STREAMS},
             operation="followCheck",
             method="GET",
             path="/v1/checks/{id}/events",

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
+from linkrouter.checker.shares import ASKER, FairShares
+
 __all__ = [
     "MAX_HOLD_S",
     "MAX_REQUESTS",
@@ -22,7 +24,7 @@ __all__ = [
 ]
 
 REQUESTS_PER_HOST = 10
-MAX_REQUESTS = 200  # one that hangs keeps its place for seconds
+MAX_REQUESTS = 200  # of one asker alone; one that hangs keeps its place for seconds
 MAX_HOLD_S = 3600.0  # a host may not keep every later check away for a year
 SECOND_OPINIONS = 500  # of one host at once; a mail of hundreds of links is looked at whole
 OPINIONS_PER_S = 10.0  # how fast they come back
@@ -44,7 +46,7 @@ class HostLimits:
     ) -> None:
         self.not_before: dict[str, float] = {}
         self._per_host = per_host
-        self._overall = asyncio.Semaphore(overall)
+        self._overall = FairShares(overall)
         self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._opinions: dict[str, tuple[float, float]] = {}  # host → how many are left, and when that was so
         self._clock = clock
@@ -84,5 +86,5 @@ class HostLimits:
         async with semaphore:
             while wait := self.wait_s(host):
                 await self._sleep(wait)
-            async with self._overall:
+            async with self._overall.place(ASKER.get()):
                 yield

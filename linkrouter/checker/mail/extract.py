@@ -22,9 +22,10 @@ from linkrouter.encoder import UnreadPart
 from linkrouter.errors import BadDestination
 from linkrouter.link import canonical_url
 
-__all__ = ["MAX_TEXT_CHARS", "LinkToCheck", "extract", "merge_links"]
+__all__ = ["FEW_PLACES", "MAX_TEXT_CHARS", "LinkToCheck", "extract", "merge_links"]
 
 MAX_TEXT_CHARS = 200
+FEW_PLACES = 20  # of one link, where the number of links is bounded, too
 
 _NO_TRACK = re.compile(r"(https?)\+notrack:", re.IGNORECASE)  # Postal's opt-out; it takes the word away when it sends
 _WHOLE_TAG = re.compile(r"\[[A-Za-z][A-Za-z0-9_ -]*\]")  # SendGrid's [unsubscribe]
@@ -69,7 +70,7 @@ def extract(
         fragments: Whether a link within the mail (`#top`) must lead to something in it.
         base: Where *content* was fetched from, for its relative links.
         file: What the places are to name.
-        max_links: Reading ends one link beyond that number.
+        max_links: Reading ends one link beyond that number; of each link, a few places are enough then.
 
     Raises:
         ValueError: *content_type* is unknown.
@@ -112,7 +113,9 @@ def _to_check(
             unique.setdefault(seen[spelling], to_check)
         position = numbers[each.part, each.is_image] = numbers.get((each.part, each.is_image), -1) + 1
         place = LinkPlace(each.part, position, each.line, each.text[:MAX_TEXT_CHARS], file, each.alt, each.is_image)
-        places.setdefault(seen[spelling], []).append(place)
+        listed = places.setdefault(seen[spelling], [])
+        if max_links is None or len(listed) < FEW_PLACES:
+            listed.append(place)
         if max_links is not None and len(unique) > max_links:
             break
     return tuple(replace(link, places=tuple(places[name])) for name, link in unique.items())

@@ -55,7 +55,7 @@ async def read_events(stream):
 
 
 @asynccontextmanager
-async def checking_centre(folder, **settings):
+async def checking_centre(folder, tokens=None, **settings):
     """Serve a centre with the check's *settings*; it may connect to the loopback unless they say otherwise."""
     database = folder / "central.db"
     config = CentralSettings(
@@ -68,7 +68,7 @@ async def checking_centre(folder, **settings):
     await store.open()
     try:
         async with with_checks(config) as checks:
-            tokens = Tokens.of((ROUTER,), (SENDER,))
+            tokens = tokens or Tokens.of((ROUTER,), (SENDER,))
             async with serving(central_app(store, tokens, checks), Address("127.0.0.1", 0)) as port:
                 origin = f"http://127.0.0.1:{port}"
                 async with client(origin, SENDER) as sender, client(origin, ROUTER) as router, client(origin) as anyone:

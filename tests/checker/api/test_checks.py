@@ -111,7 +111,7 @@ async def test_images_are_reported_apart_where_they_are_asked_for(centre):
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.from_regex(r"https?://[a-z.{}%]+/"))
 )
 def test_every_url_of_a_list_is_a_link_in_its_place(urls):
-    links = read_links({"urls": urls}).links
+    links = asyncio.run(read_links({"urls": urls})).links
 
     places = [place for link in links for place in link.places]
     assert sorted(place.position for place in places) == list(range(len(urls)))
@@ -371,5 +371,5 @@ async def test_who_stops_listening_stops_nothing(centre):
     assert len(events) == 201
 
 
-def test_nothing_of_a_link_shows_in_a_repr():
-    assert CANARY not in repr(read_links({"urls": [f"https://{CANARY}.example/"]}))
+async def test_nothing_of_a_link_shows_in_a_repr():
+    assert CANARY not in repr(await read_links({"urls": [f"https://{CANARY}.example/"]}))

@@ -75,9 +75,10 @@ async def test_no_more_checks_run_at_once_than_may():
 
 async def test_the_oldest_that_have_ended_make_room():
     web = Held()
-    async with checking(web) as checker, CheckJobs(checker, max_links_kept=4) as jobs:
-        old, new = jobs.start(mail("#a")), jobs.start(mail("#a", "#b"))
+    async with checking(web) as checker, CheckJobs(checker, max_links_kept=2) as jobs:
+        old = jobs.start(mail("#a"))
         await arrivals(old)
+        new = jobs.start(mail("#a", "#b"))
         await arrivals(new)
         waiting = jobs.start(PAGES)
 

@@ -34,7 +34,7 @@ function isMessage(start) {
 }
 
 function isUrlList(start) {
-  const lines = start.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#"));
+  const lines = listed(start);
   return lines.some((line) => /^https?:/i.test(line)) && !lines.some((line) => /[ \t]/.test(line));
 }
 
@@ -51,8 +51,13 @@ const READERS = {
   text: bareUrls,
   feed: (text) => bareUrls(text.replace(/<[?!]?[^>]*xmlns[^>]*>/g, "")).map(unescapeHtml),
   markdown: (text) => [...[...text.matchAll(INLINE)].map(([, url]) => url), ...hrefs(text), ...bareUrls(text.replace(INLINE, "]"))],
-  urls: (text) => text.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#")),
+  urls: listed,
 };
+
+// Give the lines of a list of URLs.
+export function listed(text) {
+  return text.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#"));
+}
 
 function hrefs(html) {
   return [...html.matchAll(HREF)].map(([, double, single, bare]) => unescapeHtml(double ?? single ?? bare));

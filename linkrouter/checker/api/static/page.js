@@ -2,7 +2,7 @@
 
 import { Refusal, followCheck, startCheck } from "./api.js";
 import { announce, endProgress, hold, progress, say, sayAloud } from "./banner.js";
-import { findLinks, guessKind, toBase64 } from "./mail.js";
+import { findLinks, guessKind, listed, toBase64 } from "./mail.js";
 import { compileRules, findMalformed } from "./malformed.js";
 import { Memory } from "./memory.js";
 import { Rows } from "./rows.js";
@@ -74,7 +74,8 @@ async function check() {
 
 // A message goes as its bytes: it may hold any charset.
 function asked(bytes, kind) {
-  return { [kind]: kind === "message" ? toBase64(bytes) : new TextDecoder().decode(bytes) };
+  const text = new TextDecoder().decode(bytes);
+  return { [kind]: kind === "message" ? toBase64(bytes) : kind === "urls" ? listed(text) : text };
 }
 
 async function watch(token, request, signal) {
