@@ -26,6 +26,7 @@ _METAVARS = {
     "parse_size": "BYTES",
     "parse_statuses": "STATUSES",
     "parse_switch": "on|off",
+    "parse_webrisk_api": "update|lookup",
     "parse_word": "WORD",
     "parse_zone": "ZONE",
 }

@@ -22,9 +22,23 @@ from linkrouter.settings.fields import (
     setting,
 )
 
-__all__ = ["CheckCommandSettings", "CheckSettings", "parse_format"]
+__all__ = ["CheckCommandSettings", "CheckSettings", "parse_format", "parse_webrisk_api"]
 
 _FORMATS = ("text", "json", "junit", "markdown", "github")
+
+
+def parse_webrisk_api(text: str) -> str:
+    """Read which of Web Risk's interfaces is asked."""
+    if text not in ("update", "lookup"):
+        raise ValueError("must be update or lookup")
+    return text
+
+
+def parse_format(text: str) -> str:
+    """Read the name of a format."""
+    if text not in _FORMATS:
+        raise ValueError(f"must be one of {', '.join(_FORMATS)}")
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +62,9 @@ class CheckSettings:
         "The zone of the Spamhaus DBL; with a key it is KEY.dbl.dq.spamhaus.net.", parse_zone, "dbl.spamhaus.org"
     )
     webrisk_url: str = setting("Where Web Risk answers.", parse_http_url, "https://webrisk.googleapis.com")
+    webrisk_api: str = setting(
+        "update (prefixes of hashes leave the house) or lookup (whole URLs do).", parse_webrisk_api, "update"
+    )
     webrisk_key_file: Path | None = setting("File with the API key for Web Risk.", Path, None)
     timeout: float = setting("Seconds for the requests of one link.", parse_seconds, 8.0)
     total_timeout: float = setting("Seconds for the whole check.", parse_seconds, 20.0)
@@ -56,13 +73,6 @@ class CheckSettings:
     base_url: str = setting("Your own tracked links, which are read and not requested.", parse_http_url, "")
     keys: Path | None = setting("Keyring file, to read your own tracked links.", Path, None)
     mounted_secrets: bool = setting(MOUNTED_SECRETS, parse_switch, False)
-
-
-def parse_format(text: str) -> str:
-    """Read the name of a format."""
-    if text not in _FORMATS:
-        raise ValueError(f"must be one of {', '.join(_FORMATS)}")
-    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from aiohttp import web
 from checker.reputation.lists import rbldnsd
+from checker.reputation.risk_server import risk_server
 from checker.servers import answering, raw, site, status
 
 ALLOW = ("--allow-network", "127.0.0.0/8")
@@ -153,7 +154,7 @@ async def test_the_lists_are_asked_where_they_are_said_to_be(tmp_path):
         return web.json_response(threat if request.query["uri"].endswith("/evil") else {})
 
     async with site(status(200)) as (origin, _), site(webrisk) as (risk, asked):
-        options = (*ALLOW, "--json", "--webrisk-url", risk, "--webrisk-key-file", key)
+        options = (*ALLOW, "--json", "--webrisk-api", "lookup", "--webrisk-url", risk, "--webrisk-key-file", key)
         with rbldnsd(s_test=controls[:1], t_test=controls, d_test=controls) as (host, port):
             lists = ("--dns-server", f"{host}:{port}", "--dbl-zone", "d.test", "--reputation", "dbl")
             surbl, webrisk_alone = ("--reputation", "surbl"), ("--reputation", "webrisk")
@@ -171,6 +172,25 @@ async def test_the_lists_are_asked_where_they_are_said_to_be(tmp_path):
     assert results[1]["links"][0]["detail"] == "PH: phishing"
     assert not any("the-key" in text for _, *texts in (clean, listed, unknown, evil) for text in texts)
     assert not any("the-key" in path for _, path in asked)
+
+
+async def test_web_risk_is_asked_for_prefixes_unless_told_otherwise(tmp_path):
+    key = tmp_path / "key"
+    key.write_text("the-key\n")
+    key.chmod(0o600)
+
+    async with site(status(200)) as (origin, _), risk_server() as (risk, server):
+        host = origin.partition("://")[2].partition(":")[0]
+        server.listed["MALWARE"] = {f"{host}/evil"}
+        options = (*ALLOW, "--json", "--reputation", "webrisk", "--webrisk-url", risk, "--webrisk-key-file", key)
+        cache = ("--cache", tmp_path / "checks.db")
+        good = await run(*options, *cache, stdin=page(f"{origin}/good"))
+        evil = await run(*options, *cache, stdin=page(f"{origin}/evil"))
+
+    assert (good[0], evil[0]) == (0, 1)
+    assert json.loads(evil[1])["gate"]["answer"] == "block"
+    assert len([method for method, _ in server.asked if method == "threatLists:computeDiff"]) == 4
+    assert (tmp_path / "checks.db.webrisk").exists()
 
 
 async def test_a_cache_file_saves_the_second_request(tmp_path):
