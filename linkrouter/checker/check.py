@@ -9,7 +9,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from linkrouter.checker.fetch.limits import Clock, HostLimits
 from linkrouter.checker.gate import Decision, decide, queries_about
@@ -21,11 +22,14 @@ from linkrouter.checker.urls import split_url
 from linkrouter.checker.verdict import FetchResult, LinkReport, LinkState, Opinion
 from linkrouter.errors import StoreError
 
-__all__ = ["CHECK_TIMEOUT_S", "MAX_LINK_WORKERS", "WORKERS_PER_HOST", "Checker"]
+__all__ = ["CHECK_TIMEOUT_S", "MAX_LINK_WORKERS", "WORKERS_PER_HOST", "Checker", "Fresh"]
 
 CHECK_TIMEOUT_S = 20.0
 WORKERS_PER_HOST = 10  # links of one host under way at once, in one check
 MAX_LINK_WORKERS = 1000  # of one check: more than may ask at once, since some wait for a host's Retry-After
+
+
+Fresh = Literal["", "all", "findings"]
 
 
 class Checker:
@@ -70,9 +74,11 @@ class Checker:
         return decide(links, states, await self._states.opinions(queries), self.sources, self._clock())
 
     async def check(
-        self, links: Sequence[LinkToCheck], *, author: str = "", within_s: float = CHECK_TIMEOUT_S
+        self, links: Sequence[LinkToCheck], *, author: str = "", within_s: float = CHECK_TIMEOUT_S, fresh: Fresh = ""
     ) -> AsyncIterator[LinkReport]:
         """Give the reports of every link, the ones that are known already first; *author* is who asks.
+
+        What is known is asked anew with *fresh*: of "all" links, or of those with "findings" alone.
 
         A link that is fetched before every source has answered is reported twice; only the last report of a link is
         `complete`.
@@ -80,7 +86,7 @@ class Checker:
         Raises:
             StoreError: the store cannot be read.
         """
-        run = await self._begin(author, links, asyncio.get_running_loop().time() + within_s)
+        run = await self._begin(author, links, asyncio.get_running_loop().time() + within_s, fresh)
         unknown = []
         for link in links:
             report = run.known(link, self._clock())
@@ -99,8 +105,12 @@ class Checker:
         finally:
             await run.stop()
 
-    async def _begin(self, author: str, links: Sequence[LinkToCheck], deadline: float) -> "_Run":
+    async def _begin(self, author: str, links: Sequence[LinkToCheck], deadline: float, refresh: Fresh) -> "_Run":
         states = await self._states.links({link.key for link in links if link.key})
+        for key, state in states.items():
+            if refresh == "all" or (refresh and state.fetched is not None and state.fetched.verdict != "fine"):
+                states[key] = replace(state, reuse_until=0.0)
+                self._lookups.forget(key)
         now = self._clock()
         fresh = {key: state for key, state in states.items() if find_reusable(state, now)}
         stored = await self._states.opinions(queries_about(_ways(links, fresh), self.sources))
@@ -227,6 +237,7 @@ class _Run:
             tuple(opinions),
             cached,
             complete=len(opinions) == len(queries),
+            checked_at=self._states[link.key].checked_at if cached and link.key in self._states else None,
         )
 
 

@@ -5,6 +5,7 @@ Promise: pure. The shape of the JSON is a promise to those who read it; what is 
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
 from linkrouter.checker.gate import Decision
@@ -75,8 +76,13 @@ def link_json(report: LinkReport) -> dict[str, Any]:
             for source, query, o in report.opinions
         ],
         "cached": report.cached,
+        "checked_at": _time(report.checked_at),
         "complete": report.complete,
     }
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def place_json(place: LinkPlace) -> dict[str, Any]:

@@ -55,6 +55,10 @@ class Lookups:
         await self._fetches.close()
         await self._asks.close()
 
+    def forget(self, key: str) -> None:
+        """Take nothing that was learnt of *key* so far for an answer."""
+        self._kept.pop(key, None)
+
     async def fetch(self, key: str, before: LinkState | None, asker: Asker) -> tuple[FetchResult, bool]:
         """Give how fetching *key* ends, and whether that was known; *before* is its state as *asker* read it."""
         known = find_reusable(self._kept.get(key, before), self._clock())

@@ -199,6 +199,7 @@ class LinkReport:
     opinions: tuple[tuple[str, str, Opinion], ...] = field(default=(), repr=False)  # source, query, opinion
     cached: bool = False
     complete: bool = True  # every source has answered, or will not
+    checked_at: float | None = None  # of what was cached: when it was learnt, in seconds since the epoch
 
     @property
     def advice(self) -> str:

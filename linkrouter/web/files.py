@@ -11,12 +11,12 @@ from aiohttp import ETag, web
 
 from linkrouter.web.serving import SAFE_HEADERS
 
-__all__ = ["StaticFile", "policy", "serve_file"]
+__all__ = ["StaticFile", "page_policy", "serve_file"]
 
 
-def policy(*, forms: bool = False) -> str:
-    """Give the policy of our own pages (CSP 3); with *forms* they may post to us and frame what is ours."""
-    own = "'self'" if forms else "'none'"
+def page_policy(*, forms: bool = False, frames: bool = False) -> str:
+    """Give the policy of our own pages (CSP 3); they may post *forms* to us and have *frames* of ours where told."""
+    own = {True: "'self'", False: "'none'"}
     return "; ".join(
         (
             "default-src 'none'",
@@ -24,9 +24,9 @@ def policy(*, forms: bool = False) -> str:
             "style-src 'self'",
             "img-src 'self'",
             "connect-src 'self'",
-            f"frame-src {own}",
+            f"frame-src {own[frames]}",
             "base-uri 'none'",
-            f"form-action {own}",
+            f"form-action {own[forms]}",
             "frame-ancestors 'none'",
             "require-trusted-types-for 'script'",
             "trusted-types 'none'",
@@ -41,6 +41,7 @@ class StaticFile:
     path: str
     content_type: str
     content: bytes
+    policy: str = page_policy()
 
 
 def serve_file(file: StaticFile) -> web.RouteDef:
@@ -48,7 +49,7 @@ def serve_file(file: StaticFile) -> web.RouteDef:
     etag = ETag(hashlib.sha256(file.content).hexdigest()[:32])
     headers = SAFE_HEADERS | {
         "Cache-Control": "no-cache",  # which means: ask whether it has changed
-        "Content-Security-Policy": policy(),
+        "Content-Security-Policy": file.policy,
         "Cross-Origin-Opener-Policy": "same-origin",
     }
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from linkrouter.web.files import policy
+from linkrouter.web.files import page_policy
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.serving import OPERATION, SAFE_HEADERS, TOKENS
 from linkrouter.web.sessions import Sessions
@@ -154,7 +154,7 @@ def _respond(request: web.Request, answer: Html | Download | Redirect) -> web.St
         return web.Response(body=answer.content, content_type="application/json", headers=headers)
     if isinstance(answer, Html):
         headers = SAFE_HEADERS | {
-            "Content-Security-Policy": answer.frame_policy or policy(forms=True),
+            "Content-Security-Policy": answer.frame_policy or page_policy(forms=True, frames=True),
             "Cross-Origin-Opener-Policy": "same-origin",
         }
         return web.Response(status=answer.status, text=answer.text, content_type="text/html", headers=headers)

@@ -64,7 +64,7 @@ class CheckApi:
             self._jobs.give_back(caller)
         if isinstance(read, Refusal):
             return read
-        job = self._jobs.start(read.links, request.get("author", ""), read.record, caller)
+        job = self._jobs.start(read.links, request.get("author", ""), read.record, caller, request.get("fresh", ""))
         return Refusal(429) if job is None else await self._result(job)
 
     async def get_check(self, query: CheckQuery, caller: Caller) -> CheckResult | Refusal:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
-from linkrouter.checker.check import CHECK_TIMEOUT_S, Checker
+from linkrouter.checker.check import CHECK_TIMEOUT_S, Checker, Fresh
 from linkrouter.checker.formats import InputRecord
 from linkrouter.checker.mail.extract import LinkToCheck
 from linkrouter.checker.shares import ASKER, FairShares
@@ -137,6 +137,7 @@ class CheckJobs:
         author: str = "",
         record: InputRecord | None = None,
         caller: Caller = ADMIN,
+        fresh: Fresh = "",
     ) -> CheckJob | None:
         """Begin a check; None when *caller* has its share of checks or links. *record* says what was read."""
         if not self._make_room(len(links), caller) or not self.admit(caller):
@@ -145,7 +146,7 @@ class CheckJobs:
         checker = self._checker.for_tenant(caller.tenant)
         job = CheckJob(secrets.token_urlsafe(16), tuple(links), record, caller, checker)
         self._jobs[job.id] = job
-        task = asyncio.create_task(self._run(job, author))
+        task = asyncio.create_task(self._run(job, author, fresh))
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._finish(job, done))
         return job
@@ -155,11 +156,11 @@ class CheckJobs:
         job = self._jobs.get(check_id)
         return job if job is not None and caller.tenant in (None, job.owner.tenant) else None
 
-    async def _run(self, job: CheckJob, author: str) -> None:
+    async def _run(self, job: CheckJob, author: str, fresh: Fresh) -> None:
         ASKER.set(job.owner.token_id)
         index = {(link.url, link.places): number for number, link in enumerate(job.links)}
         try:
-            async for report in job.checker.check(job.links, author=author, within_s=self._within_s):
+            async for report in job.checker.check(job.links, author=author, within_s=self._within_s, fresh=fresh):
                 job.arrivals.append((index[report.url, report.places], report))
                 job.done += report.complete
                 job.wake()

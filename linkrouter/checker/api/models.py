@@ -43,6 +43,7 @@ MAX_URL_CHARS = 8192
 
 CHECK_RULES = {
     "author": "1 to 256 characters without control characters: whoever wrote the mail, by any name that stays the same",
+    "fresh": "all, or findings: which links are asked anew though they were checked a while ago",
     "html": f"HTML of at most {MAX_MAIL_BYTES} characters",
     "feed": f"an RSS or Atom feed of at most {MAX_MAIL_BYTES} characters",
     "id": "the id of a check",
@@ -89,6 +90,7 @@ class CheckRequest(TypedDict):
     mjml: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=CHECK_RULES["mjml"])]]
     feed: NotRequired[Annotated[str, Field(max_length=MAX_MAIL_BYTES, description=CHECK_RULES["feed"])]]
     images: NotRequired[Annotated[bool, Field(description=CHECK_RULES["images"])]]
+    fresh: NotRequired[Annotated[Literal["all", "findings"], Field(description=CHECK_RULES["fresh"])]]
     author: NotRequired[Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,256}$", description=CHECK_RULES["author"])]]
 
 
@@ -156,6 +158,7 @@ class LinkRecord(TypedDict):
     hops: Annotated[list[HopRecord], Field(description="the redirects, oldest first")]
     reputation: list[OpinionRecord]
     cached: bool
+    checked_at: Annotated[str | None, Field(description="when what is cached was learnt, by your own checks")]
     complete: Annotated[bool, Field(description="false while the link, or a reputation list, has yet to answer")]
 
 

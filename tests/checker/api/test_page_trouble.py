@@ -96,7 +96,7 @@ async def test_a_mail_that_is_refused_is_said_beside_it(chromium, page_centre):
         await page.set_input_files("#file", files=[{"name": "many.txt", "mimeType": "text/plain", "buffer": many}])
         await page.wait_for_selector(".link")
         await page.click("#check")
-        await page.wait_for_selector("#content-error:has-text('at most 10000 links')")
+        await page.wait_for_selector("#content-error:has-text('at most 10000')")
         page.faults.clear()  # the console notes the 422 itself
 
         assert await page.evaluate("document.activeElement.id") == "remove"

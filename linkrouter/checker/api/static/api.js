@@ -18,6 +18,11 @@ export async function startCheck(token, asked, signal) {
   return response.json();
 }
 
+// Give how a check stands now.
+export async function readCheck(token, id, signal) {
+  return (await ask(`/v1/checks/${id}`, token, signal)).json();
+}
+
 // Give the events of a check, { name, data }, until the one that ends it. A lost connection is taken up where it broke:
 // EventSource would do the same, but it cannot send a token.
 export async function* followCheck(token, id, signal, pause = wait) {

@@ -7,6 +7,7 @@ const $ = (id) => document.getElementById(id);
 // `state` gives the banner its colour.
 export function say({ headline, explanation }, state) {
   $("banner").dataset.state = state;
+  $("banner").dataset.worst = "";
   if ($("headline").textContent !== headline) $("headline").textContent = headline;
   $("explanation").textContent = explanation;
   $("held").hidden = true;

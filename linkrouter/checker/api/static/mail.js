@@ -45,6 +45,21 @@ export function findLinks(bytes, kind) {
   return [...urls].map((url) => ({ url, skipped: MERGE_TAG.test(url) ? "merge tag" : url.startsWith("#") ? "inside the mail" : null }));
 }
 
+// Give what a reader would see of a mail, or "" when it has no HTML.
+export function htmlOf(bytes, kind) {
+  if (kind === "html") return decode(bytes, "utf-8");
+  if (kind !== "message") return "";
+  return parts(latin1(bytes), 0).find((part) => part.kind === "html")?.text ?? "";
+}
+
+// Give the line of the source in which something stands, with the lines around it.
+export function excerptOf(bytes, kind, { part, line }) {
+  const documents = kind === "message" ? parts(latin1(bytes), 0) : [{ kind, text: decode(bytes, "utf-8") }];
+  const found = documents.filter((document) => document.kind === part);
+  if (found.length !== 1) return "";
+  return found[0].text.split("\n").slice(Math.max(0, line - 2), line + 1).map((each) => each.slice(0, 300)).join("\n").trim();
+}
+
 const READERS = {
   html: hrefs,
   mjml: hrefs,

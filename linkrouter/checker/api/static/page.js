@@ -1,48 +1,43 @@
-// The page on which an author watches the links of a mail being checked.
+// The page on which an author watches the links of a mail being checked: what is pasted, dropped, and asked for.
 
-import { Refusal, followCheck, startCheck } from "./api.js";
-import { announce, endProgress, hold, progress, say, sayAloud } from "./banner.js";
+import { Refusal } from "./api.js";
+import { announce, endProgress, sayAloud } from "./banner.js";
 import { findLinks, guessKind, listed, toBase64 } from "./mail.js";
 import { compileRules, findMalformed } from "./malformed.js";
 import { Memory } from "./memory.js";
-import { Rows } from "./rows.js";
-import { ended, firstLook, links, running } from "./words.js";
+import { Result } from "./result.js";
+import { firstLook } from "./words.js";
 
 const TOKEN = "linkrouter.token";
 const MAX_BYTES = 10 * 1024 ** 2;
 const LOOK_AFTER_MS = 250; // of no typing
-const SAY_EVERY_MS = 3000; // to a screen reader, while a check runs
 
 const $ = (id) => document.getElementById(id);
 const table = await (await fetch("/check/rules.json")).json();
 const rules = compileRules(table);
 const memory = new Memory(table.version);
-const rows = new Rows($("links"), $("row"));
+const result = new Result(memory);
 
 let file = null; // { name, bytes } of a dropped or chosen file; else the text field counts
 let current = null; // the AbortController of the check under way
-let saidAt = 0;
-let painting = 0;
 
 function mail() {
   const bytes = file ? file.bytes : new TextEncoder().encode($("content").value);
   const chosen = $("kind").value;
-  const kind = chosen === "guess" ? guessKind(new TextDecoder("latin1").decode(bytes.subarray(0, 4096))) : chosen;
+  const kind = chosen === "guess" ? guessKind(new TextDecoder("latin1").decode(bytes.subarray(0, 65536))) : chosen;
   return { bytes, kind };
 }
 
 // The first look: no request is made.
 function look() {
   stop();
-  const { bytes, kind } = mail();
-  $("result").hidden = bytes.length === 0;
-  if (bytes.length === 0) return;
-  const found = findLinks(bytes, kind).map(judge);
-  rows.show(found);
+  const given = mail();
+  $("result").hidden = given.bytes.length === 0;
+  if (given.bytes.length === 0) return;
+  const found = findLinks(given.bytes, given.kind).map(judge);
   const malformed = found.filter((link) => link.verdict === "malformed").length;
   const remembered = found.filter((link) => link.at).length;
-  sayAloud(firstLook(found.length, malformed, remembered), malformed ? "look" : "");
-  count();
+  result.look(given, found, firstLook(found.length, malformed, remembered), malformed ? "look" : "");
 }
 
 function judge({ url, skipped }) {
@@ -57,14 +52,16 @@ async function check() {
   complain("token-error", "");
   complain("content-error", "");
   const token = $("token").value.trim();
-  const { bytes, kind } = mail();
+  const given = mail();
   if (!token) return complain("token-error", "A check needs a token. Ask whoever runs this centre for one.", "token");
-  if (bytes.length === 0) return complain("content-error", "There is nothing to check yet.", "content");
-  if (bytes.length > MAX_BYTES) return complain("content-error", "It is larger than 10 MB.", "content");
+  if (given.bytes.length === 0) return complain("content-error", "There is nothing to check yet.", "content");
+  if (given.bytes.length > MAX_BYTES) return complain("content-error", "It is larger than 10 MB.", "content");
   const controller = new AbortController();
   current = controller;
   try {
-    await watch(token, asked(bytes, kind), controller.signal);
+    result.begin(given);
+    await result.watch(token, asked(given), controller.signal);
+    sessionStorage.setItem(TOKEN, token);
   } catch (error) {
     if (!controller.signal.aborted) explain(error);
   } finally {
@@ -72,65 +69,11 @@ async function check() {
   }
 }
 
-// A message goes as its bytes: it may hold any charset.
-function asked(bytes, kind) {
+// A message goes as its bytes: it may hold any charset. What was bad in a check before is asked for anew.
+function asked({ bytes, kind }) {
   const text = new TextDecoder().decode(bytes);
-  return { [kind]: kind === "message" ? toBase64(bytes) : kind === "urls" ? listed(text) : text };
-}
-
-async function watch(token, request, signal) {
-  begin();
-  const begun = await startCheck(token, request, signal);
-  sessionStorage.setItem(TOKEN, token);
-  rows.show(begun.links);
-  advance(begun.progress);
-  announce(`Checking ${links(begun.progress.total)}.`);
-  for await (const { name, data } of followCheck(token, begun.id, signal)) {
-    if (signal.aborted) return;
-    if (name === "link") {
-      rows.update(data.index, data.link);
-      begun.progress.done += data.link.complete;
-      painting ||= requestAnimationFrame(() => advance(begun.progress));
-    } else if (name === "done") {
-      finish(data);
-    }
-  }
-}
-
-function begin() {
-  $("result").hidden = false;
-  $("links").setAttribute("aria-busy", "true");
-  say({ headline: "Reading the mail…", explanation: "" }, "running");
-  progress();
-  const gentle = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  $("result").scrollIntoView({ block: "start", behavior: gentle ? "instant" : "smooth" });
-}
-
-function advance({ done, total }) {
-  painting = 0;
-  if (!current) return;
-  const words = running({ done, total });
-  progress(done, total);
-  say(words, "running");
-  count();
-  if (Date.now() - saidAt < SAY_EVERY_MS) return;
-  saidAt = Date.now();
-  announce(words.explanation);
-}
-
-function finish(end) {
-  const answer = end.state === "done" ? end.gate.answer : "wait";
-  sayAloud(ended(end, rows.counts), answer === "send" && rows.findings ? "look" : answer);
-  hold([...end.gate.blocks, ...(answer === "block" ? [] : end.gate.waits)]);
-  count();
-  rows.links.forEach((link) => memory.remember(link));
-  memory.save();
-}
-
-function count() {
-  $("filter").hidden = rows.links.length === 0;
-  $("count-all").textContent = `(${rows.links.length})`;
-  $("count-findings").textContent = `(${rows.findings})`;
+  const content = kind === "message" ? toBase64(bytes) : kind === "urls" ? listed(text) : text;
+  return { [kind]: content, images: true, ...(result.isAgain(findLinks(bytes, kind)) ? { fresh: "findings" } : {}) };
 }
 
 function stop() {

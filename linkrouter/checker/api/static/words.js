@@ -2,7 +2,7 @@
 
 export const CALM = new Set(["fine", "skipped", "waiting", "unseen"]);
 
-const ORDER = ["flagged", "broken", "malformed", "unverifiable", "fine", "skipped", "waiting"];
+export const ORDER = ["flagged", "broken", "malformed", "unverifiable", "waiting", "unseen", "fine", "skipped"];
 
 // "3 fine, 1 broken", the worst first; `counts` is by verdict.
 export function tally(counts) {
@@ -26,30 +26,58 @@ export function firstLook(total, malformed, remembered) {
 }
 
 export function running({ done, total }) {
-  return { headline: `Checking ${links(total)}…`, explanation: `${done.toLocaleString("en")} of ${total.toLocaleString("en")} checked` };
+  return { headline: `Checking ${total.toLocaleString("en")} links and images…`, explanation: `${done.toLocaleString("en")} of ${total.toLocaleString("en")} checked` };
 }
 
-// How a check ended. `gate` is the server's word on the mail, `counts` the links by verdict.
-export function ended({ state, gate, progress }, counts) {
-  const summary = progress.total ? `${links(progress.total)}: ${tally(counts)}.` : "There are no links in it.";
+// How a check ended: the worst thing first. `gate` is the server's word on the mail, `counts` the links by verdict,
+// `images` the images that are to be looked at.
+export function ended({ state, gate }, counts, images = 0) {
+  const total = Object.values(counts).reduce((sum, number) => sum + number, 0);
+  const summary = total ? `${links(total)}: ${tally(counts)}.` : "";
   if (state === "failed") {
     return { headline: "The check was cut short", explanation: `${summary} Check again before you send.` };
   }
-  const headlines = { send: "This mail may be sent", wait: "This mail must wait", block: "Do not send this mail" };
-  const advice = {
-    send: gate.warnings.length ? " Have a look at the ones that are not fine." : "",
-    wait: " What is not known yet holds the mail; check again in a few minutes.",
-    block: " Take the flagged links out, then check again.",
-  };
-  return { headline: headlines[gate.answer], explanation: summary + advice[gate.answer] };
+  const [headline, explanation] = worst(gate, counts, total, images);
+  return { headline, explanation: `${summary} ${explanation}`.trim() };
+}
+
+function worst(gate, counts, total, images) {
+  const bad = (counts.broken ?? 0) + (counts.malformed ?? 0);
+  if (gate.answer === "block") return ["Do not send this mail", "Take the flagged links out, then check again."];
+  const wait = "What is not known yet holds the mail; check again in a few minutes.";
+  if (bad) {
+    const headline = bad === 1 ? "One link does not work" : `${bad.toLocaleString("en")} links do not work`;
+    return [headline, gate.answer === "wait" ? wait : "Correct them, then check again; nothing else holds the mail."];
+  }
+  if (gate.answer === "wait") return ["This mail must wait", wait];
+  if (total === 0) return ["There is no link in this mail", "If that is not meant so, see what it was read as."];
+  if (counts.unverifiable) {
+    const number = counts.unverifiable;
+    const headline = number === 1 ? "Look at one link yourself" : `Look at ${number.toLocaleString("en")} links yourself`;
+    return [headline, "Nobody but a person can tell whether they work. Otherwise this mail may be sent."];
+  }
+  if (images) return ["This mail may be sent", "Have a look at its images."];
+  return ["This mail may be sent", "Every link in it works."];
+}
+
+// Why a link has its verdict, in one line.
+export function whyText(link) {
+  if (link.verdict === "waiting" || link.verdict === "unseen") return "";
+  const reason = [link.reason === link.verdict ? "" : link.reason, link.detail].filter(Boolean).join(": ");
+  const status = link.status && link.status >= 400 ? ` (${link.status})` : "";
+  const hops = new Set(link.hops?.map((hop) => hop.url)).size - 1;
+  const way = hops > 0 ? `, after ${hops === 1 ? "a redirect" : `${hops} redirects`}` : "";
+  return reason + status + way;
 }
 
 export function where(place) {
   if (place.part === "urls") return `line ${place.line} of the list`;
-  return `${place.part === "html" ? "HTML" : place.part} part, line ${place.line}`;
+  if (place.part === "html" || place.part === "text") return `${place.part === "html" ? "HTML" : "text"} part, line ${place.line}`;
+  return `${place.part}, line ${place.line}`;
 }
 
 export function ago(then, now) {
   const minutes = Math.round((now - then) / 60_000);
+  if (minutes >= 120) return `${Math.round(minutes / 60)} hours ago`;
   return minutes < 1 ? "just now" : minutes === 1 ? "a minute ago" : `${minutes} minutes ago`;
 }
