@@ -106,7 +106,7 @@ CHECK_REASONS: dict[str, Reason] = {
     "no such fragment": Reason("broken", "long", "Correct what stands behind the #; the page itself is there."),
     "in a header": Reason("skipped", "long", "Only programs read this header; it is named and not opened."),
     "part of the mail": Reason("skipped", "long", "It comes with the mail."),
-    "excluded": Reason("skipped", "long", ""),
+    "excluded": Reason("skipped", "long", "A pattern of yours leaves it out; nobody was asked about it."),
     "offline": Reason("skipped", "long", "It was not asked for: the check ran offline."),
     "inside the mail": Reason("skipped", "long", "Most mail programs do not follow links inside a mail."),
     "opens another program": Reason("skipped", "long", "Try it on a telephone and on a computer."),

@@ -114,8 +114,10 @@ async def test_one_link_is_checked_again_and_the_whole_mail_judged_anew(chromium
         await page.locator("#links .link[data-verdict=fine]:has-text('one')").wait_for()
         await page.locator("#headline:has-text('may be sent')").wait_for()
         live = await page.inner_text("#live")
+        changes = await page.inner_text("#changes")
 
     assert before == "One link does not work"
+    assert changes == "Since your last check: 1 fixed."
     assert f"{origin}/a is fine." in live
     assert [path for _, path in seen].count("/b") == others
 

@@ -20,6 +20,7 @@ export class Result {
   #id = null;
   #token = null;
   #before = []; // the links of the check before
+  #compared = null; // those that this one is held against, when both are of one mail
   #html = "";
   #saidAt = 0;
   #painting = 0;
@@ -101,16 +102,20 @@ export class Result {
   #finish(end) {
     this.#judge(end);
     const found = this.rows.links;
-    $("changes").hidden = !isSameMail(this.#before, found);
-    if (!$("changes").hidden) {
-      const changed = compare(this.#before, found);
-      this.rows.tell(changed.changes);
-      $("changes").textContent = sayChanges(changed);
-      announce($("changes").textContent);
-    }
+    this.#compared = isSameMail(this.#before, found) ? this.#before : null;
+    this.#sayChanges();
     if (end.state === "done") this.#before = found;
     found.forEach((link) => this.memory.remember(link));
     this.memory.save();
+  }
+
+  #sayChanges() {
+    $("changes").hidden = !this.#compared;
+    if (!this.#compared) return;
+    const changed = compare(this.#compared, this.rows.links);
+    this.rows.tell(changed.changes);
+    $("changes").textContent = sayChanges(changed);
+    announce($("changes").textContent);
   }
 
   // Say how the mail stands, and put the worst first.
@@ -180,7 +185,11 @@ export class Result {
       if (this.#id !== id) return;
       rows.update(index, found);
       this.#judge(await readCheck(this.#token, id, signal));
-      if (!isImage) this.#before = this.rows.links;
+      if (!isImage) {
+        this.#compared ??= this.#before;
+        this.#before = this.rows.links;
+        this.#sayChanges();
+      }
       announce(`${found.url} is ${found.verdict}. ${$("headline").textContent}.`);
     } catch {
       if (this.#id === id) rows.update(index, link);

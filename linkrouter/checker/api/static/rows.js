@@ -3,6 +3,8 @@
 
 import { CALM, ORDER, ago, where, whyText } from "./words.js";
 
+const MANY = 200; // rows that are laid out only when they are seen
+
 export class Rows {
   // `actions` has what a row can do: again(link, index), reveal(link), and detail(link) for what its details begin with.
   constructor(list, template, actions) {
@@ -17,6 +19,7 @@ export class Rows {
     this.rows = links.map((link, index) => this.#make(link, index));
     this.counts = {};
     for (const { link } of this.rows) this.#count(link.verdict, 1);
+    this.list.classList.toggle("many", links.length > MANY);
     this.list.replaceChildren(...this.rows.map(({ element }) => element));
   }
 
