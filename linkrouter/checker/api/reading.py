@@ -39,7 +39,7 @@ async def read_links(request: CheckRequest, *, local: bool = False) -> ReadLinks
     try:
         links = await _read(kind, content, local, request.get("images", False))
     except (OSError, TimeoutError):
-        return Refusal(422, Fault(f"{kind} must be what can be read within a minute"))
+        return Refusal(422, Fault(f"{kind} must be what can be read within half a minute"))
     if links is None:
         return Refusal(422, Fault(f"message must be {CHECK_RULES['message']}"))
     if len(links) > MAX_CHECKED_LINKS:

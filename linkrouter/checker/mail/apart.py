@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import astuple
 from typing import IO, Any, NamedTuple
 
@@ -21,7 +22,7 @@ from linkrouter.checker.verdict import LinkPlace
 __all__ = ["READING_TIMEOUT_S", "SMALL_CHARS", "ToRead", "read_apart", "read_here"]
 
 SMALL_CHARS = 64 * 1024  # reading it takes no longer than starting a process
-READING_TIMEOUT_S = 60.0
+READING_TIMEOUT_S = 30.0
 _PLACES_A_LINE = 300  # taken in between two turns of the event loop
 _NICE = 10  # whoever answers requests goes first
 
@@ -62,7 +63,13 @@ async def read_apart(to_read: ToRead) -> tuple[LinkToCheck, ...] | None:
     """
     if len(to_read.content) <= SMALL_CHARS:
         return await asyncio.to_thread(read_here, to_read)
-    written = await asyncio.to_thread(_ask_a_process, to_read)
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        written = await asyncio.to_thread(_ask_a_process, to_read, started)
+    except asyncio.CancelledError:  # nobody waits for it any more, and the thread would hold up our own end
+        for process in started:
+            process.kill()
+        raise
     links: list[LinkToCheck] = []
     start = 0
     while (end := written.find(b"\n", start)) >= 0:
@@ -75,7 +82,7 @@ async def read_apart(to_read: ToRead) -> tuple[LinkToCheck, ...] | None:
     return tuple(links)
 
 
-def _ask_a_process(to_read: ToRead) -> bytes:
+def _ask_a_process(to_read: ToRead, started: "list[subprocess.Popen[bytes]]") -> bytes:
     # Files in memory, because a pipe would have to be served; and Popen, because it forks without copying.
     with _memory_file() as given, _memory_file() as answer:
         given.write(json.dumps(to_read._replace(content="")).encode() + b"\n")
@@ -84,6 +91,7 @@ def _ask_a_process(to_read: ToRead) -> bytes:
         given.seek(0)
         command = [sys.executable, "-P", "-m", __name__]
         process = subprocess.Popen(command, stdin=given, stdout=answer, stderr=subprocess.DEVNULL)  # noqa: S603
+        started.append(process)
         try:
             code = process.wait(READING_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -120,7 +128,8 @@ def _batches(links: tuple[LinkToCheck, ...]) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def _main() -> None:
-    os.nice(_NICE)
+    with suppress(OSError):  # a unit may forbid it
+        os.nice(_NICE)
     head, _, content = sys.stdin.buffer.read().partition(b"\n")
     links = read_here(ToRead(*json.loads(head))._replace(content=content.decode("utf-8", "surrogatepass")))
     for batch in [None] if links is None else _batches(links):

@@ -55,6 +55,19 @@ async def test_a_process_that_cannot_work_is_an_error(monkeypatch):
         await read_apart(to_read("html", large()))
 
 
+async def test_reading_ends_when_nobody_waits_for_it_any_more(monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    reading = asyncio.create_task(read_apart(to_read("html", large())))
+    await asyncio.sleep(0.5)
+    reading.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    async with asyncio.timeout(10):
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+
 @pytest.mark.slow
 async def test_the_event_loop_goes_on_while_large_mails_are_read():
     raw = b"Content-Type: text/html\r\n\r\n" + large(9_000, 1_000).encode()

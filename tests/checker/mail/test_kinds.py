@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from linkrouter.checker.mail.kinds import guess_kind
+from linkrouter.cli.encode import guess_type
 
 CASES = json.loads((Path(__file__).parent / "kind-cases.json").read_text("utf-8"))
 STATIC = Path(__file__).parents[3] / "linkrouter/checker/api/static"
@@ -34,6 +35,12 @@ def test_other_endings_say_nothing(name):
 @pytest.mark.parametrize("shape", [b"<", b"<!--", b"<?", b"\n", b"a:\n", b"[a", b"From ", b"<a ", b" "])
 def test_guessing_takes_no_time_whatever_comes(shape):
     assert guess_kind(shape * (10_000_000 // len(shape))) in ("text", "html", "markdown", "message", "urls")
+
+
+def test_encode_takes_no_text_for_a_mail_either():
+    assert guess_type(b"Update: our shop https://a.example/ moved\n\nmore\n") == "text"
+    assert guess_type(b"http://a.example/x\n\nhttps://b.example/y\n") == "text"
+    assert guess_type(b"From: a@example.com\r\n\r\nhello") == "eml"
 
 
 def test_the_page_guesses_the_same(tmp_path):
