@@ -16,7 +16,7 @@ __all__ = ["Live", "LiveEvent"]
 LIVE_LOOK_S = 1.0
 QUIET_LOOKS = 15  # after so many without a click, a line that says nothing keeps the connection
 AT_ONCE = 100
-MAX_STREAMS = 50
+MAX_LIVE_STREAMS = 50
 
 LiveEvent = tuple[int, str, FoundClickRecord]
 
@@ -32,7 +32,7 @@ class Live:
         """Give each click when it has its label, from now on, or from the last event that was seen."""
         if not caller.sees(query.get("tenant")):
             return Refusal(403)
-        if self.streams >= MAX_STREAMS:
+        if self.streams >= MAX_LIVE_STREAMS:
             return Refusal(429)
         last = query.get("last_event_id")
         after = await self.store.latest_labelled() if last is None else last

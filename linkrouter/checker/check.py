@@ -18,6 +18,7 @@ from linkrouter.checker.lookups import Asker, Fetch, Lookups, SourceQuery, find_
 from linkrouter.checker.mail.extract import LinkToCheck
 from linkrouter.checker.reputation.interface import Source
 from linkrouter.checker.states import LinkStates
+from linkrouter.checker.tenant_states import TenantStates
 from linkrouter.checker.urls import split_url
 from linkrouter.checker.verdict import FetchResult, LinkReport, LinkState, Opinion
 from linkrouter.errors import StoreError
@@ -48,6 +49,8 @@ class Checker:
         clock: Clock = time.time,
     ) -> None:
         self.sources = tuple(sources)
+        self._fetch = fetch
+        self._tenants: dict[int, Checker] = {}
         self._states = states
         self._limits = limits
         self._clock = clock
@@ -58,10 +61,22 @@ class Checker:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._lookups.close()
+        for checker in (self, *self._tenants.values()):
+            await checker._lookups.close()
         for source in self.sources:
             await source.close()
         await self._states.close()
+
+    def for_tenant(self, tenant: int | None) -> "Checker":
+        """Give the checker that tells *tenant* nothing of what others' checks learnt of links; None is itself."""
+        if tenant is None:
+            return self
+        if tenant not in self._tenants:
+            states = TenantStates(self._states, tenant)
+            self._tenants[tenant] = Checker(
+                self._fetch, states, sources=self.sources, limits=self._limits, clock=self._clock
+            )
+        return self._tenants[tenant]
 
     async def gate(self, links: Sequence[LinkToCheck]) -> Decision:
         """Decide, from fresh stored verdicts alone, whether a mail with these links may be sent now.

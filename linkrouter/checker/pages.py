@@ -10,21 +10,22 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from linkrouter.checker.fetch.classify import REDIRECTS
-from linkrouter.checker.fetch.client import Failure, HttpClient
+from linkrouter.checker.fetch.client import HttpClient
+from linkrouter.checker.fetch.faults import Failure
 from linkrouter.checker.mail.markup import anchors_of
 from linkrouter.checker.urls import find_browser_url, split_url
 from linkrouter.checker.verdict import LinkReport
 from linkrouter.errors import BadDestination
 from linkrouter.link import canonical_url
 
-__all__ = ["MAX_INPUT_BYTES", "PAGES_AT_ONCE", "Page", "Pages", "with_fragments"]
+__all__ = ["MAX_INPUT_BYTES", "PAGES_AT_ONCE", "Pages", "WebPage", "with_fragments"]
 
 MAX_INPUT_BYTES = 10 * 1024**2
 PAGES_AT_ONCE = 10
 MAX_PAGE_HOPS = 10
 
 
-class Page(NamedTuple):
+class WebPage(NamedTuple):
     """A page: where it was found in the end, and what it holds; or `fault`, why there is none."""
 
     url: str
@@ -43,7 +44,7 @@ class Pages:
         self._client = client
         self._within_s = within_s
 
-    async def get(self, url: str) -> Page:
+    async def get(self, url: str) -> WebPage:
         """Fetch *url*, redirects followed."""
         try:
             url = canonical_url(url).partition("#")[0]
@@ -51,15 +52,15 @@ class Pages:
                 origin, _, target = split_url(url)
                 answer = await self._client.request("GET", origin, target, self._within_s, max_bytes=MAX_INPUT_BYTES)
                 if isinstance(answer, Failure):
-                    return Page(url, fault=answer.reason)
+                    return WebPage(url, fault=answer.reason)
                 if answer.status not in REDIRECTS or "location" not in answer.headers:
                     fault = "" if answer.status == 200 else f"the server answered {answer.status}"
-                    return Page(url, answer.body, answer.headers.get("content-type", "").lower(), fault)
+                    return WebPage(url, answer.body, answer.headers.get("content-type", "").lower(), fault)
                 followed = find_browser_url(answer.headers["location"].split("\n")[0], url)
                 url = canonical_url(followed or "")
         except BadDestination:
-            return Page(url, fault="it is malformed")
-        return Page(url, fault="too many redirects")
+            return WebPage(url, fault="it is malformed")
+        return WebPage(url, fault="too many redirects")
 
 
 async def with_fragments(pages: Pages, reports: Sequence[LinkReport]) -> list[LinkReport]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import ETag, web
 
-from linkrouter.web.serving import SAFE_HEADERS
+from linkrouter.web.headers import SAFE_HEADERS
 
 __all__ = ["StaticFile", "page_policy", "serve_file"]
 

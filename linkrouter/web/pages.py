@@ -13,8 +13,9 @@ from urllib.parse import quote, urlsplit
 from aiohttp import web
 
 from linkrouter.web.files import page_policy
+from linkrouter.web.headers import SAFE_HEADERS
 from linkrouter.web.problems import Fault, Refusal
-from linkrouter.web.serving import OPERATION, SAFE_HEADERS, TOKENS
+from linkrouter.web.serving import OPERATION, TOKENS
 from linkrouter.web.sessions import Sessions
 from linkrouter.web.tokens import ANYONE, Caller, Scope
 

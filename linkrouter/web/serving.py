@@ -6,7 +6,7 @@ request reaches an answer or a log, not even where aiohttp itself would quote it
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -17,17 +17,17 @@ from pydantic_core import to_json
 
 from linkrouter.errors import StoreError
 from linkrouter.log import log, quiet_exception_handler
-from linkrouter.web.csv_stream import CSV_TYPE, csv_line
 from linkrouter.web.dialects import OWN_DIALECT, Dialect
+from linkrouter.web.headers import SAFE_HEADERS
 from linkrouter.web.problems import Fault, Refusal, find_fault
 from linkrouter.web.routes import Route
+from linkrouter.web.streaming import send_events, send_table
 from linkrouter.web.tokens import ANYONE, Caller, Tokens
 
 __all__ = [
     "BODY_DEADLINE_S",
     "OBSERVE",
     "OPERATION",
-    "SAFE_HEADERS",
     "SIGNED_IN",
     "TOKENS",
     "Handler",
@@ -40,16 +40,7 @@ __all__ = [
 ]
 
 RETRY_AFTER_S = 5
-GONE_EVERY_S = 1.0
 LARGE_BODY_BYTES = 1024**2  # reading one takes milliseconds
-
-SAFE_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Server": "linkrouter",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class TokenBox:
@@ -85,9 +76,9 @@ class Handler:
         if isinstance(result, Refusal):
             return _refused(result, self._route.dialect, self._route.refuses)
         if self._route.streams:
-            return await _stream(request, result)
+            return await send_events(request, result)
         if self._route.csv:
-            return await _stream_csv(request, result)
+            return await send_table(request, result)
         response = web.Response(
             status=self._route.status, body=to_json(result), content_type="application/json", headers=SAFE_HEADERS
         )
@@ -168,56 +159,6 @@ async def _read_all(request: web.Request, max_bytes: int) -> list[bytes]:
             raise web.HTTPRequestEntityTooLarge(max_bytes)
         chunks.append(chunk)
     return chunks
-
-
-async def _stream(request: web.Request, events: AsyncIterator[tuple[int, str, Any] | None]) -> web.StreamResponse:
-    """Send *events* as they come (WHATWG HTML, section 9.2), and close them, whoever hangs up."""
-    watching = asyncio.create_task(_stop_when_gone(request, asyncio.current_task()))
-    try:
-        return await _send_events(request, events)
-    finally:
-        watching.cancel()
-        if close := getattr(events, "aclose", None):
-            await close()
-
-
-async def _stop_when_gone(request: web.Request, answering: "asyncio.Task[Any] | None") -> None:
-    """End *answering* soon after the client has hung up, which a stream would only see when it writes."""
-    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110 - it tells nobody
-        await asyncio.sleep(GONE_EVERY_S)
-    if answering is not None:
-        answering.cancel()
-
-
-async def _send_events(request: web.Request, events: AsyncIterator[tuple[int, str, Any] | None]) -> web.StreamResponse:
-    """Send *events*, and a comment instead of silence, which proxies cut."""
-    response = web.StreamResponse(headers=SAFE_HEADERS | {"X-Accel-Buffering": "no"})
-    response.content_type = "text/event-stream"
-    await response.prepare(request)
-    try:
-        async for event in events:
-            await response.write(_event_bytes(*event) if event else b":\n\n")
-    except ConnectionError:
-        pass  # nobody listens any more
-    except Exception as exc:  # the border: too late for a problem document, so the stream ends without its last event
-        quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})
-        response.force_close()
-    return response
-
-
-async def _stream_csv(request: web.Request, rows: AsyncIterator[Sequence[str | int | None]]) -> web.StreamResponse:
-    """Send a table as it is read; when it breaks off, so does the connection."""
-    response = web.StreamResponse(headers=SAFE_HEADERS | {"Content-Disposition": "attachment"})
-    response.content_type, response.charset = CSV_TYPE, "utf-8"
-    await response.prepare(request)
-    async for row in rows:
-        await response.write(csv_line(row))
-    await response.write_eof()
-    return response
-
-
-def _event_bytes(number: int, name: str, value: Any) -> bytes:
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode("ascii"), to_json(value))
 
 
 def _refused(

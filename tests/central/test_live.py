@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from central.labelled import label_all
 
-from linkrouter.central.live import MAX_STREAMS, Live
+from linkrouter.central.live import MAX_LIVE_STREAMS, Live
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.web.problems import Refusal
 from linkrouter.web.tokens import ADMIN, Caller
@@ -70,7 +70,7 @@ async def test_a_tenants_token_sees_its_own(store, make_clicks):
 
 async def test_there_are_no_more_streams_than_so_many(store):
     live = Live(store)
-    streams = [await live.follow({}, ADMIN) for _ in range(MAX_STREAMS)]
+    streams = [await live.follow({}, ADMIN) for _ in range(MAX_LIVE_STREAMS)]
     for stream in streams:
         await anext(stream)
 
