@@ -108,6 +108,7 @@ async def test_one_link_is_checked_again_and_the_whole_mail_judged_anew(chromium
     async with site(answers) as (origin, seen), opened(chromium, page_centre) as page:
         await check(page, f'<a href="{origin}/a">one</a> <a href="{origin}/b">other</a>')
         before = await page.inner_text("#headline")
+        names = [await each.get_attribute("aria-label") for each in await page.locator("#links .again").all()]
         answers.statuses.clear()
         others = [path for _, path in seen].count("/b")
         await page.locator("#links .link:has-text('one') .again").click()
@@ -116,6 +117,7 @@ async def test_one_link_is_checked_again_and_the_whole_mail_judged_anew(chromium
         live = await page.inner_text("#live")
         changes = await page.inner_text("#changes")
 
+    assert names == ["Check again: one", "Check again: other"]
     assert before == "One link does not work"
     assert changes == "Since your last check: 1 fixed."
     assert f"{origin}/a is fine." in live
@@ -186,7 +188,7 @@ async def test_images_are_reported_apart_with_the_alternative_text_they_lack(chr
         told = [(await each.get_attribute("data-verdict"), await each.locator(".why").inner_text()) for each in images]
         headline, state = await page.inner_text("#headline"), await page.get_attribute("#banner", "data-state")
 
-    assert summary == ("1 of 3 do not load. 1 has no alternative text: a reader who sees no images is told nothing.")
+    assert summary == ("1 of 3 does not load. 1 has no alternative text: a reader who sees no images is told nothing.")
     assert told == [
         ("broken", "not found (404)"),
         ("fine", "answers; no alternative text"),
@@ -209,7 +211,7 @@ async def test_campaign_parameters_are_a_table_in_which_a_slip_shows(chromium, p
     assert head == ["Link", "source", "campaign"]
     assert ["link 1", "news", "wniter (unlike the others)"] in rows
     assert ["link 0", "news", "winter"] in rows
-    assert summary == "3 of 4 web links have them. The other 1 are not listed."
+    assert summary == "3 of 4 web links have them. The other one is not listed."
     assert hidden
 
 

@@ -72,7 +72,7 @@ export class Result {
     this.images.show(begun.images);
     $("image-section").hidden = begun.images.length === 0;
     const [input] = begun.inputs;
-    $("read-as").textContent = `Read as ${kindText(input.kind)}: ${linksText(input.links)}${input.images ? ` and ${input.images} images` : ""}.`;
+    $("read-as").textContent = `Read as ${kindText(input.kind)}: ${linksText(input.links)}${input.images ? ` and ${input.images} ${input.images === 1 ? "image" : "images"}` : ""}.`;
     const done = begun.progress;
     this.#advance(done, signal);
     announce(`Checking ${linksText(input.links)}.`);
@@ -139,7 +139,7 @@ export class Result {
   #sayImages() {
     const without = this.#withoutAlt, { findings } = this.images;
     const parts = [
-      findings ? `${findings} of ${this.images.rows.length} do not load.` : "All of them load.",
+      findings ? `${findings} of ${this.images.rows.length} ${findings === 1 ? "does" : "do"} not load.` : "All of them load.",
       without ? `${without} ${without === 1 ? "has" : "have"} no alternative text: a reader who sees no images is told nothing.` : "Each has an alternative text.",
     ];
     $("image-summary").textContent = parts.join(" ");

@@ -81,6 +81,9 @@ export class Rows {
     element.querySelector(".reveal").hidden = !this.actions.canReveal(link);
     element.querySelector(".again").hidden = !/^https?:/i.test(link.url) || link.verdict === "unseen" || link.verdict === "malformed";
     element.querySelector(".again").disabled = link.verdict === "waiting";
+    const name = textOf(link) || link.url; // so that a screen reader tells the buttons of two rows apart
+    element.querySelector(".again").setAttribute("aria-label", `Check again: ${name}`);
+    element.querySelector(".reveal").setAttribute("aria-label", `Show in the mail: ${name}`);
     const details = element.querySelector("details");
     details.querySelector(".more").replaceChildren(...(details.open ? [...this.actions.detail(link), ...more(link)] : []));
   }

@@ -11,7 +11,7 @@ export function showUtm(table, links) {
   const head = row("th", ["Link", ...used.map((name) => name.slice(4))], "col");
   table.replaceChildren(element("thead", head), element("tbody", ...tagged.map((link) => linkRow(link, used, tagged))));
   const without = web.length - tagged.length;
-  return `${tagged.length} of ${web.length} web links have them.${without ? ` The other ${without} are not listed.` : ""}`;
+  return `${tagged.length} of ${web.length} web links have them.${without ? ` The other ${without === 1 ? "one is" : `${without} are`} not listed.` : ""}`;
 }
 
 function parametersOf(url) {
