@@ -16,6 +16,7 @@ from linkrouter.central.postmark.routes import postmark_routes
 from linkrouter.central.privacy import Privacy
 from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.takebacks import take_back_routes
 from linkrouter.metrics import Metrics
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
@@ -68,6 +69,7 @@ def central_routes(
         *_statistics_routes(statistics),
         *_privacy_routes(Privacy(store, messages)),
         *postmark_routes(store, insight),
+        *take_back_routes(store),
         _asked(
             "listRouters",
             "/v1/routers",

@@ -38,6 +38,7 @@ CLICK_COLUMNS = (
     "user_agent",
     "robot",
     "reasons",
+    "takeback",
 )
 
 
@@ -98,7 +99,7 @@ def click_record(found: FoundClick) -> FoundClickRecord:
         "agent": {"browser": label.browser, "os": label.os, "platform": label.platform},
         "place": {"country": label.country, "region": label.region, "city": label.city},
         "robot": {"label": label.robot, "reasons": list(label.reasons), "version": label.version},
-        "takeback": None,
+        "takeback": click.takeback,
     }
 
 

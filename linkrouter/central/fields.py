@@ -45,6 +45,7 @@ __all__ = [
     "PositionNumber",
     "Recipient",
     "RobotsMode",
+    "RuleId",
     "Tag",
     "Tenant",
     "Time",
@@ -114,6 +115,7 @@ RULES = {
     "router": _WORD_RULE,
     "sent_at": _TIME_RULE,
     "since": _TIME_RULE,
+    "takeback": "16 bytes in canonical base64url without padding, or null",
     "tag": "1 to 256 characters without control characters",
     "tenant": f"a whole number from 0 to {MAX_TENANT}",
     "timezone": "a name of the IANA time zone database, such as Europe/Berlin",
@@ -244,6 +246,7 @@ MessageHtml = Annotated[str, Field(max_length=MAX_HTML)]
 WorkerNumber = Annotated[int, Field(ge=0, lt=MAX_WORKERS)]
 Measure = Annotated[float, Field(ge=0, le=1e15, strict=False)]
 MessageKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
+RuleId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{21}[AQgw]$")]
 Tag = Annotated[str, Field(max_length=256, pattern=_PLAIN_TEXT)]
 Recipient = Annotated[str, Field(max_length=320, pattern=_PLAIN_TEXT)]
 MetadataName = Annotated[str, Field(max_length=64, pattern=_PLAIN_TEXT)]

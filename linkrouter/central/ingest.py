@@ -31,6 +31,8 @@ async def add_clicks(store: CentralStore, metrics: Metrics, batch: ClickBatch, _
     for index, loss in enumerate(batch.get("losses", ())):
         if loss["until"] < loss["since"]:
             return Refusal(422, Fault("until must not be before since", "losses", index))
+    for click in batch["clicks"]:
+        click.setdefault("takeback", None)
     # Both maps run in C: this line is passed a thousand times a batch.
     clicks = list(map(Click._make, map(_click_values, batch["clicks"])))
     losses = [RouterLoss(loss["id"], batch["router"], *_loss_values(loss)) for loss in batch.get("losses", ())]

@@ -54,6 +54,7 @@ class ClickRecord(TypedDict):
     ip: Annotated[fields.Ip | None, about("ip")]
     user_agent: Annotated[fields.UserAgent | None, about("user_agent")]
     kind: Annotated[fields.Kind, about("kind")]
+    takeback: NotRequired[Annotated[fields.RuleId | None, about("takeback")]]
 
 
 class LossRecord(TypedDict):

@@ -36,6 +36,7 @@ class Route:
     status: int = 200  # of what is given
     location: Callable[[Any], str] | None = None  # where what is given can be found later
     streams: bool = False
+    has_etag: bool = False  # the answer bears an ETag, and is 304 to whoever has it already (RFC 9110, section 13.1.2)
     csv: bool = False  # the answer is an async iterator of rows of a table, the names of its columns first
     refuses: Mapping[int, str] = field(
         default_factory=dict

@@ -5,12 +5,13 @@ request reaches an answer or a log, not even where aiohttp itself would quote it
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from aiohttp import ClientError, web
+from aiohttp import ClientError, ETag, web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -82,6 +83,10 @@ class Handler:
         response = web.Response(
             status=self._route.status, body=to_json(result), content_type="application/json", headers=SAFE_HEADERS
         )
+        if self._route.has_etag:
+            response.etag = _etag_of(response)
+            if response.etag in (request.if_none_match or ()):
+                return web.Response(status=304, headers=SAFE_HEADERS | {"ETag": response.headers["ETag"]})
         if self._route.location is not None:
             response.headers["Location"] = self._route.location(result)
         return response
@@ -128,6 +133,11 @@ class Handler:
             body = b"".join(chunks)
             await asyncio.sleep(0)
             return kind.validate_json(body)
+
+
+def _etag_of(response: web.Response) -> ETag:
+    assert isinstance(response.body, bytes), "JSON is bytes"
+    return ETag(hashlib.sha256(response.body).hexdigest()[:32])
 
 
 async def _read_body(request: web.Request, max_bytes: int) -> list[bytes] | Refusal:

@@ -134,8 +134,12 @@ def test_the_names_of_operations_are_a_promise(document):
         "GET /v1/messages.csv": "tabulateMessages",
         "GET /v1/messages/{message_id}": "getMessage",
         "GET /v1/routers": "listRouters",
+        "GET /v1/take-backs": "listTakeBacks",
+        "GET /v1/take-backs/status": "getTakeBacksStatus",
         "POST /v1/clicks": "addClicks",
         "POST /v1/erasures": "erase",
         "POST /v1/messages": "addMessage",
+        "POST /v1/take-backs": "addTakeBacks",
+        "POST /v1/take-backs/matches": "countTakeBackMatches",
         "POST /v1/withheld": "withhold",
     }

@@ -37,6 +37,13 @@ def test_is_written_as_the_json_the_ingest_api_takes(agent, ip, clicked_at, kind
     }
 
 
+def test_names_the_rule_only_of_a_click_that_has_one():
+    plain = Click("0193a5c4-1", "-----w", 7, "text", 1, None, None, "click")
+    turned = plain._replace(takeback="AgICAgICAgICAgICAgICAg")
+
+    assert json.loads(write_click(turned)) == json.loads(write_click(plain)) | {"takeback": "AgICAgICAgICAgICAgICAg"}
+
+
 def test_a_click_does_not_show_what_it_knows():
     click = Click("0193a5c4-1", "-----w", 7, "text", 1, "192.0.2.77", "Agent/77", "click")
 

@@ -36,6 +36,7 @@ from linkrouter.central.store.records import (
     RouterLoss,
     RouterState,
 )
+from linkrouter.central.store.take_backs import TakeBackStore
 from linkrouter.clicks.click import Click
 
 __all__ = ["CentralStore", "ClickLog", "Registry"]
@@ -195,8 +196,8 @@ class ClickLog(Store, Protocol):
         """
 
 
-class Registry(Store, Protocol):
-    """What needs transactions: messages and their links."""
+class Registry(Store, TakeBackStore, Protocol):
+    """What needs transactions: messages and their links, and take-backs."""
 
     async def add_message(self, message: Message) -> Kept:
         """Keep *message*: "stored", or "known" when it was there already.

@@ -24,8 +24,8 @@ __all__ = ["SqliteClickLog"]
 
 # Whose data has been taken away is only counted from then on: no address and no agent.
 ADD_CLICK = """
-INSERT INTO clicks (id, link_id, tenant, part, clicked_at, ip, user_agent, kind)
-SELECT ?1, ?2, ?3, ?4, ?5, iif(withheld, NULL, ?6), iif(withheld, NULL, ?7), ?8
+INSERT INTO clicks (id, link_id, tenant, part, clicked_at, ip, user_agent, kind, takeback)
+SELECT ?1, ?2, ?3, ?4, ?5, iif(withheld, NULL, ?6), iif(withheld, NULL, ?7), ?8, ?9
 FROM (SELECT EXISTS (SELECT 1 FROM withheld_links WHERE link_id = ?2 AND tenant = ?3) AS withheld)
 WHERE true ON CONFLICT DO NOTHING
 """
@@ -51,7 +51,7 @@ CONDITIONS = {
 } | {name: LABEL_CONDITIONS[name] for name in ("url", "browser", "os", "platform", "country")}
 BEHIND = "(clicks.clicked_at, clicks.id) < (:after_time, :after_id)"
 FIND_CLICKS = """
-SELECT clicks.id, clicks.link_id, clicks.tenant, clicks.part, clicks.clicked_at, ip, user_agent, clicks.kind,
+SELECT clicks.id, clicks.link_id, clicks.tenant, clicks.part, clicks.clicked_at, ip, user_agent, clicks.kind, takeback,
     messages.message_id, recipient, messages.tag,
     (SELECT url FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant
         AND links.part = clicks.part ORDER BY position LIMIT 1),
@@ -142,22 +142,22 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
 
 async def _read_clicks(reader: Any, where: str, values: dict[str, Any]) -> list[FoundClick]:
     rows = list(await reader.execute_fetchall(FIND_CLICKS.format(where=where), values))
-    numbers = {number for row in rows for number in (*row[12:18], row[19]) if number is not None}
+    numbers = {number for row in rows for number in (*row[13:19], row[20]) if number is not None}
     pairs: Iterable[Any] = await reader.execute_fetchall(WORDS_OF, (json.dumps(list(numbers)),))
     words: dict[int, str] = dict(pairs)
-    return [FoundClick(Click._make(row[:8]), row[8], row[9], row[10], row[11], _label(row, words)) for row in rows]
+    return [FoundClick(Click._make(row[:9]), row[9], row[10], row[11], row[12], _label(row, words)) for row in rows]
 
 
 def _label(row: Any, words: dict[int, str]) -> FoundLabel | None:
-    if row[12] is None:
+    if row[13] is None:
         return None
-    reasons = words[row[19]]
+    reasons = words[row[20]]
     return FoundLabel._make(
         (
-            *(words[number] for number in row[12:18]),
-            ROBOTS_BY_NUMBER[row[18]],
+            *(words[number] for number in row[13:19]),
+            ROBOTS_BY_NUMBER[row[19]],
             tuple(reasons.split(",")) if reasons else (),
-            row[20],
+            row[21],
         )
     )
 

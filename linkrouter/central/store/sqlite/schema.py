@@ -121,6 +121,18 @@ MIGRATIONS = (
         clicked_at, tenant, tag, url, part, kind, browser, os, platform, country, region, city, robot, reason, is_first
     )
     """,
+    # Take-backs are kept for good: their numbers, by which routers read on, never come again.
+    """
+    CREATE TABLE take_backs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tenant INTEGER NOT NULL, match TEXT NOT NULL,
+        action TEXT NOT NULL, "to" TEXT NOT NULL, at INTEGER NOT NULL, key INTEGER NOT NULL, tag TEXT NOT NULL,
+        added_at INTEGER NOT NULL, added_by TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE take_back_readers (router TEXT PRIMARY KEY, seq INTEGER NOT NULL, seen_at INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID;
+    ALTER TABLE clicks ADD COLUMN takeback TEXT;
+    CREATE INDEX clicks_by_takeback ON clicks (takeback) WHERE takeback IS NOT NULL
+    """,
 )
 
 

@@ -1,0 +1,92 @@
+"""Take-backs in an SQLite file."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.take_backs import AddedRules, ListReader, RulesPage, SentCounts, SentLinks, StoredRule
+from linkrouter.link.takeback import TakeBack
+
+__all__ = ["SqliteTakeBacks"]
+
+ADD_RULE = """
+INSERT INTO take_backs (id, tenant, match, action, "to", at, key, tag, added_at, added_by)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+KNOWN_RULES = """
+SELECT id, tenant, match, action, "to", at, key, tag FROM take_backs WHERE id IN (SELECT value FROM json_each(?))
+"""
+LAST_RULE = "SELECT coalesce(max(seq), 0) FROM take_backs"
+LIST_RULES = """
+SELECT seq, id, tenant, match, action, "to", at, key, tag FROM take_backs
+WHERE seq > :after AND (:tenant IS NULL OR tenant = :tenant) ORDER BY seq LIMIT :limit
+"""
+FIND_RULES = """
+SELECT seq, id, tenant, match, action, "to", at, key, tag, added_at, added_by,
+    (SELECT count(*) FROM clicks WHERE clicks.takeback = take_backs.id AND clicks.tenant = take_backs.tenant)
+FROM take_backs WHERE seq < :before AND (:tenant IS NULL OR tenant = :tenant) ORDER BY seq DESC LIMIT :limit
+"""
+NOTE_READER = "INSERT OR REPLACE INTO take_back_readers (router, seq, seen_at) VALUES (?, ?, ?)"
+READERS = "SELECT router, seq, seen_at FROM take_back_readers ORDER BY router"
+# By URL it is one walk over all links: an index would cost every message, and this is asked for rarely.
+COUNT_SENT = "SELECT count(DISTINCT link_id), count(DISTINCT message) FROM links WHERE tenant = :tenant AND {}"
+SENT_CONDITIONS = {
+    "url": "url = :url",
+    "origin": """(url = :origin
+        OR substr(url, 1, length(:origin) + 1) IN (:origin || '/', :origin || '?', :origin || '#'))""",
+    "link_id": "link_id = :link_id",
+    "message_key": "message IN (SELECT seq FROM messages WHERE message_key = :message_key AND tenant = :tenant)",
+}
+EVERYTHING = 2**63 - 1
+
+
+class SqliteTakeBacks(SqliteDatabase):
+    """The part of a `Registry` that keeps take-backs."""
+
+    async def add_take_backs(self, rules: Sequence[TakeBack], added_at: int, added_by: str) -> AddedRules | None:
+        """See `TakeBackStore`."""
+        async with self.transaction() as writer:
+            rows: Any = await writer.execute_fetchall(KNOWN_RULES, (json.dumps([rule.id for rule in rules]),))
+            known = {row[0]: TakeBack._make(row) for row in rows}
+            fresh: dict[str, TakeBack] = {}
+            for rule in rules:
+                if known.get(rule.id, rule) != rule or fresh.setdefault(rule.id, rule) != rule:
+                    return None
+            for rule_id in known:
+                del fresh[rule_id]
+            await writer.executemany(ADD_RULE, [(*rule, added_at, added_by) for rule in fresh.values()])
+            return AddedRules(len(fresh), await fetch_value(writer, LAST_RULE))
+
+    async def list_take_backs(self, after: int, limit: int, tenant: int | None) -> RulesPage:
+        """See `TakeBackStore`."""
+        values = {"after": after, "limit": limit, "tenant": tenant}
+        async with self.snapshot() as reader:
+            rows: list[Any] = list(await reader.execute_fetchall(LIST_RULES, values))
+            seq = rows[-1][0] if len(rows) == limit else await fetch_value(reader, LAST_RULE)
+        return RulesPage([TakeBack._make(row[1:]) for row in rows], seq)
+
+    async def find_take_backs(self, before: int | None, limit: int, tenant: int | None) -> list[StoredRule]:
+        """See `TakeBackStore`."""
+        values = {"before": EVERYTHING if before is None else before, "limit": limit, "tenant": tenant}
+        async with self.snapshot() as reader:
+            rows: Any = await reader.execute_fetchall(FIND_RULES, values)
+        return [StoredRule(row[0], TakeBack._make(row[1:9]), *row[9:]) for row in rows]
+
+    async def note_reader(self, reader: ListReader) -> None:
+        """See `TakeBackStore`."""
+        async with self.transaction() as writer:
+            await writer.execute(NOTE_READER, reader)
+
+    async def list_readers(self) -> list[ListReader]:
+        """See `TakeBackStore`."""
+        async with self.snapshot() as reader:
+            return [ListReader._make(row) for row in await reader.execute_fetchall(READERS)]
+
+    async def count_sent_links(self, asked: SentLinks) -> SentCounts:
+        """See `TakeBackStore`."""
+        values = {name: getattr(asked, name) for name in SENT_CONDITIONS if getattr(asked, name) is not None}
+        conditions = " AND ".join(SENT_CONDITIONS[name] for name in values)
+        async with self.snapshot() as reader:
+            [row] = await reader.execute_fetchall(COUNT_SENT.format(conditions), values | {"tenant": asked.tenant})
+        return SentCounts._make(row)
