@@ -44,6 +44,11 @@ EVENTS: dict[str, int] = {
     "sync.refused": logging.ERROR,  # 401, 403 or a wrong address: everything is kept
     "sync.retry": logging.WARNING,
     "sync.dead_letters": logging.ERROR,
+    "takebacks.caught_up": logging.INFO,
+    "takebacks.damaged": logging.ERROR,  # the list is set aside, what can be read of it stays, and it is fetched anew
+    "takebacks.not_kept": logging.ERROR,  # the list cannot be read or written: what was in force goes on
+    "takebacks.refused": logging.ERROR,  # 401, 403 or a wrong address: what was in force goes on
+    "takebacks.retry": logging.WARNING,
     "task.failed": logging.ERROR,
     "tokens.kept": logging.ERROR,  # a reload failed; the old tokens stay
     "tokens.loaded": logging.INFO,

@@ -56,7 +56,7 @@ LAYERS = [
 ONLY_IN = {
     "aiohttp": ("linkrouter.router", "linkrouter.web"),
     "h2": ("linkrouter.checker.fetch",),
-    "httpx": ("linkrouter.sync", "linkrouter.checker.reputation", "linkrouter.cli.demo"),
+    "httpx": ("linkrouter.sync", "linkrouter.checker.reputation", "linkrouter.cli.demo", "linkrouter.cli.takeback"),
     "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store.sqlite", "linkrouter.checker"),
     "click": ("linkrouter.cli",),
     "rich": ("linkrouter.cli",),

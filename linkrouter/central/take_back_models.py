@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from linkrouter.central import fields
 from linkrouter.central.fields import RULES
+from linkrouter.link.keyfile import MAX_KEYS
 
 __all__ = [
     "MAX_RULES",
@@ -33,6 +34,7 @@ TAKE_BACK_RULES = {
     "before": _SEQ_RULE,
     "limit": f"a whole number from 1 to {MAX_RULES}",
     "link_id": RULES["link_id"],
+    "matches": "a list of at most 15 matches of a rule",
     "message_id": RULES["message_id"],
     "message_key": RULES["message_key"],
     "origin": RULES["url"],
@@ -41,6 +43,7 @@ TAKE_BACK_RULES = {
     "tenant": RULES["tenant"],
     "url": RULES["url"],
 }
+RuleMatch = Annotated[str, Field(max_length=64, pattern=r"^[a-z]+:[A-Za-z0-9_-]+$")]
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -75,10 +78,11 @@ class StateQuery(TypedDict):
 
 
 class MatchQuestion(TypedDict):
-    """Which sent links a rule would match: exactly one field besides the tenant."""
+    """Which sent links a rule would match: one field besides the tenant, and the rule's match under each key."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     tenant: NotRequired[Annotated[fields.Tenant, _about("tenant")]]
+    matches: NotRequired[Annotated[list[RuleMatch], Field(max_length=MAX_KEYS), _about("matches")]]
     url: NotRequired[Annotated[fields.Url, _about("url")]]
     origin: NotRequired[Annotated[fields.Url, _about("origin")]]
     link_id: NotRequired[Annotated[fields.LinkId, _about("link_id")]]
@@ -147,8 +151,12 @@ class RulesState(TypedDict):
 
 
 class MatchCounts(TypedDict):
-    """How many links were sent that match, in how many messages; the key of the message that was asked for."""
+    """How many links were sent that match, in how many messages; the key of the message that was asked for.
+
+    `newest` is the rule for one of `matches` that was made last.
+    """
 
     links: int
     messages: int
     message_key: str | None
+    newest: RuleRecord | None

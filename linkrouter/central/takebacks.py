@@ -12,7 +12,7 @@ from typing import Any, cast
 from linkrouter.central import take_back_models as models
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.questions import MessageFilter
-from linkrouter.central.store.take_backs import ListReader, SentLinks
+from linkrouter.central.store.take_backs import ListReader, SentCounts, SentLinks
 from linkrouter.clicks.click import iso_utc
 from linkrouter.errors import BadRule, StoreError
 from linkrouter.link.takeback import TakeBack, parse_take_back
@@ -101,20 +101,28 @@ class TakeBacksApi:
         What a rule holds is a hash, which central cannot make: so a sender asks with the URL itself.
         """
         tenant = asked.get("tenant", caller.tenant or 0)
-        if len(asked.keys() - {"tenant"}) != 1:
+        if len(asked.keys() - {"tenant", "matches"}) != 1:
             return ONE_OF
         if not caller.sees(tenant):
             return Refusal(403)
-        values: dict[str, Any] = {name: value for name, value in asked.items() if name not in ("tenant", "message_id")}
+        values: dict[str, Any] = {
+            name: asked[name] for name in ("url", "origin", "link_id", "message_key") if name in asked
+        }
+        newest = await self.store.newest_take_back(asked.get("matches", ()), tenant)
+        counts = SentCounts(0, 1)
         if "message_id" in asked:
             found = await self.store.find_messages(MessageFilter(asked["message_id"], tenant=tenant), None, 1)
             if not found:
                 return Refusal(404)
-            values["message_key"] = found[0].message_key
-            if found[0].message_key is None:  # its ids are of the sender's own scheme
-                return {"links": 0, "messages": 1, "message_key": None}
-        counts = await self.store.count_sent_links(SentLinks(tenant, **values))
-        return {"links": counts.links, "messages": counts.messages, "message_key": values.get("message_key")}
+            values["message_key"] = found[0].message_key  # None where ids are of the sender's own scheme
+        if any(values.values()):
+            counts = await self.store.count_sent_links(SentLinks(tenant, **values))
+        return {
+            "links": counts.links,
+            "messages": counts.messages,
+            "message_key": values.get("message_key"),
+            "newest": _rule_record(newest) if newest else None,
+        }
 
 
 def take_back_routes(store: CentralStore) -> tuple[Route, ...]:

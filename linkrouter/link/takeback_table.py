@@ -74,16 +74,12 @@ class TakeBacks:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
         self._tenants: dict[int, _TenantRules] = {}
+        self._in_force = 0
         self._opened: tuple[str, int, str] = ("", 0, "")  # `to`, tenant and destination of the last rule that replaces
 
     def __len__(self) -> int:
-        """Give the number of matches that have a rule, lifted ones among them."""
-        return sum(
-            len(rules.links)
-            + len(rules.messages)
-            + sum(len(hashed.destinations) + len(hashed.origins) for hashed in rules.hashed.values())
-            for rules in self._tenants.values()
-        )
+        """Give the number of rules in force, one for each match; those that a lift made void are not counted."""
+        return self._in_force
 
     def add(self, rule: TakeBack) -> None:
         """Put *rule*, as `parse_take_back` gives it, in force unless a newer one for its match is.
@@ -96,8 +92,10 @@ class TakeBacks:
         entry = f"{rule.at:0{_TIME_DIGITS}d}{rule.id}{_LETTERS[rule.action]}{destination}"
         kind, _, value = rule.match.partition(":")
         entries = self._entries(rule, kind)
-        if entry > entries.get(value, ""):
+        before = entries.get(value, "")
+        if entry > before:
             entries[value] = entry
+            self._in_force += (rule.action != LIFT) - (before != "" and before[_ID_END] != "L")
 
     def find(self, link: OpenedLink) -> RuleInForce | None:
         """Give the rule that applies to *link*, which the keyring has verified; None when it leads where it says."""

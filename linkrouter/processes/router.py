@@ -19,6 +19,7 @@ from linkrouter.link.keyring import Keyring
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
 from linkrouter.processes.hangup import reload_on_hangup
+from linkrouter.processes.take_backs import TakeBackUpkeep
 from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_tokens
 
 if TYPE_CHECKING:
@@ -122,15 +123,19 @@ class _Process:
             mint_id=mint_id,
             policy=RequestPolicy(settings.trusted_proxies, settings.respect_opt_out),
         )
+        self._take_backs = TakeBackUpkeep(settings, worker, self._metrics, self._responder)
         self._server = RouterServer(self._responder, direct_answers=settings.direct_answers)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until *stop*, then let go in an order that loses nothing."""
+        await self._take_backs.load(self._keyring, self._token)
         admin = await self._listen()
         try:
             async with asyncio.TaskGroup() as tasks:
                 recording = tasks.create_task(self._recorder.run())
-                others = [tasks.create_task(self._sync()), tasks.create_task(self._watch_store())]
+                others = [
+                    tasks.create_task(work) for work in (self._sync(), self._watch_store(), self._take_backs.run())
+                ]
                 reload_on_hangup(asyncio.get_running_loop(), self._reload)
                 _settle_memory()
                 log("router.started", port=self._server.port, worker=self._worker, keys=self._keyring.summary)
@@ -186,6 +191,7 @@ class _Process:
         event = "keyring.unchanged" if ring.keys == self._keyring.keys else "keyring.loaded"
         self._keyring = ring
         self._responder.open_link = ring.open
+        self._take_backs.use_keyring(ring)
         self._tell_keys()
         log(event, keys=ring.summary)
 
@@ -201,6 +207,7 @@ class _Process:
         if token != self._token and self._sender is not None:
             self._token = token
             self._sender.use_token(token)
+            self._take_backs.use_token(token)
             log("tokens.loaded")
 
     async def _sync(self) -> None:

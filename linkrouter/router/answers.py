@@ -31,6 +31,12 @@ _PAGES: dict[str, tuple[str, str, str, str]] = {
             "or ask whoever sent it.",
         ),
     ),
+    Outcome.STOPPED: (
+        "410 Gone",
+        "",
+        _HTML,
+        _PAGE.format(title="This link was withdrawn", text="This link was withdrawn by its sender."),
+    ),
     Outcome.METHOD_NOT_ALLOWED: (
         "405 Method Not Allowed",
         "Allow: GET, HEAD\r\n",

@@ -33,6 +33,8 @@ class Outcome:
     """What a request got: the label values of `linkrouter_requests`."""
 
     REDIRECT = "redirect"
+    REPLACED = "replaced"  # a take-back led elsewhere
+    STOPPED = "stopped"  # a take-back led nowhere
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     MALFORMED = "malformed"
@@ -78,8 +80,9 @@ def describe(
     policy: RequestPolicy,
     now_us: int,
     mint_id: Callable[[int], str],
+    takeback: str | None = None,
 ) -> Click:
-    """Give the click to record for a request for *link*.
+    """Give the click to record for a request for *link*; *takeback* is the id of the rule that applied to it.
 
     Its identity is minted unless a trusted proxy sent an `X-Request-Id` of 8-64 letters, digits, dots, hyphens and
     underscores, so that a request which the proxy sends twice is one click. A count-only link, or a recipient who
@@ -100,7 +103,7 @@ def describe(
     purpose = headers.get(_SEC_PURPOSE) or headers.get(_PURPOSE)
     is_ahead = purpose is not None and purpose.lower().startswith(("prefetch", "prerender"))
     kind = "head" if method == "HEAD" else "prefetch" if is_ahead else "click"
-    return _new_click((click_id, link_id, tenant, part, now_us, ip, agent, kind))
+    return _new_click((click_id, link_id, tenant, part, now_us, ip, agent, kind, takeback))
 
 
 def is_trusted(ip: str | None, trusted_proxies: tuple[IPv4Network | IPv6Network, ...]) -> bool:

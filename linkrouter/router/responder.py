@@ -12,9 +12,12 @@ from multidict import CIMultiDictProxy
 
 from linkrouter.clicks.click import Click
 from linkrouter.link.keyring import OpenedLink
+from linkrouter.link.takeback import STOP
+from linkrouter.link.takeback_table import RuleInForce
 from linkrouter.metrics import Metrics
 from linkrouter.router.answers import Answers
 from linkrouter.router.decide import Outcome, Peer, RequestPolicy, describe, find_link
+from linkrouter.router.take_backs import FindRule
 
 __all__ = ["Responder"]
 
@@ -22,8 +25,8 @@ __all__ = ["Responder"]
 class Responder:
     """Turns requests into bytes and clicks.
 
-    *open_link* is a keyring's `open`; assign another to change keys under load. *record* gets the click of every
-    redirect.
+    *open_link* is a keyring's `open`; assign another to change keys under load. `find_rule` tells which take-back
+    applies to a link; None, while no rule is in force, costs nothing. *record* gets the click of every genuine link.
     """
 
     def __init__(
@@ -37,11 +40,13 @@ class Responder:
         policy: RequestPolicy,
     ) -> None:
         self.open_link = open_link
+        self.find_rule: FindRule | None = None
         self.is_ready = is_ready
         self.policy = policy
         self.draining = False
         self.answers = Answers()
-        self._redirected: deque[tuple[OpenedLink, str, CIMultiDictProxy[str], Peer]] = deque()
+        self._followed: deque[tuple[OpenedLink, str, CIMultiDictProxy[str], Peer, str | None]] = deque()
+        self._turned = 0  # of them, by a take-back
         self._record = record
         self._mint_id = mint_id
         self._outcomes = metrics.counter(
@@ -56,21 +61,34 @@ class Responder:
         link = find_link(target, self.open_link)
         if link is None:
             return self._page(self._own_path(target), method, close)
+        if self.find_rule is not None:
+            rule = self.find_rule(link)
+            if rule is not None:
+                self._followed.append((link, method, headers, peer, rule.rule_id))
+                self._turned += 1
+                return self._answer_by(rule, method, close)
         content = self.answers.redirect(link.destination, close)
-        self._redirected.append((link, method, headers, peer))
+        self._followed.append((link, method, headers, peer, None))
         return content
 
     def record(self) -> None:
-        """Make a click of every redirect since the last call."""
-        redirected, now_us = self._redirected, time.time_ns() // 1000
-        self._outcomes[Outcome.REDIRECT] += len(redirected)
-        while redirected:
-            link, method, headers, peer = redirected.popleft()
-            self._record(describe(link, method, headers, peer, self.policy, now_us, self._mint_id))
+        """Make a click of every genuine link that was asked for since the last call."""
+        followed, now_us = self._followed, time.time_ns() // 1000
+        self._outcomes[Outcome.REDIRECT] += len(followed) - self._turned
+        self._turned = 0
+        while followed:
+            link, method, headers, peer, takeback = followed.popleft()
+            self._record(describe(link, method, headers, peer, self.policy, now_us, self._mint_id, takeback))
 
     def failed(self, outcome: str, method: str) -> bytes:
         """Give the page for a request that could not be answered; the connection closes after it."""
         return self._page(outcome, method, True)
+
+    def _answer_by(self, rule: RuleInForce, method: str, close: bool) -> bytes:
+        if rule.action == STOP:
+            return self._page(Outcome.STOPPED, method, close)
+        self._outcomes[Outcome.REPLACED] += 1
+        return self.answers.redirect(rule.destination, close)
 
     def _own_path(self, target: str) -> str:
         if target == "/-/ready":

@@ -12,6 +12,7 @@ from linkrouter.settings.fields import (
     parse_http_url,
     parse_networks,
     parse_number,
+    parse_seconds,
     parse_size,
     parse_switch,
     parse_word,
@@ -50,5 +51,9 @@ class RouterSettings:
     spool_reserve_bytes: int | None = setting(
         "Bytes of the disk left free for others; by default 256M, or 5 % of the disk if that is less.", parse_size, None
     )
+    takebacks_file: Path | None = setting(
+        "Where the list of take-backs is kept; beside the spool by default, with ROUTER_ID in its name.", Path, None
+    )
+    takebacks_interval_s: float = setting("Seconds between two looks for new take-backs.", parse_seconds, 15.0)
     drain_ms: int = setting("How long a stopping router says 503 on /-/ready first.", parse_number(0, 8000), 500)
     mounted_secrets: bool = setting(MOUNTED_SECRETS, parse_switch, False)

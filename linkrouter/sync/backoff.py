@@ -18,13 +18,20 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 # The longest wait while nothing takes the connection, since trying that costs nobody anything; and in the first 80
 # seconds of any other trouble: a wait is at most a tenth of the time that the trouble has lasted.
 SOON_S = 8.0
+SYNC_EVENTS = ("sync.refused", "sync.retry", "sync.caught_up")
 
 
 class Backoff:
-    """The failures in a row. *clock* and *uniform* stand for time and chance."""
+    """The failures in a row. *clock* and *uniform* stand for time and chance; *events* tell of trouble and its end."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, uniform: Uniform = random.uniform) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        uniform: Uniform = random.uniform,
+        events: tuple[str, str, str] = SYNC_EVENTS,
+    ) -> None:
         self.clock = clock
+        self._refused, self._retry, self._caught_up = events
         self._uniform = uniform
         self._failures = 0
         self._failing_since: float | None = None
@@ -41,7 +48,7 @@ class Backoff:
     def tell_caught_up(self) -> None:
         """Log that the trouble is over, if there was any."""
         if self._failing_since is None and self._told:
-            log("sync.caught_up")
+            log(self._caught_up)
             self._told = ""
 
     def wait_s(self, answer: IngestAnswer) -> float:
@@ -49,7 +56,7 @@ class Backoff:
         self._failures += 1
         if self._failing_since is None:
             self._failing_since = self.clock()
-        event = "sync.refused" if answer.outcome in ("denied", "wrong_address") else "sync.retry"
+        event = self._refused if answer.outcome in ("denied", "wrong_address") else self._retry
         if event != self._told:
             self._told = event
             log(event, reason=answer.reason)

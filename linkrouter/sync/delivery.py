@@ -18,7 +18,7 @@ from linkrouter.metrics import Metrics
 from linkrouter.sync.backoff import LONGEST_WAIT_S, Backoff
 from linkrouter.sync.format import IngestAnswer, read_answer, write_batch
 
-__all__ = ["Sync", "open_client"]
+__all__ = ["POST_TIMEOUT_S", "Sync", "open_client"]
 
 BATCH_CLICKS = 1000  # at most, as the ingest API limits it
 POST_TIMEOUT_S = 10.0  # for one post, from connecting to the last byte of the answer

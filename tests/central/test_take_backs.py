@@ -180,7 +180,19 @@ async def test_counts_the_sent_links_that_a_rule_would_match(centre, message, as
     answer = (await centre.sender.post("/v1/take-backs/matches", json=asked)).json()
 
     key = KEY_OF_MAIL if asked.keys() & {"message_id", "message_key"} else None
-    assert answer == {"links": links, "messages": min(links, 1), "message_key": key}
+    assert answer == {"links": links, "messages": min(links, 1), "message_key": key, "newest": None}
+
+
+async def test_tells_the_rule_that_was_made_last_for_a_match(centre):
+    await post(centre, rule(1), rule(3, "lift"), rule(2, "replace"))
+    asked = {"link_id": "AQ", "matches": ["link:AQ", rule()["match"]]}
+
+    answers = [
+        (await centre.sender.post("/v1/take-backs/matches", json=asked | more)).json()["newest"]
+        for more in ({}, {"tenant": 1}, {"matches": ["link:AQ"]})
+    ]
+
+    assert answers == [rule(3, "lift"), None, None]
 
 
 async def test_a_question_about_matches_asks_for_one_thing_that_is_known(centre):

@@ -172,12 +172,19 @@ def test_rules_of_a_revoked_key_are_refused_by_a_table_of_the_new_ring():
         TakeBacks(ring_of_vectors(key_2="revoked")).add(by_second)
 
 
-def test_counts_the_matches_that_have_a_rule():
-    table = TakeBacks(RING)
+def test_counts_the_rules_in_force():
+    table, counts = TakeBacks(RING), []
     for match in (match_link(b"a"), match_message(LINK_ID), match_destination(RING, OLD), match_origin(RING, OLD)):
         table.add(rule(match))
-        table.add(rule(match, "lift", at=AT + 1))
+        table.add(rule(match, "replace", at=AT + 2))
+        counts.append(len(table))
+    for at in (AT + 3, AT + 4):
+        table.add(rule(match_link(b"a"), "lift", at=at))
+        counts.append(len(table))
+    table.add(rule(match_link(b"b"), "lift"))
+    table.add(rule(match_link(b"a"), at=AT + 5))
 
+    assert counts == [1, 2, 3, 4, 3, 3]
     assert len(table) == 4
 
 

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 from aiohttp.web_protocol import RequestHandler
+from router.rules import take_back
 
 from linkrouter.router.aiohttp_parts import find_missing_parts
 
@@ -95,11 +96,15 @@ STAYS_OPEN = {
 }
 
 
+@pytest.mark.parametrize("action", [None, "replace", "stop"])
 @pytest.mark.parametrize("name", CONVERSATIONS)
-async def test_both_ways_give_the_same_bytes_and_clicks(start_router, name):
+async def test_both_ways_give_the_same_bytes_and_clicks(start_router, name, action):
     direct, ordinary = await start_router(), await start_router(direct_answers=False)
-    path = direct.ring.sign("https://example.com/a?b=c#d")
+    path = direct.ring.sign("https://example.com/a?b=c#d", link_id=b"taken back")
     ordinary.responder.open_link = direct.ring.open
+    if action is not None:
+        take_back(direct, direct.ring, action, b"taken back")
+        ordinary.responder.find_rule = direct.responder.find_rule
 
     pieces = CONVERSATIONS[name](path) + ([LAST] if name in STAYS_OPEN else [])
 
@@ -110,7 +115,9 @@ async def test_both_ways_give_the_same_bytes_and_clicks(start_router, name):
     assert b"HTTP/1.1 5" not in answers[0]
     clicks = [[click._replace(id="", clicked_at=0) for click in router.clicks] for router in (direct, ordinary)]
     assert clicks[0] == clicks[1]
-    assert answers[0].count(b"HTTP/1.1 302 Found") == len(clicks[0])
+    followed = b"HTTP/1.1 410 Gone" if action == "stop" else b"HTTP/1.1 302 Found"
+    assert answers[0].count(followed) == len(clicks[0])
+    assert {click.takeback is None for click in clicks[0]} <= {action is None}
 
 
 async def test_a_request_split_at_every_byte_is_answered_alike(start_router):

@@ -91,6 +91,13 @@ class TakeBackStore(Protocol):
             StoreError: the store cannot answer.
         """
 
+    async def newest_take_back(self, matches: Sequence[str], tenant: int) -> TakeBack | None:
+        """Give the rule of *tenant* for one of *matches* that was made last.
+
+        Raises:
+            StoreError: the store cannot answer.
+        """
+
     async def note_reader(self, reader: ListReader) -> None:
         """Keep what a router says, in place of what it said before.
 

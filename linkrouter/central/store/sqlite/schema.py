@@ -128,6 +128,7 @@ MIGRATIONS = (
         action TEXT NOT NULL, "to" TEXT NOT NULL, at INTEGER NOT NULL, key INTEGER NOT NULL, tag TEXT NOT NULL,
         added_at INTEGER NOT NULL, added_by TEXT NOT NULL
     ) STRICT;
+    CREATE INDEX take_backs_by_match ON take_backs (match, at);
     CREATE TABLE take_back_readers (router TEXT PRIMARY KEY, seq INTEGER NOT NULL, seen_at INTEGER NOT NULL)
         STRICT, WITHOUT ROWID;
     ALTER TABLE clicks ADD COLUMN takeback TEXT;

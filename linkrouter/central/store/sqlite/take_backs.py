@@ -27,6 +27,10 @@ SELECT seq, id, tenant, match, action, "to", at, key, tag, added_at, added_by,
     (SELECT count(*) FROM clicks WHERE clicks.takeback = take_backs.id AND clicks.tenant = take_backs.tenant)
 FROM take_backs WHERE seq < :before AND (:tenant IS NULL OR tenant = :tenant) ORDER BY seq DESC LIMIT :limit
 """
+NEWEST_RULE = """
+SELECT id, tenant, match, action, "to", at, key, tag FROM take_backs
+WHERE match IN (SELECT value FROM json_each(?)) AND tenant = ? ORDER BY at DESC, id DESC LIMIT 1
+"""
 NOTE_READER = "INSERT OR REPLACE INTO take_back_readers (router, seq, seen_at) VALUES (?, ?, ?)"
 READERS = "SELECT router, seq, seen_at FROM take_back_readers ORDER BY router"
 # By URL it is one walk over all links: an index would cost every message, and this is asked for rarely.
@@ -72,6 +76,12 @@ class SqliteTakeBacks(SqliteDatabase):
         async with self.snapshot() as reader:
             rows: Any = await reader.execute_fetchall(FIND_RULES, values)
         return [StoredRule(row[0], TakeBack._make(row[1:9]), *row[9:]) for row in rows]
+
+    async def newest_take_back(self, matches: Sequence[str], tenant: int) -> TakeBack | None:
+        """See `TakeBackStore`."""
+        async with self.snapshot() as reader:
+            rows = list(await reader.execute_fetchall(NEWEST_RULE, (json.dumps(list(matches)), tenant)))
+        return TakeBack._make(rows[0]) if rows else None
 
     async def note_reader(self, reader: ListReader) -> None:
         """See `TakeBackStore`."""
