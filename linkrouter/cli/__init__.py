@@ -26,6 +26,7 @@ _COMMANDS = {
     "keys": "Make, rotate and list keyrings.",
     "router": "The redirect service.",
     "spool": "Look into a click store.",
+    "takeback": "Stop, replace or restore links that were sent.",
     "tokens": "Add, list and revoke API tokens.",
 }
 _SERVICES = {"central", "router"}  # they run until a signal, and reload at SIGHUP
