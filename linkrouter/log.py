@@ -25,6 +25,8 @@ EVENTS: dict[str, int] = {
     "central.stopped": logging.INFO,
     "central.store_failed": logging.ERROR,  # a request was answered 503
     "check.failed": logging.ERROR,  # a check was cut short; its links stay pending
+    "domains.kept": logging.ERROR,  # a reload failed; the old ones stay
+    "domains.loaded": logging.INFO,
     "geoip.kept": logging.ERROR,  # a file could not be read; what was read before goes on
     "geoip.loaded": logging.INFO,
     "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay

@@ -15,14 +15,8 @@ SLOW = [  # besides what is marked so; these start processes for nearly every te
     Path(__file__).parent / path
     for path in (
         *("haproxy", "faults", "clicks/test_faults.py", "central/test_run_central.py", "exit/test_exit_serving.py"),
-        *(
-            "checker/api",
-            "checker/test_check_command.py",
-            "cli/test_pipeline.py",
-            "cli/test_take_backs.py",
-            "cli/test_takeback_command.py",
-            "bench",
-        ),
+        *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py", "bench"),
+        *("cli/test_take_backs.py", "cli/test_takeback_command.py"),
     )
 ]
 END_S = 60  # from the last test to the end of the process

@@ -17,15 +17,17 @@ __all__ = ["router"]
 def router(worker: int | None, **options: Any) -> None:
     """Redirect recipients, record their clicks and send them to central.
 
-    SIGTERM stops gracefully within ten seconds; SIGHUP reads the keyring and the token again.
+    SIGTERM stops gracefully within ten seconds; SIGHUP reads keyring, token and domains again.
     """
     import uvloop
 
     from linkrouter.log import start_logging
     from linkrouter.processes.router import load_keyring, run_router
+    from linkrouter.router.domains import load_domains
 
     settings = settings_from(RouterSettings, options)
     load_keyring(settings)  # before anything is started, and before there are workers to say it many times
+    load_domains(settings.domains)
     start_logging(journal=is_journal())
     if settings.workers > 1 and worker is None:
         from linkrouter.router.supervisor import run_workers

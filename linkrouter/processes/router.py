@@ -1,7 +1,7 @@
 """The router process: responder, recorder, store and sync, from start to stop.
 
-Promise: SIGTERM ends it within ten seconds and loses nothing that can be kept; SIGHUP reads the keyring and the
-token again, says which keys are in use, and a bad file keeps the old ones.
+Promise: SIGTERM ends it within ten seconds and loses nothing that can be kept; SIGHUP reads the keyring, the
+token and the own domains again, says which keys are in use, and a bad file keeps the old ones.
 """
 
 import asyncio
@@ -96,6 +96,7 @@ class _Process:
 
     def __init__(self, settings: RouterSettings, store: ClickStore, worker: int | None) -> None:
         from linkrouter.router import Recorder, RecorderLimits, RequestPolicy, Responder, RouterServer
+        from linkrouter.router.domains import load_domains
 
         self._settings = settings
         self._store = store
@@ -123,6 +124,7 @@ class _Process:
             mint_id=mint_id,
             policy=RequestPolicy(settings.trusted_proxies, settings.respect_opt_out),
         )
+        self._responder.domains = load_domains(settings.domains)
         self._take_backs = TakeBackUpkeep(settings, worker, self._metrics, self._responder)
         self._server = RouterServer(self._responder, direct_answers=settings.direct_answers)
 
@@ -179,8 +181,11 @@ class _Process:
             ) from exc
 
     def _reload(self) -> None:
+        from linkrouter.router.domains import reload_domains
+
         self._reload_keys()
         self._reload_token()
+        self._responder.domains = reload_domains(self._settings.domains, self._responder.domains)
 
     def _reload_keys(self) -> None:
         try:

@@ -89,6 +89,15 @@ class Answers:
         start, keep_end, close_end = self._redirect
         return start + destination.encode("ascii") + (close_end if close else keep_end)
 
+    def app_file(self, content: bytes, *, close: bool, head: bool) -> bytes:
+        """Give *content*, JSON by which an app claims a domain; for a HEAD request without it."""
+        _, keep_end, close_end = self._redirect
+        start = (
+            "HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nContent-Type: application/json\r\n"
+            f"X-Content-Type-Options: nosniff\r\nContent-Length: {len(content)}"
+        ).encode("ascii")
+        return start + (close_end if close else keep_end) + (b"" if head else content)
+
     def page(self, outcome: str, *, close: bool, head: bool) -> bytes:
         """Give the constant answer for *outcome*; for a HEAD request without its body."""
         return self._pages[outcome, close, head]

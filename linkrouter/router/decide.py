@@ -36,6 +36,7 @@ class Outcome:
     REPLACED = "replaced"  # a take-back led elsewhere
     STOPPED = "stopped"  # a take-back led nowhere
     NOT_FOUND = "not_found"
+    APP_FILE = "app_file"  # of an own domain
     METHOD_NOT_ALLOWED = "method_not_allowed"
     MALFORMED = "malformed"
     READY = "ready"

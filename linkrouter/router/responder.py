@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDictProxy, istr
 
 from linkrouter.clicks.click import Click
 from linkrouter.link.keyring import OpenedLink
@@ -17,16 +17,20 @@ from linkrouter.link.takeback_table import RuleInForce
 from linkrouter.metrics import Metrics
 from linkrouter.router.answers import Answers
 from linkrouter.router.decide import Outcome, Peer, RequestPolicy, describe, find_link
+from linkrouter.router.domains import Domains
 from linkrouter.router.take_backs import FindRule
 
 __all__ = ["Responder"]
+
+_HOST = istr("Host")  # which needs no folding at each look-up
 
 
 class Responder:
     """Turns requests into bytes and clicks.
 
     *open_link* is a keyring's `open`; assign another to change keys under load. `find_rule` tells which take-back
-    applies to a link; None, while no rule is in force, costs nothing. *record* gets the click of every genuine link.
+    applies to a link, and `domains` whose links a host serves; None, while there is nothing to tell, costs nothing.
+    *record* gets the click of every genuine link.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Responder:
     ) -> None:
         self.open_link = open_link
         self.find_rule: FindRule | None = None
+        self.domains: Domains | None = None
         self.is_ready = is_ready
         self.policy = policy
         self.draining = False
@@ -60,7 +65,9 @@ class Responder:
             return self._page(Outcome.METHOD_NOT_ALLOWED, method, close)
         link = find_link(target, self.open_link)
         if link is None:
-            return self._page(self._own_path(target), method, close)
+            return self._own_answer(method, target, headers, close)
+        if self.domains is not None and not self.domains.serves(headers.get(_HOST), link.meta.tenant):
+            return self._page(Outcome.NOT_FOUND, method, close)
         if self.find_rule is not None:
             rule = self.find_rule(link)
             if rule is not None:
@@ -89,6 +96,15 @@ class Responder:
             return self._page(Outcome.STOPPED, method, close)
         self._outcomes[Outcome.REPLACED] += 1
         return self.answers.redirect(rule.destination, close)
+
+    def _own_answer(self, method: str, target: str, headers: CIMultiDictProxy[str], close: bool) -> bytes:
+        """Answer what is no link."""
+        if self.domains is not None:
+            content = self.domains.find_file(headers.get(_HOST), target)
+            if content is not None:
+                self._outcomes[Outcome.APP_FILE] += 1
+                return self.answers.app_file(content, close=close, head=method == "HEAD")
+        return self._page(self._own_path(target), method, close)
 
     def _own_path(self, target: str) -> str:
         if target == "/-/ready":

@@ -51,6 +51,7 @@ class RouterSettings:
     spool_reserve_bytes: int | None = setting(
         "Bytes of the disk left free for others; by default 256M, or 5 % of the disk if that is less.", parse_size, None
     )
+    domains: Path | None = setting("TOML file of own domains: whose links each host serves.", Path, None)
     takebacks_file: Path | None = setting(
         "Where the list of take-backs is kept; beside the spool by default, with ROUTER_ID in its name.", Path, None
     )
