@@ -39,6 +39,8 @@ __all__ = ["Keyring", "OpenedLink"]
 
 MAX_CACHED_MACS = 4096  # one per key, tenant and kind of link that verified; cleared when full
 
+CODE_CHARS = 22  # 16 bytes
+
 _LINK_ID = re.compile(r"(?=.{2,22}\Z)(?:[A-Za-z0-9_-]{4})*+(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?")
 _TAG_ALPHABET = bytes.maketrans(b"+/", b"-_")
 _PREFIX = {"https": "/2s/", "http": "/2/"}
@@ -83,7 +85,7 @@ class _Mac:
         inner.update(signed)
         outer = self._outer()
         outer.update(inner.digest())
-        return encode_base64url(outer.digest()[:16])
+        return b2a_base64(outer.digest()[:16])[:CODE_CHARS].translate(_TAG_ALPHABET).decode("ascii")
 
 
 class Keyring:

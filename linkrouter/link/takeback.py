@@ -211,9 +211,10 @@ def _keyed_match(keyring: Keyring, kind: str, value: str, tenant: int, key_id: i
 
 
 def _tag_of(rule: TakeBack, keyring: Keyring) -> str:
+    identity, tenant, match, action, to, made_at, key, _ = rule
     try:
-        code = keyring.code_for(_PURPOSE, key_id=rule.key, tenant=rule.tenant)
+        code = keyring.code_for(_PURPOSE, key_id=key, tenant=tenant)
     except KeyringError:
         raise BadRule("key of the take-back is not in the keyring, or is revoked") from None
-    signed = f"linkrouter take-back v1\n{rule.id}\n{rule.tenant}\n{rule.match}\n{rule.action}\n{rule.to}\n{rule.at}"
+    signed = f"linkrouter take-back v1\n{identity}\n{tenant}\n{match}\n{action}\n{to}\n{made_at}"
     return code(signed.encode("ascii"))

@@ -144,17 +144,21 @@ def message_of(link_id: str) -> str | None:
 
 def _find_hashed(rules: _TenantRules, destination: str) -> RuleInForce | None:
     """Try the destination under each key, then its origin. A rule voids an older one also when their keys differ."""
-    tables = [(hashed.code, hashed.destinations) for hashed in rules.hashed.values() if hashed.destinations]
-    found = _find_newest(tables, "destination:" + destination) if tables else None
-    if found is not None:
-        return found
-    tables = [(hashed.code, hashed.origins) for hashed in rules.hashed.values() if hashed.origins]
-    return _find_newest(tables, "origin:" + origin_of(destination)) if tables else None
-
-
-def _find_newest(tables: list[tuple[Callable[[bytes], str], Entries]], value: str) -> RuleInForce | None:
-    hashed = value.encode("ascii")
-    newest = max(entries.get(code(hashed), "") for code, entries in tables)
+    newest, hashed = "", ("destination:" + destination).encode("ascii")
+    for code, destinations, _ in rules.hashed.values():
+        if destinations:
+            entry = destinations.get(code(hashed))
+            if entry is not None and entry > newest:
+                newest = entry
+    if newest and newest[_ID_END] != "L":
+        return _in_force(newest)
+    newest, hashed = "", b""
+    for code, _, origins in rules.hashed.values():
+        if origins:
+            hashed = hashed or ("origin:" + origin_of(destination)).encode("ascii")
+            entry = origins.get(code(hashed))
+            if entry is not None and entry > newest:
+                newest = entry
     return _in_force(newest) if newest and newest[_ID_END] != "L" else None
 
 

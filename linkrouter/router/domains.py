@@ -23,7 +23,7 @@ APP_FILES = {
     "apple_app_site_association": ("/.well-known/apple-app-site-association", dict),
     "assetlinks": ("/.well-known/assetlinks.json", list),
 }
-MAX_FILE_BYTES = 128 * 1024  # Apple's limit; Android's is no smaller
+MAX_APP_FILE_BYTES = 128 * 1024  # Apple's limit; Android's is no smaller
 MAX_DOMAINS = 100_000
 _IS_HOST = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -114,11 +114,11 @@ def _read_app_file(folder: Path, key: str, name: Any) -> bytes:
         raise ValueError(f"must have the name of a file as {key}")
     try:
         with open(folder / name, "rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+            content = file.read(MAX_APP_FILE_BYTES + 1)
     except (OSError, ValueError):
         raise ValueError(f"names a file as {key} that cannot be read") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"names a file as {key} that is larger than {MAX_FILE_BYTES // 1024} KB")
+    if len(content) > MAX_APP_FILE_BYTES:
+        raise ValueError(f"names a file as {key} that is larger than {MAX_APP_FILE_BYTES // 1024} KB")
     kind = APP_FILES[key][1]
     try:
         fits = isinstance(json.loads(content.decode("utf-8")), kind)
@@ -131,4 +131,5 @@ def _read_app_file(folder: Path, key: str, name: Any) -> bytes:
 
 def _name_of(host: str | None) -> str:
     """Give the name in a Host header: one spelling, without port and without the dot of the root."""
-    return _PORT.sub("", host or "").lower().removesuffix(".")
+    name = (host or "").lower()
+    return (_PORT.sub("", name) if ":" in name else name).removesuffix(".")
