@@ -1,5 +1,6 @@
 """redirect.py and worker.js as real servers, beside the real router: the same bytes, but for the date."""
 
+import json
 import re
 import shutil
 import socket
@@ -10,12 +11,15 @@ import pytest
 from processes import fetch, free_port, wait_until
 
 from linkrouter.link import Keyring
+from linkrouter.link.takeback import match_link, sign_take_back
+from linkrouter.router.rule_file import ListPage, RuleFile
 
 
 @pytest.fixture
 def serving(home):
     """The router and what `linkrouter exit` wrote from its keys: ports by name."""
-    home.run("exit", "out", "--keys", "keys.json")
+    take_back(home)
+    home.run("exit", "out", "--keys", "keys.json", "--takebacks", "rules.json")
     ports = {"router": free_port(), "redirect.py": free_port()}
     home.start_router(ports["router"])
     commands = {"redirect.py": [sys.executable, "-I", "redirect.py", "--listen"]}
@@ -28,6 +32,18 @@ def serving(home):
         home.processes.append(process)
         wait_until(lambda name=name: home.answers(ports[name], "/-/ready"))
     return ports
+
+
+def take_back(home):
+    """Replace the link with the id "replaced" and stop the one with the id "stopped", for the router and the exit."""
+    ring = Keyring.load(home.path / "keys.json")
+    to = ring.sign("https://example.org/new?b=%20#e")
+    rules = [
+        sign_take_back(ring, match=match_link(b"replaced"), action="replace", made_at=1, to=to)._asdict(),
+        sign_take_back(ring, match=match_link(b"stopped"), action="stop", made_at=1)._asdict(),
+    ]
+    (home.path / "rules.json").write_text(json.dumps({"rules": rules, "seq": 2}))
+    RuleFile(home.path / "take-backs.list").append(ListPage(0, 2, rules))
 
 
 def talk(port, request):
@@ -70,25 +86,37 @@ def requests_for(path):
     }
 
 
-def test_redirect_answers_as_the_router_does_headers_included(serving, home):
-    path = Keyring.load(home.path / "keys.json").sign("https://example.com/it's//b?c=%20#e")
+@pytest.mark.parametrize(
+    ("link_id", "location"),
+    [
+        (b"plain", b"https://example.com/it's//b?c=%20#e"),
+        (b"replaced", b"https://example.org/new?b=%20#e"),
+        (b"stopped", b""),
+    ],
+    ids=["plain", "replaced", "stopped"],
+)
+def test_redirect_answers_as_the_router_does_headers_included(serving, home, link_id, location):
+    path = Keyring.load(home.path / "keys.json").sign("https://example.com/it's//b?c=%20#e", link_id=link_id)
 
     answers = {
         what: (talk(serving["router"], request), talk(serving["redirect.py"], request))
         for what, request in requests_for(path).items()
     }
 
-    assert b"Location: https://example.com/it's//b?c=%20#e\r\n" in answers["get"][0]
+    assert answers["get"][0].startswith(b"HTTP/1.1 302 " if location else b"HTTP/1.1 410 ")
+    assert (b"\r\nLocation: " + location + b"\r\n" in answers["get"][0]) == bool(location)
     assert {what: pair for what, pair in answers.items() if pair[0] != pair[1]} == {}
 
 
 def test_worker_on_node_answers_as_the_router_does(serving, home):
     if "worker.js" not in serving:
         pytest.skip("node is not installed")
-    path = Keyring.load(home.path / "keys.json").sign("https://example.com/it's//b?c=%20#e")
+    ring = Keyring.load(home.path / "keys.json")
+    path = ring.sign("https://example.com/it's//b?c=%20#e")
+    turned = [ring.sign("https://example.com/", link_id=link_id) for link_id in (b"replaced", b"stopped")]
     ours = {"Connection", "Keep-Alive", "Date", "Transfer-Encoding"}
 
-    for target in (path, path + "?a", f"/{path}", "/", "/robots.txt", "/-/ready"):
+    for target in (path, path + "?a", f"/{path}", "/", "/robots.txt", "/-/ready", *turned):
         for method in ("GET", "HEAD", "POST"):
             router, worker = (
                 fetch(f"http://127.0.0.1:{serving[name]}{target}", method=method) for name in ("router", "worker.js")
