@@ -20,6 +20,7 @@ clicks = st.builds(
     st.none() | st.just("2001:db8::1"),
     st.none() | st.text(max_size=40),
     st.sampled_from(("click", "head", "prefetch")),
+    st.none() | st.just("AAECAwQFBgcICQoLDA0ODw"),
 )
 seqs = st.integers(1, 2**40 - 1)
 
