@@ -36,6 +36,9 @@ def judge_message(
     None, and the links that were clicked are counted. A click that was kept without address and agent is not judged,
     and is no evidence about others.
     """
+    clicks = list(clicks)
+    if len(clicks) == 1:  # as most are: there is nothing to hold it against
+        return {clicks[0].id: _judge_alone(clicks[0], networks)}
     judgements: dict[str, Judgement] = {}
     seen: list[Seen] = []
     for click in sorted(clicks, key=lambda click: (click.clicked_at, click.id)):
@@ -52,11 +55,15 @@ def judge_message(
     return judgements
 
 
+def _judge_alone(click: ObservedClick, networks: Networks) -> Judgement:
+    if click.ip is None and not click.user_agent:
+        return _NOT_JUDGED
+    return _judged(_declared(click), _own_signs(click, networks.kind_of(click.ip)))
+
+
 def _strong(seen: list[Seen], links: int) -> dict[str, str]:
     """Give the clicks that are machines' without doubt, each with its deciding reason."""
     strong = {click.id: reason for click, _ in seen if (reason := _declared(click))}
-    if len(seen) == 1:
-        return strong
     left = [one for one in seen if one[0].id not in strong]
     strong |= find_runs(left, links)
     strong |= dict.fromkeys(find_neighbours(seen, strong), "near machine")
