@@ -1,5 +1,6 @@
 """Take-backs on real processes: from central to every worker, and on without central."""
 
+import itertools
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from linkrouter.link.takeback import match_link, sign_take_back
 
 OLD, NEW = "https://example.com/wrong", "https://example.com/right"
 INTERVAL = ("--takebacks-interval-s", "0.2")
+SECONDS = itertools.count(int(time.time()))  # of two rules in one second, chance would decide
 CONNECTIONS = 16  # so many that each worker gets some
 
 
@@ -29,7 +31,7 @@ def post_rule(home, action, link_id=b"sent link", forge=False, **options):
     """Sign a rule and hand it in; give its id."""
     ring = ring_of(home)
     to = ring.sign(NEW) if action == "replace" else ""
-    rule = sign_take_back(ring, match=match_link(link_id), action=action, made_at=int(time.time()), to=to, **options)
+    rule = sign_take_back(ring, match=match_link(link_id), action=action, made_at=next(SECONDS), to=to, **options)
     fields = rule._asdict() | ({"tag": "A" * 22} if forge else {})
     post(home, [fields])
     return rule.id

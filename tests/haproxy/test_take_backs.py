@@ -10,7 +10,7 @@ from haproxy.machine import CENTRE, HOST, ROUTERS
 from haproxy.talk import ask
 from processes import fetch, room, wait_until
 
-WRONG, RIGHT = "https://example.com/wrong", "https://example.com/right"
+WRONG, RIGHT = "https://example.com/mistaken", "https://example.com/mended"
 IN_FORCE_S = 30
 
 
@@ -83,4 +83,4 @@ def test_a_wrong_link_of_a_sent_mail_is_replaced_on_all_four_routers_and_given_b
     assert set(away.values()) == set(restarted.values()) == {(302, RIGHT)}
     clicks = wait_until(lambda: [one for one in machine.clicks() if one["takeback"] == rule["id"]])
     assert {one["link_id"] for one in clicks} == {path.split("/")[-2]}
-    assert not re.search("wrong|right|" + re.escape(path[:30]), machine.log())
+    assert not re.search("mistaken|mended|" + re.escape(path[:30]), machine.log())
