@@ -21,7 +21,7 @@ from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
 
-__all__ = ["take_back_routes"]
+__all__ = ["TakeBacksApi", "take_back_routes"]
 
 DEFAULT_STATE_RULES = 100
 ONE_OF = Refusal(422, Fault("give exactly one of url, origin, link_id, message_id and message_key"))

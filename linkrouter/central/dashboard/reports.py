@@ -1,4 +1,4 @@
-"""What routers say of themselves, and what they had to drop."""
+"""What routers say of themselves, what they had to drop, and the links that were taken back."""
 
 import time
 from collections.abc import Mapping
@@ -10,9 +10,11 @@ from linkrouter.central.fields import write_time
 from linkrouter.central.models import RoutersQuery
 from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.take_back_models import StateQuery
+from linkrouter.central.takebacks import TakeBacksApi
 from linkrouter.units import DAY_S, SECOND_US
 from linkrouter.web.pages import Html, Redirect, Visitor
-from linkrouter.web.problems import Refusal
+from linkrouter.web.problems import Fault, Refusal
 
 __all__ = ["Reports"]
 
@@ -33,6 +35,17 @@ class Reports:
         rows = [(router, worker) for router in found["routers"] for worker in router["workers"]]
         rows.sort(key=lambda row: -row[1]["silent_seconds"])
         return show("routers.html", visitor, "routers", rows=rows)
+
+    async def take_backs(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
+        """Show each rule, the newest first: who handed it in, how many routers have it, how many clicks it turned."""
+        before = fields.get("before", "")
+        if before and not (before.isascii() and before.isdigit() and len(before) < 11):
+            return Refusal(422, Fault("before must be a number that an earlier page gave"))
+        query = {"before": int(before)} if before else {}
+        found = await TakeBacksApi(self.store).state(cast(StateQuery, query), visitor.caller)
+        if isinstance(found, Refusal):
+            return found
+        return show("take-backs.html", visitor, "take_backs", found=found, by_name=visitor.caller.tenant is None)
 
     async def losses(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
         """Show what is missing, and between which times."""

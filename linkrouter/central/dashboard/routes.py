@@ -63,6 +63,7 @@ def dashboard_pages(
             page(operation="showMail", path=f"{home}/mail", scope="clicks:read", answer=message_pages.mail),
             page(operation="showLive", path=f"{home}/live", scope="clicks:read", answer=_show_live),
             page(operation="showRouters", path=f"{home}/routers", scope="admin", answer=reports.routers),
+            page(operation="showTakeBacks", path=f"{home}/take-backs", scope="takebacks", answer=reports.take_backs),
             page(operation="showLosses", path=f"{home}/losses", scope="stats:read", answer=reports.losses),
             page(operation="askPerson", path=f"{home}/people", scope="privacy", answer=people.ask),
             page(

@@ -23,6 +23,7 @@ NAVIGATION = (
     ("live", "/dashboard/live", "clicks:read"),
     ("routers", "/dashboard/routers", "admin"),
     ("losses", "/dashboard/losses", "stats:read"),
+    ("take_backs", "/dashboard/take-backs", "takebacks"),
     ("people", "/dashboard/people", "privacy"),
     ("check", "/check", "checks"),
 )

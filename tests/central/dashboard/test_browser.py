@@ -23,6 +23,7 @@ PAGES = [
         "/dashboard/live",
         "/dashboard/routers",
         "/dashboard/losses",
+        "/dashboard/take-backs",
         "/dashboard/people",
     ),
 ]

@@ -1,8 +1,10 @@
 """The pages as a client gets them: who may see what, figures, filters, what is wrong."""
 
+import json
 import re
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from central.dashboard.pages import (
@@ -26,6 +28,7 @@ PATHS = {
     "/dashboard/live": "clicks:read",
     "/dashboard/routers": "admin",
     "/dashboard/losses": "stats:read",
+    "/dashboard/take-backs": "takebacks",
     "/dashboard/people": "privacy",
 }
 
@@ -320,3 +323,20 @@ async def test_a_link_that_is_hostile_stays_text(tmp_path):
                 answer = await client.get(path)
                 assert answer.status_code == 200
                 assert "<script>alert" not in answer.text
+
+
+async def test_a_rule_shows_who_made_it_and_who_has_it(tmp_path):
+    async with centre_with_pages(tmp_path, filled=False) as (origin, _), visitor(origin, ALL) as client:
+        rule = make_rule()
+        handed_in = await client.post("/v1/take-backs", json={"rules": [rule]})
+        page = read(await client.get("/dashboard/take-backs"))
+        wrong = await client.get("/dashboard/take-backs?before=x")
+
+    assert handed_in.status_code == 200, handed_in.text
+    assert {"stop", rule["match"], "operator"} <= set(page.texts)
+    assert wrong.status_code == 422
+
+
+def make_rule():
+    vectors = json.loads((Path(__file__).parents[3] / "docs" / "take-back-vectors.json").read_text())
+    return next(rule for rule in vectors["good"] if rule["action"] == "stop" and rule["tenant"] == 0)
