@@ -42,11 +42,12 @@ FROM json_each(?) AS wanted CROSS JOIN messages ON messages.seq = wanted.value
 CLICK = "clicks.seq, clicks.id, clicks.link_id, clicks.tenant, clicks.part, kind, clicked_at, ip, user_agent"
 # A click on a link that stands in both parts comes twice.
 CLICKS_OF_MESSAGES = """
-SELECT json_extract(wanted.value, '$[0]'), {click}, own.url, own.position, own.trap
-FROM json_each(?) AS wanted
-CROSS JOIN links AS sent ON sent.message = json_extract(wanted.value, '$[0]')
+WITH wanted (message, low, high) AS MATERIALIZED (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?))
+SELECT wanted.message, {click}, own.url, own.position, own.trap
+FROM wanted CROSS JOIN links AS sent ON sent.message = wanted.message
 CROSS JOIN clicks ON clicks.link_id = sent.link_id AND clicks.tenant = sent.tenant
-AND clicked_at BETWEEN json_extract(wanted.value, '$[1]') AND json_extract(wanted.value, '$[2]')
+AND clicked_at BETWEEN wanted.low AND wanted.high
 LEFT JOIN links AS own ON own.rowid = (
     SELECT min(rowid) FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant
     AND links.message = sent.message AND links.part = clicks.part)
