@@ -88,6 +88,32 @@ def test_the_install_script_without_sense_is_usage(arguments):
     assert "install.sh router HOSTNAME CENTRE_URL" in done.stderr
 
 
+@pytest.mark.parametrize("umask", ["022", "027", "077"])
+def test_what_the_install_script_makes_is_readable_for_the_services_under_any_umask(tmp_path, umask):
+    """Its own function that makes a program, with a stand-in for the interpreter, and under it that for pip."""
+    functions = (ROOT / "deploy" / "install.sh").read_text().rpartition('case "$#:')[0]
+    functions = functions.replace("opt=/opt/linkrouter", f"opt={tmp_path}/opt")
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python3"
+    python.write_text('#!/bin/sh\nmkdir -p "$3/bin" && printf "#!/bin/sh\\n" > "$3/bin/pip" && chmod +x "$3/bin/pip"\n')
+    python.chmod(0o755)
+    command = f"umask {umask}\n{functions}\nprogram blue source && activate blue"
+
+    done = subprocess.run(
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PATH": f"{python.parent}:{os.defpath}"},
+    )
+
+    assert done.returncode == 0, done.stderr
+    made = [tmp_path / "opt", *(tmp_path / "opt").rglob("*")]
+    assert len(made) > 5
+    for path in made:
+        wanted = 0o555 if path.is_dir() or path.name == "pip" else 0o444
+        assert path.stat().st_mode & wanted == wanted, path
+
+
 def exec_lines(unit, kind, values):
     """Give the commands of *unit* of *kind*, with systemd's specifiers replaced; `+`, for root, is left out."""
     text = (UNITS / unit).read_text()
