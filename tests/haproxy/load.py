@@ -49,6 +49,7 @@ class Load:
         self._tls = {name: _client_tls(ca, alpn) for name, alpn in (("h1", "http/1.1"), ("h2", "h2"))}
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
         self._multiplexed: asyncio.Task[_Multiplexed] | None = None
+        self._opened: list[_Multiplexed] = []  # each of them is closed in the end, also those that were going
         self._kinds = {"fresh": self._fresh, "keep-alive": self._keep_alive, "h2": self._h2}
 
     async def run(self, stop: asyncio.Event, longest_s: float) -> list[Outcome]:
@@ -66,7 +67,9 @@ class Load:
         if self._multiplexed is not None:
             self._multiplexed.cancel()
             with contextlib.suppress(OSError, asyncio.CancelledError):
-                (await self._multiplexed).close()
+                await self._multiplexed
+        for connection in self._opened:
+            connection.close()
         return self.outcomes
 
     async def _one(self, kind: str, due: float) -> None:
@@ -122,7 +125,9 @@ class Load:
         return await (await asyncio.shield(open_one)).get(path)
 
     async def _open_multiplexed(self) -> "_Multiplexed":
-        return _Multiplexed(*await self._connect("h2"))
+        opened = _Multiplexed(*await self._connect("h2"))
+        self._opened.append(opened)
+        return opened
 
 
 class _Graceful(H2Connection):
