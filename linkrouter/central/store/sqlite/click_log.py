@@ -25,8 +25,16 @@ __all__ = ["SqliteClickLog"]
 # Whose data has been taken away is only counted from then on: no address and no agent.
 ADD_CLICK = """
 INSERT INTO clicks (id, link_id, tenant, part, clicked_at, ip, user_agent, kind, takeback)
-SELECT ?1, ?2, ?3, ?4, ?5, iif(withheld, NULL, ?6), iif(withheld, NULL, ?7), ?8, ?9
-FROM (SELECT EXISTS (SELECT 1 FROM withheld_links WHERE link_id = ?2 AND tenant = ?3) AS withheld)
+SELECT id, link_id, tenant, part, clicked_at, iif(withheld, NULL, ip), iif(withheld, NULL, user_agent), kind, takeback
+FROM (
+    SELECT given.*, EXISTS (
+        SELECT 1 FROM withheld_links AS w WHERE w.link_id = given.link_id AND w.tenant = given.tenant
+    ) AS withheld
+    FROM (
+        SELECT ? AS id, ? AS link_id, ? AS tenant, ? AS part, ? AS clicked_at, ? AS ip, ? AS user_agent, ? AS kind,
+            ? AS takeback
+    ) AS given
+)
 WHERE true ON CONFLICT DO NOTHING
 """
 ADD_LOSS = """
