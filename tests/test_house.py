@@ -180,13 +180,13 @@ def test_only_settings_reads_the_environment(path):
     assert not re.search(r"\bos\.environ\b|\bgetenv\b", SOURCES[path])
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if not path.startswith("linkrouter/cli/")])
+@pytest.mark.parametrize("path", SOURCES)
 def test_no_statement_of_sql_numbers_its_parameters(path):
     # Python 3.14 takes a sequence for plain ones alone.
     assert not re.search(r"(?m)^(?:SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|\s+SELECT)\b.*\?[0-9]", SOURCES[path])
 
 
-@pytest.mark.parametrize("path", SOURCES)
+@pytest.mark.parametrize("path", [path for path in SOURCES if not path.startswith("linkrouter/cli/")])
 def test_only_the_command_line_prints(path):
     assert not re.search(r"(?<![\w.])print\(|\bclick\.echo\(", SOURCES[path])
 

@@ -60,9 +60,9 @@ PRAGMA synchronous = FULL;
 PLACE = 8192  # more bytes than any row has
 # One statement for a whole transaction, so that its thread asks for the interpreter once and not at every row. It takes
 # the first number, the rows' bytes one after the other, and a JSON list that says of each: start × PLACE + length.
-INSERT = f"""
+INSERT = """
 INSERT INTO clicks (seq, record)
-SELECT ? + key, substr(?, value / {PLACE} + 1, value % {PLACE}) FROM json_each(?)
+SELECT ? + key, substr(?, value / place + 1, value % place) FROM json_each(?), (SELECT ? AS place)
 """
 SELECT = "SELECT seq, record FROM clicks WHERE seq > ? ORDER BY seq LIMIT ?"
 
@@ -115,7 +115,7 @@ class Segment:
             places.append(start * PLACE + len(rows) - start)
             if not len(places) % FRAMED_CLICKS and len(records) < HURRY_CLICKS:
                 await asyncio.sleep(0)
-        await self._connection.execute_fetchall(INSERT, (first, rows, str(places)))
+        await self._connection.execute_fetchall(INSERT, (first, rows, str(places), PLACE))
         self.bytes += sum(map(len, records)) + ROW_OVERHEAD_BYTES * len(records)
         oldest_at = self._owned.checkpoint.oldest_at if self.pending else clicked_at(records[0])
         await self._write_checkpoint(committed=first + len(records) - 1, oldest_at=oldest_at)
