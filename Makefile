@@ -45,10 +45,11 @@ lint: $(STAMP) ## check format, lint and types
 test-fast: $(STAMP) ## run what takes two minutes: all but HAProxy, browsers, injected faults and other long tests
 	$(PY) -m pytest -m "not slow" -n 2 $(PYTEST_OPTIONS)
 
-# The slow ones have the machine to themselves: they freeze and kill processes, and wait for real time-outs.
+# First what runs on both cores, the tests of a file one after the other; then what has the machine to itself.
 test: $(STAMP) ## run every test; says what it skipped and why
 	@$(MAKE) --no-print-directory test-fast; fast=$$?; \
-	  $(PY) -m pytest -m slow $(PYTEST_OPTIONS) && exit $$fast
+	  $(PY) -m pytest -m "slow and not alone" -n 2 --dist loadfile $(PYTEST_OPTIONS); slow=$$?; \
+	  $(PY) -m pytest -m alone $(PYTEST_OPTIONS) && exit $$((fast + slow))
 
 coverage: $(STAMP) ## run every test, and show the lines that none of them reached
 	$(PY) -m pytest --cov --cov-report=term $(PYTEST_OPTIONS)
@@ -58,7 +59,7 @@ test-faults: $(STAMP) ## run the long fault injections too, and print their tabl
 	  $(PYTEST_OPTIONS)
 
 test-wheel: $(STAMP) ## build it, and run the fast tests on the wheel: lowest dependencies, and each Python from 3.11 up
-	$(PYTHON) tests/wheel.py
+	$(PYTHON) tests/wheel.py $(WHEEL_OPTIONS)
 
 test-haproxy-losses: $(STAMP) ## measure what is lost while a pair is switched, reloaded and killed
 	PYTHONPATH=tests $(PY) -m haproxy.losses

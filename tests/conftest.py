@@ -11,13 +11,13 @@ from processes import make_home
 settings.register_profile("shared machine", deadline=None)  # how long an example takes is the neighbours' doing, too
 settings.load_profile("shared machine")
 
-SLOW = [  # besides what is marked so; these start processes for nearly every test
-    Path(__file__).parent / path
-    for path in (
-        *("haproxy", "faults", "clicks/test_faults.py", "central/test_run_central.py", "exit/test_exit_serving.py"),
-        *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py", "bench"),
-        *("cli/test_take_backs.py", "cli/test_takeback_command.py"),
-    )
+# Besides what is marked so. The first freeze and kill processes, wait for real time-outs and fill disks: nothing may
+# run beside them. The others start processes for nearly every test.
+ALONE = ["haproxy", "faults", "clicks/test_faults.py", "bench"]
+SLOW = [
+    *("central/test_run_central.py", "exit/test_exit_serving.py"),
+    *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py"),
+    *("cli/test_take_backs.py", "cli/test_takeback_command.py"),
 ]
 END_S = 60  # from the last test to the end of the process
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -28,9 +28,10 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    for item in items:
-        if any(item.path.is_relative_to(path) for path in SLOW):
-            item.add_marker("slow")
+    for marker, paths in (("slow", SLOW + ALONE), ("alone", ALONE)):
+        for item in items:
+            if any(item.path.is_relative_to(Path(__file__).parent / path) for path in paths):
+                item.add_marker(marker)
     if config.getoption("--faults"):
         return
     skip = pytest.mark.skip(reason="long; 'make test-faults' runs it")

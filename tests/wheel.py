@@ -1,12 +1,12 @@
-"""Build the package and run its fast tests on the wheel, in empty environments: `python wheel.py [--only NAME]`.
+"""Build the package and run its fast tests on the wheel: `python wheel.py [--ends] [--only NAME]`.
 
-Promise: nothing of the checkout is imported; the tests are those of the sdist. Environments are the lowest releases
-that pyproject.toml allows on the lowest Python, and the newest ones on every other one from 3.11 up that is here.
+Promise: nothing of the checkout is imported; the tests are those of the sdist. Environments start empty: the lowest
+releases that pyproject.toml allows on the lowest Python, and the newest ones on every other from 3.11 up that is here,
+with `--ends` on the last of them alone.
 """
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -92,14 +92,15 @@ def main() -> None:
     """Make each environment in turn, and say how long each took."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="only environments whose name holds this, such as lowest or 3.12")
-    only = parser.parse_args().only
+    parser.add_argument("--ends", action="store_true", help="the first and the last environment alone")
+    asked = parser.parse_args()
     wheel, unpacked = build()
     pythons = find_pythons()
     first = next(iter(pythons))
     environments = {f"{first}-lowest": pythons.pop(first), **{f"{name}-newest": path for name, path in pythons.items()}}
-    for name, python in environments.items():
-        if not re.search(re.escape(only), name):
-            continue
+    names = [name for name in environments if asked.only in name]
+    for name in names[:: max(1, len(names) - 1)] if asked.ends else names:
+        python = environments[name]
         began = time.monotonic()
         options: tuple[object, ...] = ()
         if name.endswith("-lowest"):
