@@ -34,6 +34,12 @@ EVENTS: dict[str, int] = {
     "keyring.unchanged": logging.WARNING,  # a reload found the keys that are in use already
     "recorder.dropped": logging.ERROR,
     "recorder.retry": logging.WARNING,
+    "report.caught_up": logging.INFO,
+    "report.dead_letters": logging.ERROR,  # central refuses what was sent for good; it is kept for a person to look at
+    "report.dropped": logging.ERROR,  # central will not hear of a mail: neither disk nor memory could keep the report
+    "report.not_kept": logging.ERROR,  # the spool of reports cannot be written; the report is in memory alone
+    "report.refused": logging.ERROR,  # 401, 403 or a wrong address: everything is kept
+    "report.retry": logging.WARNING,
     "router.draining": logging.INFO,
     "router.ordinary": logging.WARNING,  # this aiohttp lacks parts that the direct answer needs: slower, and right
     "router.started": logging.INFO,

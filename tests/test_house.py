@@ -49,6 +49,7 @@ LAYERS = [
     {"settings", "link", "clicks.click", "dial", "insight"},
     {"encoder", "clicks", "web"},
     {"router", "sync", "central", "checker"},
+    {"integrations"},
     {"processes"},
     {"cli"},
     {"__main__"},
@@ -56,7 +57,10 @@ LAYERS = [
 ONLY_IN = {
     "aiohttp": ("linkrouter.router", "linkrouter.web"),
     "h2": ("linkrouter.checker.fetch",),
-    "httpx": ("linkrouter.sync", "linkrouter.checker.reputation", "linkrouter.cli.demo", "linkrouter.cli.takeback"),
+    "httpx": (
+        *("linkrouter.sync", "linkrouter.checker.reputation", "linkrouter.integrations.reporting"),
+        *("linkrouter.cli.demo", "linkrouter.cli.takeback"),
+    ),
     "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store.sqlite", "linkrouter.checker"),
     "click": ("linkrouter.cli",),
     "rich": ("linkrouter.cli",),
@@ -102,6 +106,18 @@ def test_a_module_imports_only_lower_rooms_and_its_own(path):
         if other is None or other == room or (room == "clicks" and other == "clicks.click"):
             continue
         assert layer_of(other) < layer_of(room), f"{module} imports {imported}"
+
+
+def test_what_runs_beside_a_sender_knows_no_server():
+    found = {
+        imported
+        for path, source in SOURCES.items()
+        if path.startswith("linkrouter/integrations/")
+        for imported in imports_of(source)
+        if room_of(imported) in {"router", "sync", "central"}
+    }
+
+    assert found == set()
 
 
 @pytest.mark.parametrize("path", SOURCES)

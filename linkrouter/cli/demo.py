@@ -90,8 +90,8 @@ async def _run(home: Path, seconds: float | None, *, empty: bool) -> None:
 
 def _rewrite_sample(home: Path, base_url: str) -> list[str]:
     """Rewrite the sample newsletter, write it and its manifest to *home*, and give the tracked links."""
-    from linkrouter.cli.encode import manifest_entry
     from linkrouter.encoder import Encoder
+    from linkrouter.integrations.manifest import manifest_entry
 
     sample = files("linkrouter.cli").joinpath("newsletter.eml").read_bytes()
     done = Encoder(base_url, Keyring.load(home / "keys.json")).rewrite_message(sample)

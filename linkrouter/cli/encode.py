@@ -5,21 +5,18 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from linkrouter.checker.mail.kinds import is_message
-from linkrouter.link.codec import encode_base64url
 from linkrouter.link.keyring import Keyring
 
 if TYPE_CHECKING:
-    from linkrouter.encoder import Mode, Rewritten, TrackedLink, VisibleUrls
+    from linkrouter.encoder import Mode, Rewritten, VisibleUrls
 
-__all__ = ["encode", "guess_type", "manifest_entry"]
+__all__ = ["encode", "guess_type"]
 
 _TAG = re.compile(rb"<(?:!doctype|html|head|body|table|div|p|a|span|img|h[1-6])\b", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t\r\n]*<?([^<>\s]{1,200})>?", re.IGNORECASE | re.MULTILINE)
@@ -72,6 +69,7 @@ def encode(
     What was left alone, and why, is said on standard error.
     """
     from linkrouter.encoder import Encoder
+    from linkrouter.integrations.manifest import manifest_entry
 
     try:
         encoder = Encoder(
@@ -107,31 +105,6 @@ def guess_type(raw: bytes) -> str:
     if is_message(start):
         return "eml"
     return "html" if _TAG.search(start) else "text"
-
-
-def manifest_entry(
-    links: Iterable["TrackedLink"],
-    message_id: str,
-    recipient: str | None = None,
-    tag: str | None = None,
-    tenant: int = 0,
-    *,
-    message_key: bytes = b"",
-) -> dict[str, object]:
-    """Return what `POST /v1/messages` takes for one message sent now."""
-    entry: dict[str, object] = {
-        "message_id": message_id,
-        "sent_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "links": [_link_entry(link) for link in links],
-    }
-    key = encode_base64url(message_key)
-    optional = {"message_key": key, "recipient": recipient, "tag": tag, "tenant": tenant}
-    return entry | {name: value for name, value in optional.items() if value}
-
-
-def _link_entry(link: "TrackedLink") -> dict[str, object]:
-    entry = {"link_id": link.link_id, "url": link.url, "part": link.part, "position": link.position}
-    return entry | {"trap": True} if link.trap else entry
 
 
 def _append(manifest: Path, entry: dict[str, object]) -> None:

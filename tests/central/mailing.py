@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from linkrouter import Encoder
-from linkrouter.cli.encode import manifest_entry
+from linkrouter.integrations.manifest import manifest_entry
 
 RECIPIENTS, GATEWAYS = 1000, 200
 CHROME = (
