@@ -6,7 +6,8 @@ says why; a mail that cannot be understood comes back as the very object that ca
 Every rewrite has the same four steps: find all links, judge each, ask the gate once, then sign and splice.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, overload
 
 from linkrouter.encoder.arguments import (
@@ -143,7 +144,7 @@ class Encoder:
         Raises:
             TypeError: *html* is neither str nor bytes.
         """
-        return self._rewrite_content(html, "html", ())
+        return _only(self.rewrite_parts([("html", html)]))
 
     def rewrite_text(self, text: Text, *, opted_out: Collection[str] = ()) -> Rewritten[Text]:
         """Rewrite a plain text; bytes are read as UTF-8.
@@ -155,7 +156,7 @@ class Encoder:
         Raises:
             TypeError: *text* is neither str nor bytes.
         """
-        return self._rewrite_content(text, "text", opted_out)
+        return _only(self.rewrite_parts([("text", text)], opted_out=opted_out))
 
     @overload
     def rewrite_message(self, message: bytes) -> Rewritten[bytes]: ...
@@ -176,20 +177,32 @@ class Encoder:
             return self._rewrite_bytes(message)
         return self._rewrite_object(message)
 
-    def _rewrite_content(self, content: Text, part: LinkPart, opted_out: Collection[str]) -> Rewritten[Text]:
-        documents, reason = read_content(content, part)
+    def rewrite_parts(
+        self, parts: Sequence[tuple[LinkPart, Text]], *, opted_out: Collection[str] = ()
+    ) -> Rewritten[tuple[Text, ...]]:
+        """Rewrite the HTML and text of one mail that is not put together yet; `content` has them in the same order.
+
+        As in a message there is one gate and one message key, and what the HTML opts out stays in the text, too.
+        """
+        readings = [read_content(content, part) for part, content in parts]
+        documents = [document for reading in readings for document in reading.documents]
         self._judge(documents, {_canonical_if_any(url) for url in opted_out})
-        if not documents:
-            return Rewritten(content, reason=reason)
-        (document,) = documents
-        key, (outcomes,) = self._signed(documents)
-        splices = splices_of(outcomes)
-        if not splices:
-            return Rewritten(content, (), tuple(skipped_links(outcomes)))
-        added = sum(len(new) - _octets(document.text[start:end]) for start, end, new in splices)
-        content = write_content(content, document, splices)
-        links, skipped = tuple(tracked_links(outcomes)), tuple(skipped_links(outcomes))
-        return Rewritten(content, links, skipped, added, message_key=key)
+        key, signed = self._signed(documents)
+        waiting = iter(signed)
+        contents: list[Text] = []
+        added = 0
+        for (_, content), reading in zip(parts, readings, strict=True):
+            written = content
+            for document in reading.documents:  # one, or none where it cannot be read
+                splices = splices_of(next(waiting))
+                added += sum(len(new) - _octets(document.text[start:end]) for start, end, new in splices)
+                written = write_content(content, document, splices) if splices else content
+            contents.append(written)
+        outcomes = list(chain.from_iterable(signed))
+        links, unread = tuple(tracked_links(outcomes)), tuple(reading.reason for reading in readings if reading.reason)
+        reason = None if documents or not unread else unread[0]
+        key = key if links else b""
+        return Rewritten(tuple(contents), links, tuple(skipped_links(outcomes)), added, reason, unread, key)
 
     def _rewrite_bytes(self, raw: bytes) -> Rewritten[bytes]:
         documents, reason = read_documents(raw, read_mail(raw, allow_dkim=self._rewrite_dkim_signed))
@@ -255,6 +268,10 @@ class Encoder:
 
 def _restore(cls: type[Encoder], origin: str, keys: tuple[Key, ...], options: dict[str, Any]) -> Encoder:
     return cls(origin, Keyring(keys), **options)
+
+
+def _only(done: Rewritten[tuple[Text, ...]]) -> Rewritten[Text]:
+    return Rewritten(done.content[0], done.links, done.skipped, done.bytes_added, done.reason, (), done.message_key)
 
 
 def _limit(documents: list[Document], most: int) -> None:

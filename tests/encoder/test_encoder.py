@@ -14,6 +14,7 @@ import linkrouter
 from linkrouter.encoder import SKIP_REASONS, Encoder, FoundLink, FoundLinks, SkipReason, UnreadPart, find_links
 from linkrouter.errors import HeldMail, KeyringError
 from linkrouter.link import Key, Keyring
+from linkrouter.link.codec import decode_base64url
 
 ORIGIN = "https://click.example.net"
 SECRET_URL = "https://a.com/secret-reset-token"
@@ -302,3 +303,36 @@ def test_gives_what_a_sender_needs_from_the_package_itself():
 
     assert linkrouter.__all__ == names
     assert all(hasattr(linkrouter, name) for name in names)
+
+
+def test_parts_that_are_not_put_together_yet_are_one_mail(ring):
+    asked = []
+    encoder = Encoder(ORIGIN, ring, gate=asked.append)
+    html = '<a href="https://example.com/a">a</a> <a href="https://example.com/b" data-pm-no-track>b</a>'
+    text = "https://example.com/a https://example.com/b"
+
+    done = encoder.rewrite_parts([("text", text), ("html", html), ("text", "no link")])
+
+    assert [(link.part, link.position, link.url) for link in done.links] == [
+        ("text", 0, "https://example.com/a"),
+        ("html", 0, "https://example.com/a"),
+    ]
+    assert [link.reason for link in done.skipped] == ["opted out", "opted out"]
+    assert asked == [("https://example.com/a", "https://example.com/a")]
+    assert {decode_base64url(link.link_id)[:8] for link in done.links} == {done.message_key}
+    assert done.content[0] == text.replace("https://example.com/a", done.links[0].tracked_url)
+    assert done.content[1] == html.replace("https://example.com/a", done.links[1].tracked_url)
+    assert done.content[2] == "no link"
+
+
+def test_one_part_that_cannot_be_read_keeps_no_other_from_being_tracked(ring):
+    done = Encoder(ORIGIN, ring).rewrite_parts([("text", b"\0"), ("html", b'<a href="https://example.com/a">a</a>')])
+
+    assert (len(done.links), done.unread, done.reason) == (1, ("binary",), None)
+    assert done.content[0] == b"\0"
+
+
+def test_a_mail_of_no_readable_part_says_why(ring):
+    done = Encoder(ORIGIN, ring).rewrite_parts([("text", b"\0")])
+
+    assert (done.content, done.reason, done.message_key) == ((b"\0",), "binary", b"")
