@@ -32,8 +32,13 @@ EVENTS: dict[str, int] = {
     "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay
     "keyring.loaded": logging.INFO,
     "keyring.unchanged": logging.WARNING,  # a reload found the keys that are in use already
+    "mail.held": logging.WARNING,  # the gate only warns: it went on
+    "mail.untracked": logging.ERROR,  # a fault of ours: the mail went on as it was
     "recorder.dropped": logging.ERROR,
     "recorder.retry": logging.WARNING,
+    "relay.failed": logging.ERROR,  # a fault of ours: the sender was told to try again
+    "relay.started": logging.INFO,
+    "relay.stopped": logging.INFO,
     "report.caught_up": logging.INFO,
     "report.dead_letters": logging.ERROR,  # central refuses what was sent for good; it is kept for a person to look at
     "report.dropped": logging.ERROR,  # central will not hear of a mail: neither disk nor memory could keep the report

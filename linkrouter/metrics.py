@@ -48,6 +48,10 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "linkrouter_central_unlabelled_clicks": ("gauge", "", "Stored clicks that have no label yet."),
     "linkrouter_central_errors": ("counter", "status", "Requests that central failed to answer, by status."),
     "linkrouter_central_request_seconds": ("histogram", "operation", "Time from a request to its answer."),
+    "linkrouter_mails_sent": ("counter", "kind", "Mails, or copies, that the next hop took: tracked or untracked."),
+    "linkrouter_mails_held": ("counter", "reason", "Mails that the gate found flagged or unknown."),
+    "linkrouter_mails_not_sent": ("counter", "reason", "Mails that were answered no, by who said it."),
+    "linkrouter_relay_connections": ("gauge", "", "Connections of senders that are open."),
     "linkrouter_central_database_bytes": ("gauge", "", "Size of the database on the disk."),
 }
 

@@ -12,7 +12,7 @@ import pytest
 import linkrouter
 from linkrouter.log import EVENTS
 from linkrouter.metrics import METRICS
-from linkrouter.settings import CentralSettings, CheckCommandSettings, RouterSettings
+from linkrouter.settings import CentralSettings, CheckCommandSettings, EncoderSettings, RelaySettings, RouterSettings
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "linkrouter"
@@ -56,6 +56,8 @@ LAYERS = [
 ]
 ONLY_IN = {
     "aiohttp": ("linkrouter.router", "linkrouter.web"),
+    "aiosmtpd": ("linkrouter.integrations",),
+    "aiosmtplib": ("linkrouter.integrations",),
     "h2": ("linkrouter.checker.fetch",),
     "httpx": (
         *("linkrouter.sync", "linkrouter.checker.reputation", "linkrouter.integrations.reporting"),
@@ -220,7 +222,7 @@ def test_every_event_and_metric_is_used_and_named_like_the_others():
         assert re.fullmatch(r"linkrouter_[a-z_]+", metric)
 
 
-@pytest.mark.parametrize("cls", [RouterSettings, CentralSettings, CheckCommandSettings])
+@pytest.mark.parametrize("cls", [RouterSettings, CentralSettings, CheckCommandSettings, RelaySettings, EncoderSettings])
 def test_every_setting_is_on_the_page_of_settings(cls):
     page = (ROOT / "docs" / "settings.md").read_text()
 

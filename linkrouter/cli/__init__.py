@@ -24,12 +24,13 @@ _COMMANDS = {
     "encode": "Rewrite the links of a mail.",
     "exit": "Write what serves every link ever sent without linkrouter.",
     "keys": "Make, rotate and list keyrings.",
+    "relay": "The SMTP relay: tracks the links of the mails that go through.",
     "router": "The redirect service.",
     "spool": "Look into a click store.",
     "takeback": "Stop, replace or restore links that were sent.",
     "tokens": "Add, list and revoke API tokens.",
 }
-_SERVICES = {"central", "router"}  # they run until a signal, and reload at SIGHUP
+_SERVICES = {"central", "relay", "router"}  # they run until a signal, and reload at SIGHUP
 
 
 class _Commands(click.Group):

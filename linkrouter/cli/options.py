@@ -13,6 +13,7 @@ __all__ = ["metavar_of", "settings_from", "with_settings"]
 
 _METAVARS = {
     "parse_address": "HOST:PORT",
+    "parse_choice": "WORD",
     "parse_choices": "LIST",
     "parse_delay": "SECONDS",
     "parse_format": "FORMAT",

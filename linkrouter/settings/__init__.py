@@ -10,6 +10,7 @@ from linkrouter.settings.journal import is_journal, wants_colour
 from linkrouter.settings.reading import PREFIX, Settings, default_router_id, find_upwards, read_settings
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.secrets import credentials_directory, read_secret
+from linkrouter.settings.sending import EncoderSettings, RelaySettings, SenderSettings
 from linkrouter.settings.token_files import add_token_line, remove_token_lines
 from linkrouter.settings.tokens import TokenLine, read_tokens
 
@@ -21,8 +22,11 @@ __all__ = [
     "CentralSettings",
     "CheckCommandSettings",
     "CheckSettings",
+    "EncoderSettings",
     "InsightSettings",
+    "RelaySettings",
     "RouterSettings",
+    "SenderSettings",
     "Settings",
     "TokenLine",
     "add_token_line",

@@ -17,6 +17,7 @@ __all__ = [
     "Address",
     "Network",
     "parse_address",
+    "parse_choice",
     "parse_choices",
     "parse_delay",
     "parse_http_url",
@@ -169,6 +170,17 @@ def parse_statuses(text: str) -> frozenset[int]:
             raise ValueError("must be statuses such as 403,500-599")
         found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return frozenset(found)
+
+
+def parse_choice(*choices: str) -> Callable[[str], str]:
+    """Give what reads one of the words *choices*."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text
+
+    return parse
 
 
 def parse_choices(*choices: str) -> Callable[[str], tuple[str, ...]]:

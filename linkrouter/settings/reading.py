@@ -17,6 +17,7 @@ from linkrouter.errors import SettingsError
 from linkrouter.settings.central import CentralSettings, InsightSettings
 from linkrouter.settings.check import CheckCommandSettings, CheckSettings
 from linkrouter.settings.router import RouterSettings
+from linkrouter.settings.sending import EncoderSettings, RelaySettings
 
 __all__ = ["PREFIX", "Settings", "default_router_id", "find_upwards", "read_settings"]
 
@@ -26,11 +27,22 @@ PROCESSES = (
     RouterSettings,
     CentralSettings,
     CheckCommandSettings,
+    RelaySettings,
+    EncoderSettings,
 )  # one environment may hold the settings of all of them
 # What Kubernetes and Docker put into the environment for a service whose name begins with "linkrouter".
 _SERVICE = re.compile(r"LINKROUTER_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_[A-Z]+(?:_\w+)?)?|NAME)")
 
-Settings = TypeVar("Settings", InsightSettings, RouterSettings, CentralSettings, CheckSettings, CheckCommandSettings)
+Settings = TypeVar(
+    "Settings",
+    InsightSettings,
+    RouterSettings,
+    CentralSettings,
+    CheckSettings,
+    CheckCommandSettings,
+    RelaySettings,
+    EncoderSettings,
+)
 
 
 def read_settings(

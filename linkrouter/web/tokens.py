@@ -55,6 +55,7 @@ class Caller:
 ANYONE = Caller()
 ROUTER = Caller(frozenset({"clicks:write"}))
 ADMIN = Caller(frozenset({"admin"}))
+SENDER = Caller(frozenset({"messages:write"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,16 @@ class Tokens:
         callers = [(line, ROUTER, "INGEST_TOKEN_FILE") for line in ingest]
         callers += [(line, ADMIN, "API_TOKEN_FILE") for line in api]
         return cls(tuple((digest_token(line.token), _caller(line, default, file)) for line, default, file in callers))
+
+    @classmethod
+    def load_senders(cls, token_file: Path, *, accept_mounted: bool = False) -> Self:
+        """Read the one file of a service that is for senders alone: a bare token has `messages:write`.
+
+        Raises:
+            SettingsError: it cannot be read, is readable by others or is no token file.
+        """
+        lines = read_tokens(token_file, "TOKEN_FILE", accept_mounted=accept_mounted)
+        return cls(tuple((digest_token(line.token), _caller(line, SENDER, "TOKEN_FILE")) for line in lines))
 
     @classmethod
     def of(cls, ingest: Iterable[str], api: Iterable[str]) -> Self:

@@ -1,0 +1,171 @@
+"""What the relay and the encoder service have in common: keys, gate, next hop, reports to central, made from settings.
+
+Promise: what is missing or wrong is said before anything listens, in one line with the setting and the cure.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any, cast
+
+from linkrouter.checker import open_checker
+from linkrouter.encoder import Mode
+from linkrouter.errors import KeyringError, SettingsError
+from linkrouter.integrations.acceptances import Acceptances
+from linkrouter.integrations.delivery import Copies, Delivery
+from linkrouter.integrations.gating import MailGate
+from linkrouter.integrations.next_hop import NextHop, NextHopTls
+from linkrouter.integrations.reporting import CentralClient, Reporter
+from linkrouter.integrations.tracking import Tracker
+from linkrouter.link import Keyring
+from linkrouter.log import log
+from linkrouter.metrics import Metrics
+from linkrouter.settings import Address, SenderSettings, read_secret
+from linkrouter.web.admin import start_admin
+
+__all__ = [
+    "admin_port_of",
+    "load_tracker",
+    "machine_name",
+    "open_next_hop",
+    "opened_delivery",
+    "opened_reporter",
+    "reload_keys",
+    "until_stopped",
+]
+
+
+def load_tracker(settings: SenderSettings) -> Tracker:
+    """Give what tracks the links of mails.
+
+    Raises:
+        SettingsError: BASE_URL is no origin.
+        KeyringError: the keyring cannot be read, or holds no key that may sign.
+    """
+    keyring = Keyring.load(settings.keys, accept_mounted=settings.mounted_secrets)
+    try:
+        return Tracker(settings.base_url, keyring, mode=cast(Mode, settings.mode), count_only=settings.count_only)
+    except ValueError as exc:
+        raise SettingsError(f"BASE_URL: {exc}") from exc
+
+
+def reload_keys(tracker: Tracker, settings: SenderSettings) -> None:
+    """Read the keyring again; a bad file keeps the old one."""
+    try:
+        tracker.use(Keyring.load(settings.keys, accept_mounted=settings.mounted_secrets))
+    except KeyringError:
+        log("keyring.kept")
+    else:
+        log("keyring.loaded")
+
+
+def open_next_hop(settings: SenderSettings, address: Address, hostname: str = "") -> NextHop:
+    """Give the way to the next hop at *address*.
+
+    Raises:
+        SettingsError: a file cannot be read, or a name comes without a password.
+    """
+    login = None
+    if settings.next_hop_user:
+        if settings.next_hop_password_file is None:
+            raise SettingsError("NEXT_HOP_PASSWORD_FILE is not set; NEXT_HOP_USER needs a password")
+        password = read_secret(
+            settings.next_hop_password_file, "NEXT_HOP_PASSWORD_FILE", accept_mounted=settings.mounted_secrets
+        )
+        login = (settings.next_hop_user, password)
+    return NextHop(
+        address,
+        tls=cast(NextHopTls, settings.next_hop_tls),
+        login=login,
+        ca_file=str(settings.next_hop_ca) if settings.next_hop_ca else None,
+        timeout_s=settings.next_hop_timeout_s,
+        hostname=hostname or machine_name(),
+    )
+
+
+def machine_name() -> str:
+    """Give the name for greetings."""
+    return socket.gethostname() or "localhost"
+
+
+@contextmanager
+def opened_reporter(settings: SenderSettings) -> Iterator[Reporter | None]:
+    """Give what tells central of mails; None where there is no central.
+
+    Raises:
+        SettingsError: CENTRAL_URL comes without a token.
+    """
+    if not settings.central_url:
+        yield None
+        return
+    if settings.central_token_file is None:
+        raise SettingsError("CENTRAL_TOKEN_FILE is not set; CENTRAL_URL needs a token that has messages:write")
+    token = read_secret(settings.central_token_file, "CENTRAL_TOKEN_FILE", accept_mounted=settings.mounted_secrets)
+    reporter = Reporter(CentralClient(settings.central_url, token), settings.spool / "reports")
+    try:
+        yield reporter
+    finally:
+        reporter.close()
+
+
+@asynccontextmanager
+async def opened_delivery(
+    settings: SenderSettings, tracker: Tracker, reporter: Reporter | None, metrics: Metrics
+) -> AsyncIterator[Delivery]:
+    """Give the way of a mail from a sender to the next hop.
+
+    Raises:
+        SettingsError: the folder of SPOOL or a setting of the gate cannot be used.
+        StoreError: the cache of the check cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        gate = None
+        if settings.gate != "off":
+            checker = await stack.enter_async_context(open_checker(settings))
+            gate = MailGate(checker, within_s=settings.total_timeout, local=bool(settings.allow_network))
+        acceptances = Acceptances(settings.spool / "acceptances")
+        stack.callback(acceptances.close)
+        yield Delivery(
+            tracker,
+            acceptances,
+            metrics,
+            reporter=reporter,
+            gate=gate,
+            gate_warns=settings.gate == "warn",
+            copies=cast(Copies, settings.copies),
+        )
+
+
+@asynccontextmanager
+async def admin_port_of(listen: Address, metrics: Metrics) -> AsyncIterator[None]:
+    """Serve `/metrics` while the block runs.
+
+    Raises:
+        SettingsError: ADMIN_LISTEN cannot be listened on.
+    """
+    try:
+        runner = await start_admin(metrics, listen.host, listen.port)
+    except OSError as exc:
+        raise SettingsError(
+            f"ADMIN_LISTEN: cannot listen on {listen} ({os.strerror(exc.errno or 0)}); choose another address"
+        ) from exc
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def until_stopped(loop: asyncio.AbstractEventLoop) -> Iterator[Callable[[], Coroutine[Any, Any, bool]]]:
+    """Give what waits for SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop.wait
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
