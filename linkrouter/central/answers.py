@@ -25,11 +25,8 @@ __all__ = [
     "Readiness",
     "Receipt",
     "RobotCounts",
-    "RouterRecord",
-    "RoutersState",
     "SeriesPoint",
     "WithheldState",
-    "WorkerRecord",
 ]
 
 
@@ -251,34 +248,3 @@ class PersonalData(TypedDict):
     recipient: str
     withheld: bool
     messages: list[ExportedMessage]
-
-
-class WorkerRecord(TypedDict):
-    """What one worker of a router last said of itself, and when central heard it."""
-
-    worker: int
-    seen_at: str
-    silent_seconds: float
-    version: str
-    pending: float
-    oldest_seconds: float
-    dropped: float
-
-
-class RouterRecord(TypedDict):
-    """A router: its workers, and their figures together. It is as silent as the worker that spoke last."""
-
-    router: str
-    seen_at: str
-    silent_seconds: float
-    versions: list[str]
-    pending: float
-    oldest_seconds: float
-    dropped: float
-    workers: list[WorkerRecord]
-
-
-class RoutersState(TypedDict):
-    """Every router that ever spoke, by name; one that is silent for two minutes is in trouble."""
-
-    routers: list[RouterRecord]

@@ -14,6 +14,7 @@ from linkrouter.central.live import Live
 from linkrouter.central.messages import Messages
 from linkrouter.central.postmark.routes import postmark_routes
 from linkrouter.central.privacy import Privacy
+from linkrouter.central.router_models import RoutersQuery, RoutersState
 from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.takebacks import take_back_routes
@@ -74,8 +75,8 @@ def central_routes(
             "listRouters",
             "/v1/routers",
             scope="admin",
-            query=models.RoutersQuery,
-            gives=answers.RoutersState,
+            query=RoutersQuery,
+            gives=RoutersState,
             answer=partial(list_routers, store),
         ),
         Route(

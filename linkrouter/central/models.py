@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from linkrouter.central import fields
 from linkrouter.central.fields import about
+from linkrouter.central.router_models import RouterReport
 
 __all__ = [
     "BreakdownQuery",
@@ -31,8 +32,6 @@ __all__ = [
     "MessageRecord",
     "MessageTableQuery",
     "OneMessageQuery",
-    "RouterReport",
-    "RoutersQuery",
     "SeriesQuery",
     "StatsQuery",
     "WithheldQuery",
@@ -66,20 +65,6 @@ class LossRecord(TypedDict):
     count: Annotated[fields.Count, about("count")]
     since: Annotated[fields.Time, about("since")]
     until: Annotated[fields.Time, about("until")]
-
-
-class RouterReport(TypedDict):
-    """What a router tells of itself: its version, what waits and since when, what it dropped since its start.
-
-    Each worker of a router reports by itself.
-    """
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-    version: Annotated[fields.Word, about("version")]
-    pending: Annotated[fields.Measure, about("pending")]
-    oldest_seconds: Annotated[fields.Measure, about("oldest_seconds")]
-    dropped: Annotated[fields.Measure, about("dropped")]
-    worker: NotRequired[Annotated[fields.WorkerNumber, about("worker")]]
 
 
 class ClickBatch(TypedDict):
@@ -244,11 +229,5 @@ class WithheldQuery(TypedDict):
 
 class ExportQuery(WithheldQuery):
     """Whose data is asked for."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-
-class RoutersQuery(TypedDict):
-    """All routers are asked for."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]

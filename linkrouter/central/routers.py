@@ -3,8 +3,7 @@
 import json
 import time
 
-from linkrouter.central.answers import RouterRecord, RoutersState, WorkerRecord
-from linkrouter.central.models import RoutersQuery
+from linkrouter.central.router_models import RouterRecord, RoutersQuery, RoutersState, WorkerRecord
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.records import RouterState
 from linkrouter.clicks.click import iso_utc
@@ -16,7 +15,7 @@ __all__ = ["list_routers"]
 
 
 async def list_routers(store: CentralStore, _: RoutersQuery, caller: Caller) -> RoutersState | Refusal:
-    """Give what each router said last: its version, what waits and since when, what it had to drop, its workers."""
+    """Give what each router said last: version, what waits and since when, what it had to drop, workers, keys."""
     if caller.tenant is not None:
         return Refusal(403)  # they are the operator's, of all tenants
     now_us = time.time_ns() // 1000
@@ -51,4 +50,6 @@ def _worker(found: RouterState, now_us: int) -> WorkerRecord:
         "pending": said["pending"],
         "oldest_seconds": said["oldest_seconds"],
         "dropped": said["dropped"],
+        "keys": said.get("keys"),
+        "take_backs": said.get("take_backs"),
     }

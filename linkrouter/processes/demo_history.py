@@ -70,6 +70,8 @@ async def add_history(store: CentralStore, now_us: int) -> int:
             "pending": 3 * number,
             "oldest_seconds": 0.4 * number,
             "dropped": 57 * (number == 1),
+            "keys": [{"id": 1, "state": "verify"}, {"id": 2, "state": "sign"}],
+            "take_backs": {"rules": 0, "seq": 0},
         }
         await store.add_clicks([], [], RouterState(router, 0, now_us - number * 1000 * SECOND_US, json.dumps(said)))
     return len(clicks)

@@ -8,17 +8,16 @@ import asyncio
 import gc
 import os
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
-from linkrouter import __version__
 from linkrouter.clicks.click import mint_click_ids
-from linkrouter.clicks.store import ClickStore, Loss, OwnShare, StoreLimits, open_click_store
+from linkrouter.clicks.store import ClickStore, Loss, StoreLimits, open_click_store
 from linkrouter.errors import KeyringError, SettingsError
 from linkrouter.link.keyring import Keyring
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
 from linkrouter.processes.hangup import reload_on_hangup
+from linkrouter.processes.report import age_of_share, describe_router
 from linkrouter.processes.take_backs import TakeBackUpkeep
 from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_tokens
 
@@ -246,14 +245,9 @@ class _Process:
 
     def _state(self) -> dict[str, object]:
         """Give what central is told of this process."""
+        dropped = sum(self._metrics.counter("linkrouter_clicks_dropped").values())
         share = self._store.own_share()
-        return {
-            "version": __version__,
-            "worker": self._worker or 0,
-            "pending": share.pending,
-            "oldest_seconds": round(_age_s(share), 3),
-            "dropped": sum(self._metrics.counter("linkrouter_clicks_dropped").values()),
-        }
+        return describe_router(self._worker, share, dropped, self._keyring, self._take_backs.in_force)
 
     async def _watch_store(self) -> None:
         """Show this process's share of the store as it is at each scrape, and keep the rest fresh."""
@@ -263,7 +257,7 @@ class _Process:
             self._metrics.gauge(name, lambda: read(status))
 
         self._metrics.gauge("linkrouter_spool_pending_clicks", lambda: share().pending)
-        self._metrics.gauge("linkrouter_spool_oldest_seconds", lambda: _age_s(share()))
+        self._metrics.gauge("linkrouter_spool_oldest_seconds", lambda: age_of_share(share()))
         self._metrics.gauge("linkrouter_spool_bytes", lambda: share().bytes)
         gauge("linkrouter_spool_dead_letters", lambda seen: seen.dead_letters)
         gauge("linkrouter_spool_quarantined_segments", lambda seen: seen.quarantined)
@@ -286,10 +280,6 @@ def _read_token(settings: RouterSettings) -> str:
         raise SettingsError("INGEST_TOKEN_FILE is not set, but INGEST_URL is; give the file with central's token")
     file, mounted = settings.ingest_token_file, settings.mounted_secrets
     return read_tokens(file, "INGEST_TOKEN_FILE", accept_mounted=mounted)[0].token
-
-
-def _age_s(share: OwnShare) -> float:
-    return 0.0 if share.oldest_at is None else max(0.0, time.time() - share.oldest_at / 1e6)
 
 
 def _settle_memory() -> None:

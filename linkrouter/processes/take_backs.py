@@ -59,6 +59,11 @@ class TakeBackUpkeep:
         if settings.ingest_url:
             metrics.gauge("linkrouter_takebacks_age_seconds", self._age_s)
 
+    @property
+    def in_force(self) -> tuple[int, int]:
+        """Give how many rules this worker has in force, and up to which number of the list."""
+        return len(self._list), max(self._noted, 0)
+
     async def load(self, keyring: Keyring, token: str) -> None:
         """Put in force what is on the disk."""
         self._token = token

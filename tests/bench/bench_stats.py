@@ -49,12 +49,12 @@ RARE = (
 )
 
 
-def mailings(count: int, seed: int = 1) -> Iterator[tuple[Message, list[Click]]]:
-    """Give messages with their clicks until there are *count* clicks, in the order of time."""
+def mailings(count: int, seed: int = 1, begin_us: int = BEGIN_US) -> Iterator[tuple[Message, list[Click]]]:
+    """Give messages with their clicks until there are *count* clicks, in the order of time from *begin_us* on."""
     rng, made, number = random.Random(seed), 0, 0
     while made < count:
         number += 1
-        sent_us = BEGIN_US + made * DAY_US // CLICKS_A_DAY
+        sent_us = begin_us + made * DAY_US // CLICKS_A_DAY
         key = number.to_bytes(8, "big")
         ids = [encode_base64url(key + varint(position)) for position in range(LINKS)]
         address = f"{rng.choice((81, 92, 109, 187))}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
@@ -82,7 +82,9 @@ def mailings(count: int, seed: int = 1) -> Iterator[tuple[Message, list[Click]]]
         made += len(clicks)
 
 
-async def fill(store: SqliteCentralStore, count: int, *, label: bool, skip: int = 0) -> dict[str, float]:
+async def fill(
+    store: SqliteCentralStore, count: int, *, label: bool, skip: int = 0, begin_us: int = BEGIN_US
+) -> dict[str, float]:
     """Store *count* clicks as routers send them, behind the first *skip*; give the CPU of each share, µs a click."""
     spent = {"messages": 0.0, "clicks": 0.0, "labels": 0.0}
     messages: list[Message] = []
@@ -99,7 +101,7 @@ async def fill(store: SqliteCentralStore, count: int, *, label: bool, skip: int 
         if label:
             await took("labels", _label(store))
 
-    for message, clicks in mailings(skip + count):
+    for message, clicks in mailings(skip + count, begin_us=begin_us):
         if skip > 0:
             skip -= len(clicks)
             continue

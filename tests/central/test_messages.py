@@ -123,6 +123,46 @@ async def test_routers_are_seen_by_their_last_report(centre):
     assert 0 <= router["silent_seconds"] < 60
 
 
+async def test_a_router_tells_its_keys_and_the_take_backs_in_force(centre):
+    state = {"version": "0.1.0", "pending": 0, "oldest_seconds": 0, "dropped": 0}
+    told = {"keys": [{"id": 1, "state": "verify"}, {"id": 2, "state": "sign"}], "take_backs": {"rules": 3, "seq": 7}}
+    await centre.take(state=state | told)
+    await centre.take(state=state | {"worker": 1})
+
+    [router] = (await centre.sender.get("/v1/routers")).json()["routers"]
+
+    first, older = router["workers"]
+    assert {name: first[name] for name in told} == told
+    assert (older["keys"], older["take_backs"]) == (None, None)
+
+
+async def test_a_report_of_a_newer_router_costs_no_click(centre, click):
+    state = {"version": "9.0.0", "pending": 0, "oldest_seconds": 0, "dropped": 0}
+    answer = await centre.take(click(), state=state | {"mood": "good", "take_backs": {"rules": 0, "seq": 0, "x": 1}})
+
+    assert answer.status_code == 200
+    [router] = (await centre.sender.get("/v1/routers")).json()["routers"]
+    assert "mood" not in router["workers"][0]
+    assert router["workers"][0]["take_backs"] == {"rules": 0, "seq": 0}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"keys": [{"id": 1, "state": "lost"}]},
+        {"keys": [{"id": "1", "state": "sign"}]},
+        {"keys": {}},
+        {"take_backs": {"rules": -1, "seq": 0}},
+        {"take_backs": {"rules": 1}},
+    ],
+    ids=str,
+)
+async def test_keys_and_take_backs_that_are_none_are_refused(centre, told):
+    state = {"version": "0.1.0", "pending": 0, "oldest_seconds": 0, "dropped": 0}
+
+    assert (await centre.take(state=state | told)).status_code == 422
+
+
 async def test_a_report_that_is_none_is_refused_whole(centre, click):
     answer = await centre.take(click(), state={"version": "0.1.0", "pending": -1, "oldest_seconds": 0, "dropped": 0})
 

@@ -66,7 +66,7 @@ def test_every_field_that_comes_in_has_its_rule_in_the_document(document, name):
     schema = document["components"]["schemas"][name]
 
     assert set(schema["properties"]) == set(get_type_hints(getattr(models, name)))
-    assert schema["additionalProperties"] is False
+    assert schema.get("additionalProperties", True) is (name == "RouterReport")  # a newer router may say more
     for field, of in schema["properties"].items():
         assert of["description"] == RULES[field]
 

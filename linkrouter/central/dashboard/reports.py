@@ -7,7 +7,7 @@ from typing import cast
 
 from linkrouter.central.dashboard.templates import show
 from linkrouter.central.fields import write_time
-from linkrouter.central.models import RoutersQuery
+from linkrouter.central.router_models import RoutersQuery
 from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.take_back_models import StateQuery
@@ -28,13 +28,15 @@ class Reports:
     store: CentralStore
 
     async def routers(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
-        """Show each router by its last report, the silent ones first."""
+        """Show each router by its last report, the silent ones first, with its keys and the take-backs in force."""
         found = await list_routers(self.store, cast(RoutersQuery, {}), visitor.caller)
         if isinstance(found, Refusal):
             return found
+        rules = await TakeBacksApi(self.store).state(cast(StateQuery, {"limit": 1}), visitor.caller)
+        newest = 0 if isinstance(rules, Refusal) else rules["seq"]
         rows = [(router, worker) for router in found["routers"] for worker in router["workers"]]
         rows.sort(key=lambda row: -row[1]["silent_seconds"])
-        return show("routers.html", visitor, "routers", rows=rows)
+        return show("routers.html", visitor, "routers", rows=rows, newest=newest)
 
     async def take_backs(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
         """Show each rule, the newest first: who handed it in, how many routers have it, how many clicks it turned."""
