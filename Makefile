@@ -78,6 +78,9 @@ bench: $(STAMP) ## measure encoder, codec, sync and ingest, take-backs, start-up
 bench-stats: $(STAMP) ## measure labelling, statistics and pages of clicks over a million clicks
 	$(PY) tests/bench/bench_stats.py
 
+bench-pages: $(STAMP) ## measure the pages' server time and bytes, with ROWS clicks stored (a million)
+	$(PY) tests/bench/bench_pages.py --clicks $(or $(ROWS),1000000)
+
 bench-router: $(STAMP) ## measure redirects beside nginx, HAProxy, Go and bare aiohttp, and two workers beside one
 	$(PY) tests/bench/bench_router.py
 	$(PY) tests/bench/bench_workers.py
@@ -107,4 +110,4 @@ clean: ## remove everything that was made
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
-  test-tls bench bench-stats bench-router bench-pair bench-drain bench-soak bench-check pictures clients clean
+  test-tls bench bench-stats bench-pages bench-router bench-pair bench-drain bench-soak bench-check pictures clients clean

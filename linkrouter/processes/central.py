@@ -16,6 +16,7 @@ from pathlib import Path
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
+from linkrouter.central.dashboard.check import CHECK_PATH
 from linkrouter.central.dashboard.routes import dashboard_files, dashboard_pages
 from linkrouter.central.labels import Insight
 from linkrouter.central.store.interface import CentralStore
@@ -66,10 +67,10 @@ def central_app(
     observe, sessions = partial(_observe, metrics), Sessions()
     if find_spec("jinja2") is None:  # the extra "dashboard" is not installed
         return create_app(tokens, documented, checks.files, observe=observe)
-    pages = dashboard_pages(store, insight or Insight(), min_cell, sessions)
-    return create_app(
-        tokens, documented, (*checks.files, *dashboard_files()), pages=pages, sessions=sessions, observe=observe
-    )
+    check_page = "".join(file.content.decode() for file in checks.files if file.path == CHECK_PATH)
+    files = (*(file for file in checks.files if file.path != CHECK_PATH), *dashboard_files())
+    pages = dashboard_pages(store, insight or Insight(), min_cell, sessions, check_page)
+    return create_app(tokens, documented, files, pages=pages, sessions=sessions, observe=observe)
 
 
 def _observe(metrics: Metrics, operation: str, status: int, seconds: float) -> None:

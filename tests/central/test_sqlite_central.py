@@ -8,6 +8,8 @@ import pytest
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.store.questions import ClickFilter
+from linkrouter.central.store.sqlite.figures import LABELS, UNSETTLED, label_where
+from linkrouter.central.store.sqlite.messages import LINK_CELLS, MESSAGE_CELLS, OF_MESSAGES
 from linkrouter.central.store.sqlite.schema import CENTRAL_APPLICATION_ID, MIGRATIONS
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.errors import SettingsError, StoreError, StoreFull
@@ -243,3 +245,32 @@ async def test_two_processes_may_share_the_file(store, tmp_path, make_clicks):
         await other.close()
 
     assert sum(stored) == 500
+
+
+OF_ONE = ClickFilter(message_id="mail", tenant=0)
+
+
+@pytest.mark.parametrize(
+    ("statement", "where"),
+    [
+        (MESSAGE_CELLS, label_where(ClickFilter(), [OF_MESSAGES])),
+        (LINK_CELLS, label_where(OF_ONE, [OF_MESSAGES])),
+        (LABELS, label_where(OF_ONE)),
+        (LABELS, label_where(ClickFilter(recipient="reader@example.net"))),
+        (LABELS, label_where(ClickFilter(link_id="AQ"))),
+        (LABELS, label_where(ClickFilter(since=1, until=2, browser="Firefox"))),
+        (UNSETTLED.replace("LIMIT ?", "LIMIT 20000"), ("", {})),
+    ],
+    ids=["messages", "links", "message", "recipient", "link", "time", "unsettled"],
+)
+async def test_what_asks_for_few_clicks_walks_over_few(store, statement, where):
+    condition, values = where
+    named = {"messages": "[1]", "step": 0} | values
+    async with store.snapshot() as reader:
+        plan = await reader.execute_fetchall(
+            "EXPLAIN QUERY PLAN " + statement.format(where=condition, value="browser"), named
+        )
+
+    steps = [row[3] for row in plan]
+    assert any(step.startswith("SEARCH") for step in steps)
+    assert [step for step in steps if step.startswith(("SCAN labels", "SCAN clicks"))] == []

@@ -15,10 +15,11 @@ from linkrouter.central.dashboard.templates import show
 from linkrouter.central.fields import write_time
 from linkrouter.central.figures_api import Statistics
 from linkrouter.central.models import BreakdownQuery, SeriesQuery, StatsQuery
+from linkrouter.units import SECOND_US
 from linkrouter.web.pages import Html, Redirect, Visitor
 from linkrouter.web.problems import Fault, Refusal
 
-__all__ = ["FILTERS", "Overview", "read_filters"]
+__all__ = ["FILTERS", "Overview", "known_points", "read_filters"]
 
 FILTERS = ("part", "url", "tag", "browser", "os", "platform", "country", "recipient", "message_id")
 BOXES = ("part", "url", "tag", "browser", "os", "platform", "country", "robot_reason")
@@ -47,8 +48,10 @@ class Overview:
             "periods": PERIODS,
             "totals": None,
             "before": None,
+            "before_is": "",
+            "begun": None,
             "series": None,
-            "series_before": None,
+            "clicks_before": None,
             "boxes": {},
             "series_since": write_time(period.since),
             "series_until": write_time(period.until),
@@ -74,6 +77,7 @@ class Overview:
             return series
         before: ClickStats | Refusal | None = None
         series_before: ClickSeries | Refusal | None = None
+        known = await self._known(visitor.caller.narrow(asked.get("tenant")))
         if span := period.before():
             earlier = _within(asked, *span)
             before = await statistics.count(earlier, caller)
@@ -86,10 +90,42 @@ class Overview:
         return {
             "totals": totals,
             "before": None if isinstance(before, Refusal) else before,
-            "series": series,
-            "series_before": None if isinstance(series_before, Refusal) else series_before,
+            "before_is": _how_known(span, known),
+            "begun": write_time(known[0]) if known else None,
+            "series": {**series, "points": known_points(series, known)},
+            "clicks_before": None
+            if series_before is None or isinstance(series_before, Refusal)
+            else [point["clicks"] for point in known_points(series_before, known)],
             "boxes": {name: None if isinstance(box, Refusal) else box for name, box in boxes.items()},
         }
+
+    async def _known(self, tenant: int | None) -> tuple[int, int] | None:
+        """Give the time of which figures tell: from the day of the first click to now. None before the first one."""
+        extent = await self.statistics.store.extent(tenant)
+        return (extent.since * SECOND_US, int(self.now().timestamp()) * SECOND_US) if extent else None
+
+
+def _how_known(span: tuple[int, int] | None, known: tuple[int, int] | None) -> str:
+    """Say whether clicks were counted "all" of the time of *span*, a "part" of it, or "none"."""
+    if span is None or known is None or span[1] <= known[0]:
+        return "none"
+    return "all" if known[0] <= span[0] else "part"
+
+
+def known_points(series: ClickSeries, known: tuple[int, int] | None) -> list[dict[str, Any]]:
+    """Give the points of *series*; of one before the first click that was ever stored, or to come, no figure is known.
+
+    What routers lost is known all the same.
+    """
+    points = series["points"]
+    begins = [int(datetime.fromisoformat(point["at"]).timestamp()) * SECOND_US for point in points]
+    ends = [*begins[1:], max(begins, default=0) + 1]
+    return [
+        {**point}
+        if point["clicks"] or point["robots"] or (known and known[0] < end and begin <= known[1])
+        else {**point, "clicks": None, "unique": None, "robots": None}
+        for point, begin, end in zip(points, begins, ends, strict=True)
+    ]
 
 
 def read_filters(fields: Mapping[str, str]) -> StatsQuery | Refusal:

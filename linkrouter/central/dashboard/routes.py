@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
 
+from linkrouter.central.dashboard.check import CHECK_PATH, CheckPage
 from linkrouter.central.dashboard.messages import MessagePages
 from linkrouter.central.dashboard.overview import Overview
 from linkrouter.central.dashboard.people import PeoplePages
@@ -28,7 +29,7 @@ FILES = {
     "dashboard.css": "text/css",
     "uPlot.min.css": "text/css",
     "uPlot.iife.min.js": _SCRIPT,
-    **dict.fromkeys(("page.js", "chart.js", "click-map.js", "keys.js", "live.js", "words.js"), _SCRIPT),
+    **dict.fromkeys(("page.js", "chart.js", "click-map.js", "keys.js", "live.js", "refresh.js", "words.js"), _SCRIPT),
 }
 
 
@@ -42,9 +43,9 @@ def dashboard_files() -> tuple[StaticFile, ...]:
 
 
 def dashboard_pages(
-    store: CentralStore, insight: Insight, min_cell: int, sessions: Sessions
+    store: CentralStore, insight: Insight, min_cell: int, sessions: Sessions, check_page: str = ""
 ) -> Callable[[TokenBox], tuple[Page, ...]]:
-    """Give what makes the pages, once the tokens of the moment are known."""
+    """Give what makes the pages, once the tokens of the moment are known; *check_page* is the check's own."""
     messages = Messages(store, insight)
     overview, reports = Overview(Statistics(store, insight, min_cell)), Reports(store)
     message_pages, people = MessagePages(messages), PeoplePages(Privacy(store, messages))
@@ -73,6 +74,7 @@ def dashboard_pages(
                 scope="privacy",
                 answer=people.export,
             ),
+            *((page(operation="showCheck", path=CHECK_PATH, answer=CheckPage(check_page).show),) if check_page else ()),
             page(operation="actForPerson", path=f"{home}/people", method="POST", scope="privacy", answer=people.act),
         )
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from central.dashboard.pages import ALL, CHROME, a_click, a_message, centre_with_pages
+from central.dashboard.pages import ALL, CHROME, TOKENS, a_click, a_message, centre_with_pages
 from central.labelled import label_all
 from checker.api.browser import ARGUMENTS, CHROMIUM, NOTE_VIOLATIONS
+from checker.api.centre import checking_centre
+
+from linkrouter.web.tokens import Tokens
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -25,6 +28,7 @@ PAGES = [
         "/dashboard/losses",
         "/dashboard/take-backs",
         "/dashboard/people",
+        "/check",
     ),
 ]
 LOOKS = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark"), (2560, "light")]
@@ -183,7 +187,7 @@ async def test_the_click_map_stands_on_the_links_and_nothing_of_the_mail_runs(ch
             *("/dashboard/message", "/dashboard/mail", "/check/icon.svg"),
             *(
                 f"/dashboard/static/{name}"
-                for name in ("dashboard.css", "page.js", "click-map.js", "words.js", "keys.js")
+                for name in ("dashboard.css", "page.js", "click-map.js", "words.js", "keys.js", "refresh.js")
             ),
         }
 
@@ -205,6 +209,55 @@ async def test_clicks_are_seen_as_they_are_labelled_and_can_be_held(chromium, ce
         await page.click("#pause")
         await page.wait_for_function("document.querySelectorAll('#clicks tbody tr').length === 2")
         await page.goto(f"{origin}/dashboard")
+
+
+async def test_figures_come_anew_each_minute_and_stay_with_their_age_when_central_does_not_answer(chromium, tmp_path):
+    async with centre_with_pages(tmp_path) as (origin, store), looking(chromium, origin) as page:
+        await page.clock.install()
+        await page.goto(f"{origin}/dashboard?period=7d")
+        await page.wait_for_selector("#chart .u-over")
+        assert await page.inner_text(".totals .big >> nth=0") == "4"
+        await store.add_clicks([a_click("new", days_ago=0.01, position=2)])
+        await label_all(store)
+        await page.locator(".boxes a.value").first.focus()
+        await page.clock.fast_forward("01:01")
+        await page.wait_for_selector(".totals .card:first-child data[value='5']")
+        assert await page.evaluate("document.activeElement.matches('.boxes a.value')")
+        assert await page.inner_text("#stale") == ""
+
+        await page.route("**/dashboard?*", lambda route: route.abort())
+        await page.clock.fast_forward("05:01")
+        await page.wait_for_selector("#stale:not(:empty)")
+        assert "central does not answer" in await page.inner_text("#stale")
+        assert "5 minutes ago" in await page.inner_text("#age")
+        assert (await page.inner_text(".totals .big >> nth=0")).startswith("5")
+
+        await page.unroute("**/dashboard?*")
+        await page.clock.fast_forward("00:11")
+        await page.wait_for_selector("#stale:empty", state="attached")
+        page.faults.clear()  # the console told of the request that was refused
+
+
+async def test_figures_say_when_their_reader_is_signed_out(chromium, tmp_path):
+    async with centre_with_pages(tmp_path) as (origin, _), looking(chromium, origin) as page:
+        await page.clock.install()
+        await page.goto(f"{origin}/dashboard/losses")
+        await page.context.clear_cookies()
+        await page.clock.fast_forward("01:01")
+        await page.wait_for_selector("#stale:not(:empty)")
+        assert "You are signed out" in await page.inner_text("#stale")
+        assert await page.is_visible("table")
+
+
+async def test_who_is_signed_in_checks_without_a_token(chromium, tmp_path):
+    async with checking_centre(tmp_path, Tokens.of_callers(TOKENS)) as centre, looking(chromium, centre.origin) as page:
+        await page.click("nav >> text=Check a mail")
+        await page.wait_for_selector("#check:enabled")
+        assert not await page.is_visible("#token")
+        await page.fill("#content", "http:/oops.example/")
+        await page.click("#check")
+        await page.wait_for_selector("#banner[data-state=look], #banner[data-state=block], #banner[data-state=wait]")
+        assert await page.is_visible("nav a[aria-current=page]")
 
 
 async def test_nothing_hostile_runs_on_any_page(chromium, tmp_path):

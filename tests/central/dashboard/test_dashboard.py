@@ -12,10 +12,12 @@ from central.dashboard.pages import (
     ROUTER,
     SEVEN,
     STATS,
+    a_click,
     a_message,
     centre_with_pages,
     visitor,
 )
+from central.labelled import label_all
 
 from linkrouter.central.dashboard.templates import TEXTS
 from linkrouter.web.sessions import MAX_FAILURES
@@ -188,11 +190,44 @@ async def test_the_overview_has_the_figures_of_the_api_and_of_the_period_before(
         "Clicks by machines": "1",
         "Missing clicks": "42",
     }
-    assert "+300 %" in page.texts  # one click in the thirty days before
+    assert any(text.startswith("before: 1, counted since") for text in page.texts)  # the first click is 40 days old
+    assert "+300 %" not in page.texts  # against a period of which a part is unknown
     assert figures(filtered)["Clicks by people"] == str(api["total"]) == "1"
     assert "Browser: Firefox" in filtered.texts
     assert "browser=" not in filtered.links["Browser: Firefox"]
     assert "browser=" not in filtered.links["Firefox"]  # the same place takes it away
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("period=7d", ["before: 2", "before: 0"]),  # counted, and for machines there was nothing
+        ("period=30d", ["before: 1, counted since"]),
+        ("period=90d", ["before: not known, nothing was stored then"]),
+        ("period=all", []),
+    ],
+)
+async def test_a_comparison_tells_nothing_from_not_running_yet(tmp_path, query, words):
+    async with centre_with_pages(tmp_path, filled=False) as (origin, store), visitor(origin, ALL) as client:
+        await store.add_clicks([a_click(str(days), message=days, days_ago=days) for days in (1, 10, 11, 40)])
+        await label_all(store)
+        page = read(await client.get(f"/dashboard?{query}"))
+
+    told = [text for text in page.texts if text.startswith("before:")]
+    assert {word for word in words if any(text.startswith(word) for text in told)} == set(words)
+    assert bool(told) == bool(words)
+    assert any("%" in text for text in page.texts) == (query == "period=7d")
+
+
+async def test_points_before_the_first_click_and_to_come_are_dashes_and_no_zeros(tmp_path):
+    async with centre_with_pages(tmp_path, filled=False) as (origin, store), visitor(origin, ALL) as client:
+        await store.add_clicks([a_click("one", days_ago=3)])
+        await label_all(store)
+        page = await client.get("/dashboard?period=7d&timezone=UTC")
+
+    table = page.text.partition('id="series"')[2].partition("</table>")[0]
+    clicks = [re.findall(r"<td>(\d+|–)</td>", row)[0] for row in table.split("</tr>")[1:-1]]
+    assert clicks == ["–", "–", "–", "1", "0", "0", "0"]
 
 
 async def test_a_series_stands_as_a_table_and_as_csv_with_its_filters(origin):
@@ -312,6 +347,17 @@ def test_every_text_is_used_by_some_template():
 
     assert names <= TEXTS["en"].keys()
     assert [key for key in TEXTS["en"] if key not in names and not key.startswith(prefixes)] == []
+
+
+async def test_the_check_stands_in_the_frame_for_who_may_check_and_alone_for_others(origin):
+    async with visitor(origin, ALL) as everything, visitor(origin, STATS) as stats, visitor(origin) as anyone:
+        framed, others, bare = [(await one.get("/check")).text for one in (everything, stats, anyone)]
+
+    assert 'href="/check" aria-current="page"' in framed
+    assert framed.count("<main") == framed.count("<h1") == 1
+    assert 'id="framed"' in framed
+    assert others == bare
+    assert 'class="alone"' in bare
 
 
 async def test_a_link_that_is_hostile_stays_text(tmp_path):

@@ -5,14 +5,15 @@ import { moment, number } from "/dashboard/static/words.js";
 const place = document.getElementById("chart");
 const table = document.getElementById("series");
 const machines = document.getElementById("machines");
-const rows = table ? [...table.tBodies[0].rows] : [];
+const rows = () => (table ? [...table.tBodies[0].rows] : []);
 
 function column(index) {
-  return rows.map((row) => (row.cells[index].textContent.trim() === "–" ? null : Number(row.cells[index].textContent)));
+  return rows().map((row) => (row.cells[index].textContent.trim() === "–" ? null : Number(row.cells[index].textContent)));
 }
 
 // Read before page.js writes them in the reader's way: its module may run first, so the values stand in attributes.
-const times = rows.map((row) => Date.parse(row.querySelector("time").dateTime) / 1000);
+let times = [];
+const readTimes = () => rows().map((row) => Date.parse(row.querySelector("time").dateTime) / 1000);
 const heads = table ? [...table.tHead.rows[0].cells].map((cell) => cell.textContent) : [];
 
 function colours() {
@@ -51,6 +52,7 @@ function zoom(chart) {
 }
 
 function draw() {
+  times = readTimes();
   const colour = colours();
   const missing = column(4);
   const data = [times, column(1), column(2), column(3)];
@@ -89,9 +91,10 @@ function draw() {
   return chart;
 }
 
-if (rows.length && window.uPlot) {
+if (rows().length && window.uPlot) {
   let chart = draw();
   const redraw = () => { chart.destroy(); chart = draw(); };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  document.addEventListener("figures", redraw);
   new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: 260 })).observe(place);
 }

@@ -3,7 +3,15 @@ const language = document.documentElement.lang;
 const numbers = new Intl.NumberFormat(language);
 const countries = new Intl.DisplayNames([language], { type: "region", fallback: "code" });
 
+const ages = new Intl.RelativeTimeFormat(language);
+
 export const number = (value) => numbers.format(value);
+
+// How long ago a time was, to the minute, or the hour when it is long.
+export function ago(time) {
+  const minutes = Math.floor((Date.now() - time) / 60_000);
+  return minutes < 120 ? ages.format(-minutes, "minute") : ages.format(-Math.floor(minutes / 60), "hour");
+}
 
 export function country(code) {
   try { return /^[A-Z]{2}$/.test(code) ? countries.of(code) : code; } catch { return code; }

@@ -54,13 +54,14 @@ FIRST_AND_LAST = """
 SELECT (SELECT clicked_at FROM labels {where} ORDER BY clicked_at LIMIT 1),
     (SELECT clicked_at FROM labels {where} ORDER BY clicked_at DESC LIMIT 1)
 """
+# NOT INDEXED leaves the range of numbers: else all clicks would be walked over in the order of their times.
 UNSETTLED = """
 SELECT clicks.seq, clicks.id, clicks.link_id, clicks.tenant, clicks.part, clicks.kind, clicks.clicked_at, clicks.ip,
     clicks.user_agent, messages.message_id, messages.recipient, messages.tag,
     (SELECT url FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant
         AND links.part = clicks.part LIMIT 1),
     firsts.seq IS NULL
-FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq
+FROM clicks NOT INDEXED LEFT JOIN labels ON labels.seq = clicks.seq
 LEFT JOIN firsts ON firsts.link_id = clicks.link_id AND firsts.tenant = clicks.tenant
 LEFT JOIN messages ON messages.seq = (
     SELECT message FROM links WHERE links.link_id = clicks.link_id AND links.tenant = clicks.tenant LIMIT 1)
@@ -72,11 +73,13 @@ SELECT reason, clicks, since, until FROM losses
 WHERE until >= coalesce(:since, until) AND since < coalesce(:until, since + 1) ORDER BY since
 """
 
+# The index by message leaves out 0, and serves only a statement that says so.
 # A filter that is None must not stand in the statement at all, or no index would serve the others.
 LABEL_CONDITIONS = {
     "link_id": "labels.seq IN (SELECT seq FROM clicks WHERE link_id = :link_id)",
-    "message_id": "labels.message IN (SELECT seq FROM messages WHERE message_id = :message_id)",
-    "recipient": "labels.message IN (SELECT seq FROM messages WHERE recipient = :recipient COLLATE NOCASE)",
+    "message_id": "labels.message > 0 AND labels.message IN (SELECT seq FROM messages WHERE message_id = :message_id)",
+    "recipient": "labels.message > 0 AND labels.message IN "
+    "(SELECT seq FROM messages WHERE recipient = :recipient COLLATE NOCASE)",
     "tenant": "labels.tenant = :tenant",
     "since": "labels.clicked_at >= :since",
     "until": "labels.clicked_at < :until",

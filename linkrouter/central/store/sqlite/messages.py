@@ -41,7 +41,7 @@ LINK_CELLS = """
 SELECT clicks.link_id, labels.part, robot, count(*), sum(is_first), min(labels.clicked_at), max(labels.clicked_at)
 FROM labels JOIN clicks ON clicks.seq = labels.seq {where} GROUP BY clicks.link_id, labels.part, robot
 """
-OF_MESSAGES = "labels.message IN (SELECT value FROM json_each(:messages))"
+OF_MESSAGES = "labels.message > 0 AND labels.message IN (SELECT value FROM json_each(:messages))"
 
 
 class SqliteMessages(SqliteDatabase):

@@ -60,8 +60,10 @@ async function* events(body) {
   }
 }
 
+// Without a token it is the session's, of whoever is signed in.
 async function ask(path, token, signal, { headers = {}, ...more } = {}) {
-  const response = await fetch(path, { signal, headers: { ...headers, Authorization: `Bearer ${token}` }, ...more });
+  const shown = token ? { Authorization: `Bearer ${token}` } : {};
+  const response = await fetch(path, { signal, headers: { ...headers, ...shown }, ...more });
   if (response.ok) return response;
   throw new Refusal(response.status, await response.json().catch(() => null));
 }

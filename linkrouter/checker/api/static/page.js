@@ -13,6 +13,7 @@ const MAX_BYTES = 10 * 1024 ** 2;
 const LOOK_AFTER_MS = 250; // of no typing
 
 const $ = (id) => document.getElementById(id);
+const isSignedIn = Boolean($("framed")); // the page stands in the dashboard's frame, and the session is shown instead
 const table = await (await fetch("/check/rules.json")).json();
 const rules = compileRules(table);
 const memory = new Memory(table.version);
@@ -51,9 +52,9 @@ async function check() {
   stop();
   complain("token-error", "");
   complain("content-error", "");
-  const token = $("token").value.trim();
+  const token = isSignedIn ? "" : $("token").value.trim();
   const given = mail();
-  if (!token) return complain("token-error", "A check needs a token. Ask whoever runs this centre for one.", "token");
+  if (!token && !isSignedIn) return complain("token-error", "A check needs a token. Ask whoever runs this centre for one.", "token");
   if (given.bytes.length === 0) return complain("content-error", "There is nothing to check yet.", "content");
   if (given.bytes.length > MAX_BYTES) return complain("content-error", "It is larger than 10 MB.", "content");
   const controller = new AbortController();
@@ -61,7 +62,7 @@ async function check() {
   try {
     result.begin(given);
     await result.watch(token, asked(given), controller.signal);
-    sessionStorage.setItem(TOKEN, token);
+    if (token) sessionStorage.setItem(TOKEN, token);
   } catch (error) {
     if (!controller.signal.aborted) explain(error);
   } finally {
@@ -86,6 +87,7 @@ function stop() {
 function explain(error) {
   if (error instanceof Refusal && [401, 403].includes(error.status)) {
     $("result").hidden = true;
+    if (isSignedIn) return complain("content-error", "You are signed out. Open this page again to sign in.", "content");
     return complain("token-error", "This token is not known here, or is not a sender’s.", "token");
   }
   if (error instanceof Refusal && [413, 422].includes(error.status)) {
