@@ -17,6 +17,10 @@ from typing import IO, Any
 __all__ = ["EVENTS", "log", "quiet_exception_handler", "start_logging"]
 
 EVENTS: dict[str, int] = {
+    "broker.away": logging.WARNING,  # the click store cannot be reached; redirects go on, and clicks wait in memory
+    "broker.lost": logging.ERROR,  # it does not have what it said to have
+    "broker.not_durable": logging.WARNING,  # its clicks would not survive its own end: appendonly is off
+    "broker.taken_over": logging.INFO,  # the clicks of a process that is gone
     "central.forgetting_failed": logging.ERROR,  # the store does not let old clicks go; tried again
     "central.labelling_failed": logging.ERROR,  # the store does not take labels; tried again
     "central.no_metrics": logging.WARNING,  # the usual admin port is taken; give ADMIN_LISTEN

@@ -15,7 +15,7 @@ settings.load_profile("shared machine")
 # run beside them. The others start processes for nearly every test.
 ALONE = ["haproxy", "faults", "clicks/test_faults.py", "bench"]
 SLOW = [
-    *("central/test_run_central.py", "exit/test_exit_serving.py"),
+    *("central/test_run_central.py", "clicks/test_brokers.py", "exit/test_exit_serving.py"),
     *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py"),
     *("cli/test_take_backs.py", "cli/test_takeback_command.py"),
 ]

@@ -66,6 +66,8 @@ ONLY_IN = {
     "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store.sqlite", "linkrouter.checker"),
     "click": ("linkrouter.cli",),
     "rich": ("linkrouter.cli",),
+    "redis": ("linkrouter.clicks.broker",),
+    "asyncpg": ("linkrouter.clicks.broker",),
     "ua_parser": ("linkrouter.insight",),
     "maxminddb": ("linkrouter.insight",),
     "iptocc": ("linkrouter.insight",),
