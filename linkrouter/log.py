@@ -69,6 +69,8 @@ EVENTS: dict[str, int] = {
     "task.failed": logging.ERROR,
     "tokens.kept": logging.ERROR,  # a reload failed; the old tokens stay
     "tokens.loaded": logging.INFO,
+    "webhooks.delivery_failed": logging.ERROR,  # the store did not answer; tried again, nothing is lost
+    "webhooks.disabled": logging.WARNING,  # an endpoint is gone, or took nothing for days
     "worker.died": logging.ERROR,
     "worker.started": logging.INFO,
 }

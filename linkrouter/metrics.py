@@ -46,6 +46,12 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "linkrouter_central_clicks": ("counter", "result", "Clicks that routers sent: stored or duplicate."),
     "linkrouter_central_labels": ("counter", "result", "Clicks and links that were looked at to label them: done."),
     "linkrouter_central_unlabelled_clicks": ("gauge", "", "Stored clicks that have no label yet."),
+    "linkrouter_webhook_attempts": (
+        "counter",
+        "result",
+        "Events sent to webhook endpoints: delivered, pending (tried again later) or failed.",
+    ),
+    "linkrouter_webhook_behind_events": ("gauge", "", "Events that the endpoint furthest behind has not come to."),
     "linkrouter_central_errors": ("counter", "status", "Requests that central failed to answer, by status."),
     "linkrouter_central_request_seconds": ("histogram", "operation", "Time from a request to its answer."),
     "linkrouter_mails_sent": ("counter", "kind", "Mails, or copies, that the next hop took: tracked or untracked."),

@@ -59,6 +59,7 @@ ONLY_IN = {
     "aiosmtpd": ("linkrouter.integrations",),
     "aiosmtplib": ("linkrouter.integrations",),
     "h2": ("linkrouter.checker.fetch",),
+    "h11": ("linkrouter.central.webhooks",),
     "httpx": (
         *("linkrouter.sync", "linkrouter.checker.reputation", "linkrouter.integrations.reporting"),
         *("linkrouter.cli.demo", "linkrouter.cli.takeback"),

@@ -18,6 +18,9 @@ from linkrouter.central.router_models import RoutersQuery, RoutersState
 from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.takebacks import take_back_routes
+from linkrouter.central.webhooks.delivery import WebhookDelivery
+from linkrouter.central.webhooks.posting import Poster
+from linkrouter.central.webhooks.routes import webhook_routes
 from linkrouter.metrics import Metrics
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
@@ -34,43 +37,28 @@ async def get_readiness(store: CentralStore, _: object, __: Caller) -> Readiness
 
 
 def central_routes(
-    store: CentralStore, insight: Insight | None = None, min_cell: int = 0, metrics: Metrics | None = None
+    store: CentralStore,
+    insight: Insight | None = None,
+    min_cell: int = 0,
+    metrics: Metrics | None = None,
+    delivery: WebhookDelivery | None = None,
 ) -> tuple[Route, ...]:
     """Give the paths whose answers come from *store*.
 
     *insight* tells of clicks that have no label yet; rows of a breakdown below *min_cell* clicks are shown together;
-    *metrics* counts what came in.
+    *metrics* counts what came in; *delivery* is what sends to webhook endpoints.
     """
-    insight = insight or Insight()
+    insight, delivery = insight or Insight(), delivery or WebhookDelivery(store, Poster())
     statistics, messages = Statistics(store, insight, min_cell), Messages(store, insight)
     return (
-        Route(
-            operation="addClicks",
-            method="POST",
-            path="/v1/clicks",
-            scope="clicks:write",
-            body=models.ClickBatch,
-            rules=RULES,
-            gives=Receipt,
-            answer=partial(add_clicks, store, metrics or Metrics()),
-        ),
-        Route(
-            operation="addMessage",
-            method="POST",
-            path="/v1/messages",
-            scope="messages:write",
-            body=models.MessageRecord,
-            rules=RULES,
-            gives=Receipt,
-            refuses={409: CONFLICT},
-            answer=partial(add_message, store),
-        ),
+        *_ingest_routes(store, metrics or Metrics()),
         *_click_routes(store),
         *_message_routes(messages),
         *_statistics_routes(statistics),
         *_privacy_routes(Privacy(store, messages)),
         *postmark_routes(store, insight),
         *take_back_routes(store),
+        *webhook_routes(store, delivery),
         _asked(
             "listRouters",
             "/v1/routers",
@@ -86,6 +74,32 @@ def central_routes(
             scope=None,
             gives=Readiness,
             answer=partial(get_readiness, store),
+        ),
+    )
+
+
+def _ingest_routes(store: CentralStore, metrics: Metrics) -> tuple[Route, ...]:
+    return (
+        Route(
+            operation="addClicks",
+            method="POST",
+            path="/v1/clicks",
+            scope="clicks:write",
+            body=models.ClickBatch,
+            rules=RULES,
+            gives=Receipt,
+            answer=partial(add_clicks, store, metrics),
+        ),
+        Route(
+            operation="addMessage",
+            method="POST",
+            path="/v1/messages",
+            scope="messages:write",
+            body=models.MessageRecord,
+            rules=RULES,
+            gives=Receipt,
+            refuses={409: CONFLICT},
+            answer=partial(add_message, store),
         ),
     )
 

@@ -56,6 +56,7 @@ __all__ = [
     "WorkerNumber",
     "ZoneName",
     "about",
+    "from_text",
     "number_in_query",
     "parse_cursor",
     "write_cursor",
@@ -191,7 +192,7 @@ def _check_agent(text: str) -> str:
     return text
 
 
-def _from_text(parse: Callable[[str], Any], in_json: dict[str, Any], **limits: Any) -> tuple[Any, Any]:
+def from_text(parse: Callable[[str], Any], in_json: dict[str, Any], **limits: Any) -> tuple[Any, Any]:
     """Mark a type whose values come as text within *limits* and are what *parse* makes of it; it raises ValueError."""
 
     def schema(_: object, __: object) -> CoreSchema:
@@ -209,7 +210,7 @@ def number_in_query(least: int, most: int) -> Any:
         return int(text)
 
     in_json = {"type": "integer", "minimum": least, "maximum": most}
-    return _from_text(parse, in_json, pattern=r"^(?:0|[1-9][0-9]{0,9})$")
+    return from_text(parse, in_json, pattern=r"^(?:0|[1-9][0-9]{0,9})$")
 
 
 def _parse_zone(text: str) -> ZoneInfo:
@@ -219,12 +220,12 @@ def _parse_zone(text: str) -> ZoneInfo:
         raise ValueError("not a time zone") from None
 
 
-_TIME_MARKS = _from_text(
+_TIME_MARKS = from_text(
     _parse_time, {"type": "string", "format": "date-time", "pattern": _UTC_TIME}, pattern=_UTC_TIME, max_length=32
 )
-_CURSOR_MARKS = _from_text(parse_cursor, {"type": "string", "maxLength": 256, "pattern": _CURSOR}, max_length=256)
+_CURSOR_MARKS = from_text(parse_cursor, {"type": "string", "maxLength": 256, "pattern": _CURSOR}, max_length=256)
 
-_ZONE_MARKS = _from_text(_parse_zone, {"type": "string", "maxLength": 64}, pattern=r"^[A-Za-z0-9_+/-]+$", max_length=64)
+_ZONE_MARKS = from_text(_parse_zone, {"type": "string", "maxLength": 64}, pattern=r"^[A-Za-z0-9_+/-]+$", max_length=64)
 
 ZoneName = Annotated[ZoneInfo, *_ZONE_MARKS]
 Time = Annotated[int, *_TIME_MARKS]  # text outside, microseconds since the epoch inside

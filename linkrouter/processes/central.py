@@ -21,6 +21,8 @@ from linkrouter.central.dashboard.routes import dashboard_files, dashboard_pages
 from linkrouter.central.labels import Insight
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.opening import open_central_store
+from linkrouter.central.webhooks.delivery import WebhookDelivery
+from linkrouter.central.webhooks.posting import Poster
 from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
 from linkrouter.checker.api.page import page_files
@@ -59,10 +61,11 @@ def central_app(
     insight: Insight | None = None,
     min_cell: int = 0,
     metrics: Metrics | None = None,
+    delivery: WebhookDelivery | None = None,
 ) -> Application:
     """Make the application of central over an open *store*; see `central_routes` for the rest."""
     metrics = metrics or Metrics()
-    routes = (*central_routes(store, insight, min_cell, metrics), *checks.routes)
+    routes = (*central_routes(store, insight, min_cell, metrics, delivery), *checks.routes)
     documented = with_document(routes, "linkrouter central", __version__)
     observe, sessions = partial(_observe, metrics), Sessions()
     if find_spec("jinja2") is None:  # the extra "dashboard" is not installed
@@ -95,9 +98,10 @@ async def run_central(settings: CentralSettings) -> None:
         stack.push_async_callback(store.close)
         await store.open()
         insight, metrics = await stack.enter_async_context(open_insight(settings)), Metrics()
-        await stack.enter_async_context(upkeep(store, insight, settings, metrics))
+        delivery = WebhookDelivery(store, Poster(settings.allow_network), metrics)
+        await stack.enter_async_context(upkeep(store, insight, settings, metrics, delivery))
         await stack.enter_async_context(admin_port(settings, metrics))
-        app = central_app(store, tokens, checks, insight, settings.min_cell, metrics)
+        app = central_app(store, tokens, checks, insight, settings.min_cell, metrics, delivery)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)

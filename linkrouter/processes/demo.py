@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from linkrouter.central.store.opening import open_central_store
+from linkrouter.central.webhooks.delivery import WebhookDelivery
+from linkrouter.central.webhooks.posting import Poster
 from linkrouter.link.keyring import Keyring
 from linkrouter.metrics import Metrics
 from linkrouter.processes.central import central_app, with_checks
@@ -81,8 +83,10 @@ async def running_demo(router: RouterSettings, central: CentralSettings, *, empt
         checks = await stack.enter_async_context(with_checks(central))
         tokens = Tokens.load(central.ingest_token_file, central.api_token_file)
         insight = await stack.enter_async_context(open_insight(central))
-        await stack.enter_async_context(upkeep(store, insight, central, Metrics()))
-        await stack.enter_async_context(serving(central_app(store, tokens, checks, insight), central.listen))
+        delivery = WebhookDelivery(store, Poster(central.allow_network))
+        await stack.enter_async_context(upkeep(store, insight, central, Metrics(), delivery))
+        app = central_app(store, tokens, checks, insight, delivery=delivery)
+        await stack.enter_async_context(serving(app, central.listen))
         stop, main = asyncio.Event(), asyncio.current_task()
         routing = asyncio.create_task(serve_router(router, stop=stop))
         routing.add_done_callback(lambda _: None if stop.is_set() or main is None else main.cancel())

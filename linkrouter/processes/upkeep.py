@@ -9,6 +9,9 @@ from linkrouter.central.labelling import label_forever
 from linkrouter.central.labels import Insight
 from linkrouter.central.retention import forget_forever
 from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.store.webhooks import STATES_OF_DELIVERY
+from linkrouter.central.webhooks.delivery import WebhookDelivery
+from linkrouter.central.webhooks.dispatch import Pace, deliver_forever
 from linkrouter.errors import SettingsError
 from linkrouter.insight import Networks, Places, has_fast_agent_parser
 from linkrouter.log import log
@@ -38,21 +41,26 @@ async def open_insight(settings: CentralSettings | InsightSettings) -> AsyncIter
 
 @asynccontextmanager
 async def upkeep(
-    store: CentralStore, insight: Insight, settings: CentralSettings, metrics: Metrics
+    store: CentralStore, insight: Insight, settings: CentralSettings, metrics: Metrics, delivery: WebhookDelivery
 ) -> AsyncIterator[None]:
-    """Label clicks and forget old ones while the block runs."""
-    waiting = [0]
+    """Label clicks, forget old ones and send events to webhook endpoints while the block runs."""
+    waiting, behind = [0], [0]
 
     def tell(looked_at: int, unlabelled: int) -> None:
         metrics.count("linkrouter_central_labels", "done", looked_at)
         waiting[0] = unlabelled
 
-    metrics.counter("linkrouter_central_clicks", ("stored", "duplicate"))
+    clicks = metrics.counter("linkrouter_central_clicks", ("stored", "duplicate"))
+    metrics.counter("linkrouter_webhook_attempts", STATES_OF_DELIVERY)
+    metrics.gauge("linkrouter_webhook_behind_events", lambda: behind[0])
     metrics.gauge("linkrouter_central_unlabelled_clicks", lambda: waiting[0])
     metrics.gauge("linkrouter_central_database_bytes", store.size)
     tasks = [
         asyncio.create_task(label_forever(store, insight, settings.settle_s, tell=tell)),
         asyncio.create_task(forget_forever(store, settings.retention_days, settings.address_days)),
+        asyncio.create_task(
+            deliver_forever(delivery, Pace(lambda: clicks["stored"]), tell=lambda count: behind.__setitem__(0, count))
+        ),
     ]
     try:
         yield

@@ -85,6 +85,8 @@ def find_fault(error: ValidationError, rules: Mapping[str, str]) -> Fault | None
     if in_record is None:
         return Fault(_reason(rules, *places[0]))
     kind, (within, index, *rest) = in_record
+    if kind == "literal_error" and not rest:  # a list of words, and not of records
+        rest = [within]
     return Fault(_reason(rules, kind, tuple(rest)), str(within), index)
 
 

@@ -30,7 +30,8 @@ class Route:
     scope: Scope | None  # what a token must hold; None asks for no token
     body: type[Any] | None = None  # what a JSON body is checked against
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES  # unpacked
-    query: type[Any] | None = None  # what query and path are checked against; None takes any query and ignores it
+    query: type[Any] | None = None  # what query and path are checked against; None takes any query and ignores it.
+    # The answer gets (query, body) where there are both.
     rules: Mapping[str, str] = field(default_factory=dict)  # what each field of body and query must be, in words
     gives: type[Any]
     status: int = 200  # of what is given

@@ -108,22 +108,26 @@ class Handler:
         return caller if caller.may(self._route.scope) else Refusal(403)
 
     async def _asked(self, request: web.Request) -> Any:
-        """Give the body or the query, checked."""
+        """Give the body or the query, checked; both where the route takes both."""
+        query: Any = None
         try:
-            if self._body is not None:
-                body = await _read_body(request, self._route.max_body_bytes)
-                return body if isinstance(body, Refusal) else await self._check_body(self._body, body)
             if self._query is not None:
                 given = [*self._route.dialect.read_query(request.query.items()), *request.match_info.items()]
                 if self._route.streams and "Last-Event-ID" in request.headers:
                     given.append(("last_event_id", request.headers["Last-Event-ID"]))
                 if len(dict(given)) < len(given):
                     return Refusal(422, Fault("a parameter stands there twice"))
-                return self._query.validate_python(dict(given))
+                query = self._query.validate_python(dict(given))
+            if self._body is None:
+                return query
+            chunks = await _read_body(request, self._route.max_body_bytes)
+            if isinstance(chunks, Refusal):
+                return chunks
+            body = await self._check_body(self._body, chunks)
         except ValidationError as exc:
             fault = find_fault(exc, self._route.rules)
             return Refusal(422, fault) if fault else Refusal(400)
-        return None
+        return body if self._query is None else (query, body)
 
     async def _check_body(self, kind: TypeAdapter[Any], chunks: list[bytes]) -> Any:
         if sum(map(len, chunks)) <= LARGE_BODY_BYTES:

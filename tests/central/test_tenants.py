@@ -46,12 +46,17 @@ async def fill(everybody, click, message):
     assert (await everybody.post("/v1/messages", json=sent)).status_code == 200
     clicks = [click("their-click", link_id="AQ", tenant=8, ip="198.51.100.77")]
     assert (await everybody.post("/v1/clicks", json={"router": "r", "clicks": clicks})).status_code == 200
+    hook = {"url": "https://theirs.example/hook", "filters": {"tenant": 8}}
+    return (await everybody.post("/v1/webhooks", json=hook)).json()["id"]
 
 
 async def test_a_tenants_token_gets_nothing_of_another_on_any_route(clients, click, message):
     routes, seven, everybody = clients
-    await fill(everybody, click, message)
+    hook = await fill(everybody, click, message)
     bodies = {
+        "/v1/webhooks": {"url": "https://mine.example/hook"},
+        "/v1/webhooks/{id}": {"state": "disabled"},
+        "/v1/webhooks/{id}/replay": {"state": "failed"},
         "/v1/messages": message("mine", ("Ag",), tenant=8),
         "/v1/erasures": {"recipient": "theirs@example.org"},
         "/v1/withheld": {"recipient": "theirs@example.org"},
@@ -61,11 +66,12 @@ async def test_a_tenants_token_gets_nothing_of_another_on_any_route(clients, cli
     for route in routes:
         if route.streams:
             continue  # see test_live.py
-        path = route.path.format(dimension="url", breakdown="location", message_id="their-mail", messageid="their-mail")
+        names = {"dimension": "url", "breakdown": "location", "message_id": "their-mail", "messageid": "their-mail"}
+        path = route.path.format(id=hook, **names)
         page = {"count": "10", "offset": "0"} if route.path.startswith("/messages/outbound") else {}
         for more in ({}, {"tenant": "8"}, {"recipient": "theirs@example.org"}, {"message_id": "their-mail"}):
             query = page | more
-            body = bodies.get(route.path) if route.method == "POST" else None
+            body = bodies.get(route.path) if route.method in ("POST", "PATCH") else None
             answer = await seven.request(route.method, path, params=query, json=body)
             if route.path != "/openapi.json":
                 words = [word for word in THEIRS if word not in query.values()]  # an answer may repeat the question
@@ -73,6 +79,8 @@ async def test_a_tenants_token_gets_nothing_of_another_on_any_route(clients, cli
 
     [kept] = (await everybody.get("/v1/clicks")).json()["clicks"]
     assert (kept["id"], kept["ip"], kept["recipient"]) == ("their-click", "198.51.100.77", "theirs@example.org")
+    left = (await everybody.get(f"/v1/webhooks/{hook}")).json()
+    assert (left["url"], left["state"]) == ("https://theirs.example/hook", "active")
 
 
 async def test_a_tenants_token_writes_for_its_tenant_alone(clients, message):

@@ -3,6 +3,7 @@
 Promise: `TotalCount` is how many can be reached by paging, so that no client pages for ever.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -26,7 +27,7 @@ from linkrouter.units import SECOND_US
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.tokens import Caller
 
-__all__ = ["PostmarkClick", "PostmarkClickList", "PostmarkClicks", "PostmarkGeo", "PostmarkProgram"]
+__all__ = ["PostmarkClick", "PostmarkClickList", "PostmarkClicks", "PostmarkGeo", "PostmarkProgram", "postmark_click"]
 
 TOO_FAR = Refusal(422, Fault(f"count and offset together must be at most {MOST_CLICKS}"))
 PLATFORMS = {"desktop": "Desktop", "mobile": "Mobile", "tablet": "Mobile"}
@@ -99,47 +100,51 @@ class PostmarkClicks:
             return TOO_FAR
         name = query.get("clientname")
         if name is not None:  # it has a version, which no label has
-            found = [self._record(one) for one in await self.store.find_clicks(asked, None, MOST_CLICKS)]
+            found = [
+                postmark_click(one, self.countries) for one in await self.store.find_clicks(asked, None, MOST_CLICKS)
+            ]
             named = [record for record in found if name in (record["Client"]["Name"], record["Client"]["Family"])]
             return {"TotalCount": len(named), "Clicks": named[offset : offset + count]}
         total = await self.store.count_clicks(asked, MOST_CLICKS)
         page = await self.store.find_clicks(asked, None, count, offset)
-        return {"TotalCount": total, "Clicks": [self._record(one) for one in page]}
+        return {"TotalCount": total, "Clicks": [postmark_click(one, self.countries) for one in page]}
 
-    def _record(self, found: FoundClick) -> PostmarkClick:
-        click, own = found.click, click_record(found)
-        agent, place = own["agent"], own["place"]
-        family, system = _known(agent["browser"]), _known(agent["os"])
-        version = describe_agent(click.user_agent).browser_version
-        country = _known(place["country"])
-        return {
-            "RecordType": "Click",
-            "ClickLocation": "HTML" if click.part == "html" else "Text",
-            "Client": {
-                "Name": f"{family} {version}".strip() if family else "",
-                "Company": company_of(family, BROWSERS_OF),
-                "Family": family,
-            },
-            "OS": {"Name": system, "Company": company_of(system, SYSTEMS_OF), "Family": system},
-            "Platform": PLATFORMS.get(agent["platform"], "Unknown"),
-            "UserAgent": click.user_agent or "",
-            "OriginalLink": found.url or "",
-            "Geo": {
-                "CountryISOCode": country,
-                "Country": self.countries.get(country, ""),
-                "RegionISOCode": "",
-                "Region": _known(place["region"]),
-                "City": _known(place["city"]),
-                "Zip": "",
-                "Coords": "",
-                "IP": click.ip or "",
-            },
-            "MessageID": found.message_id or "",
-            "MessageStream": "outbound",
-            "ReceivedAt": _write_time(click.clicked_at),
-            "Tag": found.tag or "",
-            "Recipient": found.recipient or "",
-        }
+
+def postmark_click(found: FoundClick, countries: Mapping[str, str]) -> PostmarkClick:
+    """Give a click as Postmark does; *countries* has their names by code."""
+    click, own = found.click, click_record(found)
+    agent, place = own["agent"], own["place"]
+    family, system = _known(agent["browser"]), _known(agent["os"])
+    version = describe_agent(click.user_agent).browser_version
+    country = _known(place["country"])
+    return {
+        "RecordType": "Click",
+        "ClickLocation": "HTML" if click.part == "html" else "Text",
+        "Client": {
+            "Name": f"{family} {version}".strip() if family else "",
+            "Company": company_of(family, BROWSERS_OF),
+            "Family": family,
+        },
+        "OS": {"Name": system, "Company": company_of(system, SYSTEMS_OF), "Family": system},
+        "Platform": PLATFORMS.get(agent["platform"], "Unknown"),
+        "UserAgent": click.user_agent or "",
+        "OriginalLink": found.url or "",
+        "Geo": {
+            "CountryISOCode": country,
+            "Country": countries.get(country, ""),
+            "RegionISOCode": "",
+            "Region": _known(place["region"]),
+            "City": _known(place["city"]),
+            "Zip": "",
+            "Coords": "",
+            "IP": click.ip or "",
+        },
+        "MessageID": found.message_id or "",
+        "MessageStream": "outbound",
+        "ReceivedAt": _write_time(click.clicked_at),
+        "Tag": found.tag or "",
+        "Recipient": found.recipient or "",
+    }
 
 
 def _known(text: str) -> str:

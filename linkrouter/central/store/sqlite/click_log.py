@@ -19,7 +19,7 @@ from linkrouter.central.store.sqlite.figures import LABEL_CONDITIONS, WORDS_OF, 
 from linkrouter.central.store.sqlite.labels import SqliteLabels
 from linkrouter.clicks.click import Click
 
-__all__ = ["SqliteClickLog"]
+__all__ = ["THESE", "SqliteClickLog", "read_clicks"]
 
 
 # Whose data has been taken away is only counted from then on: no address and no agent.
@@ -131,7 +131,7 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
             else:
                 where, values = _where(asked, after)
                 values |= {"limit": limit, "skip": skip}
-            return await _read_clicks(reader, where, values)
+            return await read_clicks(reader, where, values)
 
     async def latest_labelled(self) -> int:
         """See `ClickLog`."""
@@ -144,11 +144,12 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
             rows = await reader.execute_fetchall(LABELLED_AFTER, {"seq": seq, "tenant": tenant, "limit": limit})
             numbers = {click_id: number for number, click_id in rows}
             values = {"seqs": json.dumps(list(numbers.values())), "limit": limit, "skip": 0}
-            found = await _read_clicks(reader, THESE, values)
+            found = await read_clicks(reader, THESE, values)
         return sorted(((numbers[one.click.id], one) for one in found), key=lambda pair: pair[0])
 
 
-async def _read_clicks(reader: Any, where: str, values: dict[str, Any]) -> list[FoundClick]:
+async def read_clicks(reader: Any, where: str, values: dict[str, Any]) -> list[FoundClick]:
+    """Give the clicks that *where* holds for, the newest first."""
     rows = list(await reader.execute_fetchall(FIND_CLICKS.format(where=where), values))
     numbers = {number for row in rows for number in (*row[13:19], row[20]) if number is not None}
     pairs: Iterable[Any] = await reader.execute_fetchall(WORDS_OF, (json.dumps(list(numbers)),))

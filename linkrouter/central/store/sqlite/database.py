@@ -174,6 +174,15 @@ class SqliteDatabase:
             raise store_error(exc) from exc
 
     async def _give_back(self, reader: aiosqlite.Connection) -> None:
+        """Let *reader* go; a caller that is cancelled meanwhile waits for that."""
+        letting_go = asyncio.ensure_future(self._let_go(reader))
+        try:
+            await asyncio.shield(letting_go)
+        except asyncio.CancelledError:
+            await asyncio.wait([letting_go])  # an open connection is a thread that keeps the process from ending
+            raise
+
+    async def _let_go(self, reader: aiosqlite.Connection) -> None:
         """Stop what *reader* still does and keep it for the next question, or close it when the database is closed."""
         await reader.interrupt()  # nothing runs here but a statement that was given up
         await _undo(reader)

@@ -6,6 +6,7 @@ after a kill. What is written is only what changed.
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
@@ -32,6 +33,9 @@ NEXT_LINKS = "SELECT link_id, tenant FROM to_label LIMIT ?"
 DONE_LINK = "DELETE FROM to_label WHERE link_id = ? AND tenant = ?"
 WRITE_LABEL = "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 WRITE_FIRST = "INSERT OR REPLACE INTO firsts (link_id, tenant, clicked_at, seq) VALUES (?, ?, ?, ?)"
+# A change of what was told of a click is an event, where a webhook endpoint asks for such.
+ARE_CHANGES_WANTED = "SELECT 1 FROM webhooks WHERE types LIKE '%\"link.relabelled\"%' LIMIT 1"
+ADD_CHANGE = "INSERT INTO relabelled (click, at, was) VALUES (?, ?, ?)"
 DROP_FIRST = "DELETE FROM firsts WHERE link_id = ? AND tenant = ?"
 ADD_COUNTS = """
 INSERT INTO roll_ups (tenant, tag, dimension, span, bucket, value, part, robot, clicks, uniques)
@@ -130,11 +134,29 @@ def _relabel_next(connection: sqlite3.Connection, insight: Insight, after_seq: i
 def _write(connection: sqlite3.Connection, windows: dict[Pair, Window | None], insight: Insight) -> None:
     """Label what hangs together with the links of *windows*, and write what changed."""
     labelled = label_groups(connection, windows, insight)
-    replace_rows(connection, read_rows(connection, labelled.rows), labelled.rows.values())
+    old = read_rows(connection, labelled.rows)
+    _note_changes(connection, old, labelled.rows)
+    replace_rows(connection, old, labelled.rows.values())
     connection.executemany(DROP_FIRST, [pair for pair, first in labelled.firsts.items() if first is None])
     connection.executemany(
         WRITE_FIRST, [(*pair, *first) for pair, first in labelled.firsts.items() if first is not None]
     )
+
+
+def _note_changes(connection: sqlite3.Connection, old: Mapping[int, LabelRow], rows: Mapping[int, LabelRow]) -> None:
+    """Put into the outbox which clicks, of those that had settled, are told of otherwise now."""
+    if connection.execute(ARE_CHANGES_WANTED).fetchone() is None:
+        return
+    [settled] = connection.execute(PROGRESS, ("labelled",)).fetchone()
+    told_before = ((seq, row) for seq, row in old.items() if seq <= settled)
+    changed = [(seq, row.robot) for seq, row in told_before if _told(row) != _told(rows[seq])]
+    now_us = time.time_ns() // 1000
+    connection.executemany(ADD_CHANGE, [(seq, now_us, was) for seq, was in sorted(changed)])
+
+
+def _told(row: LabelRow) -> LabelRow:
+    """Give what endpoints are told of a label: not by which version it was made, nor whether the click was a first."""
+    return row._replace(version=0, is_first=0)
 
 
 def replace_rows(connection: sqlite3.Connection, old: Mapping[int, LabelRow], rows: Iterable[LabelRow]) -> None:

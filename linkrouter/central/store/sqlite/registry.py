@@ -5,6 +5,7 @@ import sqlite3
 from functools import partial
 
 from linkrouter.central.store.records import Kept, Message
+from linkrouter.central.store.sqlite.deliveries import SqliteWebhooks
 from linkrouter.central.store.sqlite.messages import SqliteMessages
 from linkrouter.central.store.sqlite.privacy import IS_WITHHELD, SqlitePrivacy, strip_message, withhold_digests
 from linkrouter.central.store.sqlite.take_backs import SqliteTakeBacks
@@ -33,7 +34,7 @@ class _ConflictError(Exception):
     """Another message has one of the links."""
 
 
-class SqliteRegistry(SqliteMessages, SqlitePrivacy, SqliteTakeBacks):
+class SqliteRegistry(SqliteMessages, SqlitePrivacy, SqliteTakeBacks, SqliteWebhooks):
     """A `Registry` in a file."""
 
     async def add_message(self, message: Message) -> Kept:

@@ -134,6 +134,28 @@ MIGRATIONS = (
     ALTER TABLE clicks ADD COLUMN takeback TEXT;
     CREATE INDEX clicks_by_takeback ON clicks (takeback) WHERE takeback IS NOT NULL
     """,
+    # The outbox of clicks is `clicks` itself, by number; a delivery has a row from its first attempt on.
+    """
+    CREATE TABLE webhooks (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tenant INTEGER, url TEXT NOT NULL,
+        types TEXT NOT NULL, dialect TEXT NOT NULL, tag TEXT, robots TEXT NOT NULL, settled INTEGER NOT NULL,
+        secret TEXT NOT NULL, old_secret TEXT, old_until INTEGER NOT NULL, created_at INTEGER NOT NULL,
+        state TEXT NOT NULL, reason TEXT NOT NULL, failures INTEGER NOT NULL, failing_since INTEGER,
+        paused_until INTEGER NOT NULL, first_click INTEGER NOT NULL, after_click INTEGER NOT NULL,
+        after_relabelled INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE relabelled (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, click INTEGER NOT NULL, at INTEGER NOT NULL, was INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE deliveries (
+        webhook INTEGER NOT NULL, log INTEGER NOT NULL, number INTEGER NOT NULL, event_id TEXT NOT NULL,
+        type TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, status INTEGER, error TEXT,
+        first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, next_at INTEGER,
+        PRIMARY KEY (webhook, log, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deliveries_by_time ON deliveries (webhook, first_at, log, number);
+    CREATE INDEX deliveries_due ON deliveries (webhook, next_at) WHERE next_at IS NOT NULL
+    """,
 )
 
 

@@ -1,0 +1,172 @@
+"""Deliveries in an SQLite file: what was tried, how it ended, and when it is tried again."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from linkrouter.central.store.sqlite.endpoints import find_in
+from linkrouter.central.store.sqlite.labels import SqliteLabels
+from linkrouter.central.store.sqlite.outbox import SqliteOutbox
+from linkrouter.central.store.webhooks import (
+    LOGS,
+    Attempted,
+    DeliveryFilter,
+    DeliveryPosition,
+    Endpoint,
+    Health,
+    LogName,
+    StoredDelivery,
+)
+
+__all__ = ["SqliteWebhooks"]
+
+REPLAYED_ROWS = 2000  # in one transaction
+FORGOTTEN_ROWS = 2000
+
+NOTE_ATTEMPT = """
+INSERT INTO deliveries (
+    webhook, log, number, event_id, type, state, attempts, status, error, first_at, last_at, next_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+SET state = excluded.state, attempts = excluded.attempts, status = excluded.status, error = excluded.error,
+    last_at = excluded.last_at, next_at = excluded.next_at
+"""
+MOVE_ON = """
+UPDATE webhooks SET after_click = max(after_click, ?), after_relabelled = max(after_relabelled, ?) WHERE seq = ?
+"""
+# Not where somebody disabled it meanwhile.
+SET_HEALTH = """
+UPDATE webhooks SET state = ?, reason = ?, failures = ?, failing_since = ?, paused_until = ?
+WHERE seq = ? AND state = 'active'
+"""
+DELIVERY_CONDITIONS = {
+    "state": "state = :state",
+    "since": "first_at >= :since",
+    "until": "first_at < :until",
+}
+# An id is a click's, with the number of the change behind it for a change of its label.
+OF_EVENT_IDS = """(log, number) IN (
+    SELECT 0, clicks.seq FROM json_each(:ids) JOIN clicks ON clicks.id = json_each.value
+    UNION ALL SELECT 1, relabelled.seq FROM json_each(:numbers) JOIN relabelled ON relabelled.seq = json_each.value)
+    AND event_id IN (SELECT value FROM json_each(:ids))"""
+FIND_DELIVERIES = """
+SELECT first_at, log, number, event_id, type, state, attempts, status, error, last_at, next_at FROM deliveries
+WHERE webhook = :webhook {} ORDER BY first_at DESC, log DESC, number DESC LIMIT :limit
+"""
+BEHIND_DELIVERY = "(first_at, log, number) < (:at, :log, :number)"
+REPLAY_DELIVERY = """
+UPDATE deliveries SET state = 'pending', attempts = 0, next_at = :now WHERE webhook = :webhook AND log = :log
+AND number = :number
+"""
+WAKE_ENDPOINT = "UPDATE webhooks SET paused_until = 0 WHERE seq = ?"
+FORGET_DELIVERIES = """
+DELETE FROM deliveries WHERE (webhook, log, number) IN (
+    SELECT webhook, log, number FROM deliveries WHERE webhook = ? AND first_at < ? AND (next_at IS NULL OR ?)
+    ORDER BY first_at LIMIT ?)
+"""
+# From one endpoint to the next in the index: DISTINCT would read every row.
+ENDPOINTS_OF_DELIVERIES = """
+WITH RECURSIVE found (webhook) AS (
+    SELECT min(webhook) FROM deliveries
+    UNION ALL SELECT (SELECT min(webhook) FROM deliveries WHERE webhook > found.webhook) FROM found
+    WHERE found.webhook IS NOT NULL)
+SELECT webhook, webhook IN (SELECT seq FROM webhooks) FROM found WHERE webhook IS NOT NULL
+"""
+FORGET_RELABELLED = """
+DELETE FROM relabelled WHERE seq IN (
+    SELECT seq FROM relabelled WHERE at < ? AND NOT EXISTS (
+        SELECT 1 FROM webhooks WHERE after_relabelled < relabelled.seq)
+    ORDER BY seq LIMIT ?)
+"""
+END_OF_TIME = 2**62
+
+
+class SqliteWebhooks(SqliteOutbox, SqliteLabels):
+    """A `WebhookStore` in a file."""
+
+    async def note_attempts(
+        self, endpoint: Endpoint, attempted: Sequence[Attempted], after: Mapping[LogName, int], health: Health
+    ) -> Endpoint | None:
+        """See `WebhookStore`."""
+        rows = [
+            (endpoint.seq, LOGS.index(one.key.log), one.key.number, *one[1:7], one.at, one.at, one.next_at)
+            for one in attempted
+        ]
+        async with self.transaction() as writer:
+            await writer.executemany(NOTE_ATTEMPT, rows)
+            await writer.execute(MOVE_ON, (*(after[log] for log in LOGS), endpoint.seq))
+            await writer.execute(SET_HEALTH, (*health, endpoint.seq))
+            return await find_in(writer, endpoint.id)
+
+    async def move_on(self, moves: Mapping[int, Mapping[LogName, int]]) -> None:
+        """See `WebhookStore`."""
+        async with self.transaction() as writer:
+            await writer.executemany(MOVE_ON, [(*(after[log] for log in LOGS), seq) for seq, after in moves.items()])
+
+    async def find_deliveries(
+        self, endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition | None, limit: int
+    ) -> list[StoredDelivery]:
+        """See `WebhookStore`."""
+        statement, values = _asked(endpoint, asked, behind, limit)
+        async with self.snapshot() as reader:
+            rows: Any = await reader.execute_fetchall(statement, values)
+        return [StoredDelivery(DeliveryPosition._make(row[:3]), *row[3:]) for row in rows]
+
+    async def replay(self, endpoint: Endpoint, asked: DeliveryFilter, now_us: int) -> int:
+        """See `WebhookStore`."""
+        behind, count = DeliveryPosition(END_OF_TIME, 0, 0), 0
+        while True:
+            found = await self.in_thread(partial(_replay, endpoint=endpoint, asked=asked, behind=behind, now_us=now_us))
+            count += len(found)
+            if len(found) < REPLAYED_ROWS:
+                return count
+            behind = found[-1]
+
+    async def forget_deliveries(self, before: int) -> int:
+        """See `WebhookStore`."""
+        return await self.in_thread(partial(_forget, before=before))
+
+
+def _asked(
+    endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition | None, limit: int
+) -> tuple[str, dict[str, Any]]:
+    values: dict[str, Any] = {
+        name: getattr(asked, name) for name in DELIVERY_CONDITIONS if getattr(asked, name) is not None
+    }
+    conditions = [DELIVERY_CONDITIONS[name] for name in values]
+    if asked.ids is not None:
+        numbers = [int(number) for _, _, number in (one.rpartition(":") for one in asked.ids) if is_number(number)]
+        conditions.append(OF_EVENT_IDS)
+        values |= {"ids": json.dumps(asked.ids), "numbers": json.dumps(numbers)}
+    if behind is not None:
+        conditions.append(BEHIND_DELIVERY)
+        values |= behind._asdict()
+    values |= {"webhook": endpoint.seq, "limit": limit}
+    return FIND_DELIVERIES.format("".join(f" AND {condition}" for condition in conditions)), values
+
+
+def is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _replay(
+    connection: sqlite3.Connection, endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition, now_us: int
+) -> list[DeliveryPosition]:
+    statement, values = _asked(endpoint, asked, behind, REPLAYED_ROWS)
+    found = [DeliveryPosition._make(row[:3]) for row in connection.execute(statement, values)]
+    connection.executemany(
+        REPLAY_DELIVERY,
+        [{"now": now_us, "webhook": endpoint.seq, "log": one.log, "number": one.number} for one in found],
+    )
+    if found:
+        connection.execute(WAKE_ENDPOINT, (endpoint.seq,))
+    return found
+
+
+def _forget(connection: sqlite3.Connection, before: int) -> int:
+    forgotten = 0
+    for webhook, is_known in connection.execute(ENDPOINTS_OF_DELIVERIES).fetchall():
+        until = before if is_known else END_OF_TIME
+        forgotten += connection.execute(FORGET_DELIVERIES, (webhook, until, not is_known, FORGOTTEN_ROWS)).rowcount
+    return forgotten + connection.execute(FORGET_RELABELLED, (before, FORGOTTEN_ROWS)).rowcount

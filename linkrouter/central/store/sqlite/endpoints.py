@@ -1,0 +1,123 @@
+"""Webhook endpoints in an SQLite file."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import aiosqlite
+
+from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.webhooks import LOGS, Endpoint, Health
+
+__all__ = ["SqliteEndpoints", "find_in"]
+
+ADD_ENDPOINT = """
+INSERT INTO webhooks (
+    id, tenant, url, types, dialect, tag, robots, settled, secret, old_until, created_at, state, reason, failures,
+    failing_since, paused_until, first_click, after_click, after_relabelled
+) VALUES (
+    :id, :tenant, :url, :types, :dialect, :tag, :robots, :settled, :secret, 0, :created_at, 'active', '', 0, NULL, 0,
+    (SELECT coalesce(max(seq), 0) FROM clicks), (SELECT coalesce(max(seq), 0) FROM clicks),
+    (SELECT coalesce(max(seq), 0) FROM relabelled)
+)
+"""
+COUNT_ENDPOINTS = "SELECT count(*) FROM webhooks WHERE tenant IS ?"
+LIST_ENDPOINTS = "SELECT * FROM webhooks WHERE :tenant IS NULL OR tenant = :tenant ORDER BY seq"
+FIND_ENDPOINT = "SELECT * FROM webhooks WHERE id = ?"
+DROP_ENDPOINT = "DELETE FROM webhooks WHERE id = ?"
+SET_FIELDS = "UPDATE webhooks SET {} WHERE id = :id"
+BUSY_ENDPOINTS = """
+WITH heads (click, settled, relabelled) AS MATERIALIZED (
+    SELECT (SELECT coalesce(max(seq), 0) FROM clicks), (SELECT seq FROM progress WHERE name = 'labelled'),
+        (SELECT coalesce(max(seq), 0) FROM relabelled))
+SELECT webhooks.* FROM webhooks CROSS JOIN heads
+WHERE state = 'active' AND paused_until <= :now AND (
+    after_click < iif(webhooks.settled, heads.settled, heads.click) OR after_relabelled < heads.relabelled
+    OR EXISTS (SELECT 1 FROM deliveries WHERE webhook = webhooks.seq AND next_at <= :now))
+"""
+EVENTS_BEHIND = """
+SELECT coalesce(max(0, max((SELECT coalesce(max(seq), 0) FROM clicks) - after_click
+    + (SELECT coalesce(max(seq), 0) FROM relabelled) - after_relabelled)), 0)
+FROM webhooks WHERE state = 'active'
+"""
+ENDPOINT_FIELDS = {"url", "types", "dialect", "tenant", "tag", "robots", "settled", "secret", "old_secret", "old_until"}
+
+
+class SqliteEndpoints(SqliteDatabase):
+    """The part of a `WebhookStore` that keeps endpoints."""
+
+    async def add_endpoint(self, endpoint: Endpoint, most: int) -> bool:
+        """See `WebhookStore`."""
+        async with self.transaction() as writer:
+            if await fetch_value(writer, COUNT_ENDPOINTS, (endpoint.tenant,)) >= most:
+                return False
+            values = {name: getattr(endpoint, name) for name in ENDPOINT_FIELDS | {"id", "created_at"}}
+            await writer.execute(ADD_ENDPOINT, values | {"types": json.dumps(endpoint.types)})
+        return True
+
+    async def list_endpoints(self, tenant: int | None) -> list[Endpoint]:
+        """See `WebhookStore`."""
+        async with self.snapshot() as reader:
+            return [_endpoint(row) for row in await reader.execute_fetchall(LIST_ENDPOINTS, {"tenant": tenant})]
+
+    async def find_endpoint(self, endpoint_id: str) -> Endpoint | None:
+        """See `WebhookStore`."""
+        async with self.snapshot() as reader:
+            return await find_in(reader, endpoint_id)
+
+    async def change_endpoint(self, endpoint_id: str, changes: Mapping[str, Any]) -> None:
+        """See `WebhookStore`."""
+        values = dict(changes)
+        if "health" in values:
+            values |= values.pop("health")._asdict()
+        if "types" in values:
+            values["types"] = json.dumps(values["types"])
+        assert values.keys() <= ENDPOINT_FIELDS | set(Health._fields), "names of columns"
+        async with self.transaction() as writer:
+            statement = SET_FIELDS.format(", ".join(f"{name} = :{name}" for name in values))
+            await writer.execute(statement, values | {"id": endpoint_id})
+
+    async def drop_endpoint(self, endpoint_id: str) -> bool:
+        """See `WebhookStore`."""
+        async with self.transaction() as writer:
+            cursor = await writer.execute(DROP_ENDPOINT, (endpoint_id,))
+        return cursor.rowcount > 0
+
+    async def busy_endpoints(self, now_us: int) -> list[Endpoint]:
+        """See `WebhookStore`."""
+        async with self.snapshot() as reader:
+            return [_endpoint(row) for row in await reader.execute_fetchall(BUSY_ENDPOINTS, {"now": now_us})]
+
+    async def events_behind(self) -> int:
+        """See `WebhookStore`."""
+        async with self.snapshot() as reader:
+            return int(await fetch_value(reader, EVENTS_BEHIND))
+
+
+async def find_in(connection: aiosqlite.Connection, endpoint_id: str) -> Endpoint | None:
+    """Give the endpoint of this id."""
+    rows = list(await connection.execute_fetchall(FIND_ENDPOINT, (endpoint_id,)))
+    return _endpoint(rows[0]) if rows else None
+
+
+def _endpoint(row: Any) -> Endpoint:
+    """Give the endpoint of a row of the table."""
+    seq, endpoint_id, tenant, url, types, dialect, tag, robots, settled, secret, old, old_until, created, *more = row
+    state, reason, failures, failing_since, paused_until, _, *after = more
+    return Endpoint(
+        id=endpoint_id,
+        tenant=tenant,
+        url=url,
+        types=tuple(json.loads(types)),
+        dialect=dialect,
+        tag=tag,
+        robots=robots,
+        settled=bool(settled),
+        secret=secret,
+        old_secret=old,
+        old_until=old_until,
+        created_at=created,
+        health=Health(state, reason, failures, failing_since, paused_until),
+        after=dict(zip(LOGS, after, strict=True)),
+        seq=seq,
+    )

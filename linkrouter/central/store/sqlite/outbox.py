@@ -1,0 +1,143 @@
+"""The outbox in an SQLite file: what each endpoint is to get next.
+
+Promise: the clicks are the outbox themselves, by number, so that an event costs nothing to keep until it is sent, is
+gone when its person's data is erased, and is sent as it is known then. A look reads a bounded number of rows.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import aiosqlite
+
+from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
+from linkrouter.central.store.sqlite.click_log import THESE, read_clicks
+from linkrouter.central.store.sqlite.database import fetch_value
+from linkrouter.central.store.sqlite.endpoints import SqliteEndpoints
+from linkrouter.central.store.webhooks import (
+    LOGS,
+    DueEvent,
+    Endpoint,
+    EventKey,
+    EventPage,
+    LogName,
+    OutboxEvent,
+)
+
+__all__ = ["SqliteOutbox"]
+
+SCANNED_ROWS = 5000  # in one look
+
+# The number of the last event there is.
+HEADS_OF_LOGS = {
+    "click": "SELECT coalesce(max(seq), 0) FROM clicks",
+    "settled": "SELECT seq FROM progress WHERE name = 'labelled'",  # of the clicks that have their label
+    "relabelled": "SELECT coalesce(max(seq), 0) FROM relabelled",
+}
+NEXT_OF_CLICKS = """
+SELECT clicks.seq, clicks.seq FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq
+WHERE clicks.seq > :after AND clicks.seq <= :until {} ORDER BY clicks.seq LIMIT :limit
+"""
+NEXT_OF_RELABELLED = """
+SELECT relabelled.seq, click FROM relabelled JOIN clicks ON clicks.seq = relabelled.click
+LEFT JOIN labels ON labels.seq = clicks.seq
+WHERE relabelled.seq > :after AND relabelled.seq <= :until
+AND click > (SELECT first_click FROM webhooks WHERE seq = :webhook) {} ORDER BY relabelled.seq LIMIT :limit
+"""
+DUE_EVENTS = """
+SELECT log, number, attempts, iif(log = 0, number, (SELECT click FROM relabelled WHERE seq = number))
+FROM deliveries WHERE webhook = ? AND next_at <= ? ORDER BY next_at LIMIT ?
+"""
+IDS_OF_CLICKS = "SELECT seq, id FROM clicks WHERE seq IN (SELECT value FROM json_each(?))"
+CHANGES_OF_LABELS = "SELECT seq, at, was FROM relabelled WHERE seq IN (SELECT value FROM json_each(?))"
+METADATA_OF = """
+SELECT messages.tenant, messages.message_id, metadata FROM json_each(?) AS wanted CROSS JOIN messages
+ON messages.message_id = json_extract(wanted.value, '$[1]') AND messages.tenant = json_extract(wanted.value, '$[0]')
+"""
+# As in lists of clicks: what has no label is a machine's where it clicked nothing.
+IS_MACHINE = f"coalesce(labels.robot, clicks.kind <> 'click') = {MACHINE}"
+OF_TAG = """EXISTS (SELECT 1 FROM links JOIN messages ON messages.seq = links.message WHERE messages.tag = :tag
+    AND links.link_id = clicks.link_id AND links.tenant = clicks.tenant)"""
+# Clicks of people who did not agree have no recipient to tell a provider's system of.
+IS_NAMED = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
+
+
+class SqliteOutbox(SqliteEndpoints):
+    """The part of a `WebhookStore` that says what is to be sent."""
+
+    async def next_events(self, endpoint: Endpoint, log: LogName, limit: int) -> EventPage:
+        """See `WebhookStore`."""
+        after = endpoint.after[log]
+        async with self.snapshot() as reader:
+            head = "settled" if log == "click" and endpoint.settled else log
+            until = min(int(await fetch_value(reader, HEADS_OF_LOGS[head])), after + SCANNED_ROWS)
+            if until <= after:
+                return EventPage([], after)
+            conditions = _conditions(endpoint, log)
+            if conditions is None:
+                return EventPage([], until)
+            values: dict[str, Any] = {"after": after, "until": until, "limit": limit, "webhook": endpoint.seq}
+            values |= {"tenant": endpoint.tenant, "tag": endpoint.tag}
+            statement = (NEXT_OF_CLICKS if log == "click" else NEXT_OF_RELABELLED).format(conditions)
+            rows: Any = list(await reader.execute_fetchall(statement, values))
+            events = await _read_events(reader, [(EventKey(log, number), click) for number, click in rows])
+        return EventPage(list(events.values()), rows[-1][0] if len(rows) == limit else until)
+
+    async def due_events(self, endpoint: Endpoint, now_us: int, limit: int) -> list[DueEvent]:
+        """See `WebhookStore`."""
+        async with self.snapshot() as reader:
+            rows: Any = list(await reader.execute_fetchall(DUE_EVENTS, (endpoint.seq, now_us, limit)))
+            keys = [(EventKey(LOGS[log], number), click) for log, number, _, click in rows]
+            events = await _read_events(reader, [(key, click) for key, click in keys if click is not None])
+        return [DueEvent(key, row[2], events.get(key)) for row, (key, _) in zip(rows, keys, strict=True)]
+
+
+def _conditions(endpoint: Endpoint, log: LogName) -> str | None:
+    """Give what events of *log* must hold to be for *endpoint*; None when none is."""
+    conditions: list[str] = []
+    if log == "relabelled":
+        if "link.relabelled" not in endpoint.types:
+            return None
+    elif "link.clicked" not in endpoint.types:
+        if "takeback.applied" not in endpoint.types:
+            return None
+        conditions.append("clicks.takeback IS NOT NULL")
+    if endpoint.tenant is not None:
+        conditions.append("clicks.tenant = :tenant")
+    if endpoint.tag is not None:
+        conditions.append(OF_TAG)
+    if endpoint.dialect != "standard":
+        conditions.append(IS_NAMED)
+    if endpoint.robots != "include":
+        # A change of label is told to whom either of the two labels is.
+        wanted = IS_MACHINE if endpoint.robots == "only" else f"NOT {IS_MACHINE}"
+        was = f"was {'=' if endpoint.robots == 'only' else '<>'} {MACHINE}"
+        conditions.append(wanted if log == "click" else f"({wanted} OR {was})")
+    return "".join(f" AND {condition}" for condition in conditions)
+
+
+async def _read_events(
+    reader: aiosqlite.Connection, wanted: Sequence[tuple[EventKey, int]]
+) -> Mapping[EventKey, OutboxEvent]:
+    """Give the events of *wanted* (with the number of their clicks) that are still kept, in that order."""
+    if not wanted:
+        return {}
+    seqs = json.dumps([click for _, click in wanted])
+    ids: Iterable[Any] = await reader.execute_fetchall(IDS_OF_CLICKS, (seqs,))
+    found = await read_clicks(reader, THESE, {"seqs": seqs, "limit": len(wanted), "skip": 0})
+    by_id = {one.click.id: one for one in found}
+    by_seq = {seq: by_id[click_id] for seq, click_id in ids}
+    messages = {(one.click.tenant, one.message_id) for one in found if one.message_id is not None}
+    rows: Any = await reader.execute_fetchall(METADATA_OF, (json.dumps(list(messages)),))
+    metadata = {(tenant, message_id): json.loads(text) for tenant, message_id, text in rows}
+    changed = [key.number for key, _ in wanted if key.log == "relabelled"]
+    changes: Any = await reader.execute_fetchall(CHANGES_OF_LABELS, (json.dumps(changed),)) if changed else ()
+    labels = {number: (ROBOTS_BY_NUMBER[was], at) for number, at, was in changes}
+    events: dict[EventKey, OutboxEvent] = {}
+    for key, click in wanted:
+        if click in by_seq:
+            one = by_seq[click]
+            was, at = labels.get(key.number, (None, 0)) if key.log == "relabelled" else (None, 0)
+            told = metadata.get((one.click.tenant, one.message_id), {})
+            events[key] = OutboxEvent(key, one, told, was, at)
+    return events
