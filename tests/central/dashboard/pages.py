@@ -1,5 +1,6 @@
 """A centre with pages, a history in it, and visitors with cookies."""
 
+import json
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 import httpx
 from central.labelled import label_all
 
-from linkrouter.central.store.records import Message, MessageLink, RouterLoss
+from linkrouter.central.store.records import Message, MessageLink, RouterLoss, RouterState
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.checker.api.page import page_files
 from linkrouter.clicks.click import Click
@@ -28,6 +29,14 @@ CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+REPORT = {
+    "version": "0.1.0",
+    "pending": 3,
+    "oldest_seconds": 0.5,
+    "dropped": 42,
+    "keys": [{"id": 1, "state": "sign"}],
+    "take_backs": {"rules": 0, "seq": 0},
+}
 DAY_US = 86_400_000_000
 HTML = (
     "<h1>News</h1><p><a href='https://example.com/0'>First</a> <a href='https://example.com/1'>Second</a></p>"
@@ -81,6 +90,7 @@ async def fill(store) -> None:
             a_click("theirs", message=3, tenant=7, ip="198.51.100.77"),
         ],
         [loss],
+        RouterState("ams-blue-1", 0, now_us(), json.dumps(REPORT)),
     )
     await label_all(store)
 

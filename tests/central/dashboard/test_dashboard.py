@@ -371,6 +371,22 @@ async def test_a_link_that_is_hostile_stays_text(tmp_path):
                 assert "<script>alert" not in answer.text
 
 
+async def test_a_router_shows_its_keys_and_whether_it_lags_behind_the_list(tmp_path):
+    state = {"version": "0.1.0", "pending": 3, "oldest_seconds": 0.5, "dropped": 0}
+    keys = [{"id": 1, "state": "revoked"}, {"id": 2, "state": "verify"}, {"id": 3, "state": "sign"}]
+    async with centre_with_pages(tmp_path, filled=False) as (origin, _), visitor(origin, ALL) as client:
+        await client.post("/v1/take-backs", json={"rules": [make_rule()]})
+        for worker, more in enumerate(({"keys": keys, "take_backs": {"rules": 0, "seq": 0}}, {})):
+            body = {"router": "ams", "clicks": [], "state": {**state, "worker": worker, **more}}
+            headers = {"Authorization": f"Bearer {ROUTER}"}
+            assert (await client.post("/v1/clicks", json=body, headers=headers)).status_code == 200
+        page = read(await client.get("/dashboard/routers"))
+
+    assert "1 revoked, 2 verifies, 3 signs" in page.texts
+    assert "behind: 1 is the newest" in page.texts
+    assert page.texts.count("–") == 2  # an older router tells neither
+
+
 async def test_a_rule_shows_who_made_it_and_who_has_it(tmp_path):
     async with centre_with_pages(tmp_path, filled=False) as (origin, _), visitor(origin, ALL) as client:
         rule = make_rule()
