@@ -14,6 +14,11 @@ __all__ = ["METRICS", "Metrics"]
 METRICS: dict[str, tuple[str, str, str]] = {
     # name: (kind, label, help); a gauge with several labels has them separated by spaces
     "linkrouter_key_info": ("gauge", "key_id state", "Keys in use, by id and state; always 1."),
+    "linkrouter_domains_info": (
+        "gauge",
+        "fingerprint",
+        "Own domains in use, by the fingerprint of their file; always 1.",
+    ),
     "linkrouter_requests": ("counter", "outcome", "Requests on the traffic port, by what they got."),
     "linkrouter_clicks_dropped": ("counter", "reason", "Clicks that were not kept, by reason."),
     "linkrouter_clicks_recorded": ("counter", "kind", "Clicks made durable."),

@@ -21,6 +21,7 @@ _COMMANDS = {
     "check": "Check every link of a mail before it is sent.",
     "decode": "What a tracked link says, and whether it is genuine.",
     "demo": "Everything on this machine: keys, a sample mail, router, sync, central.",
+    "domains": "Look at the file of own domains.",
     "encode": "Rewrite the links of a mail.",
     "exit": "Write what serves every link ever sent without linkrouter.",
     "keys": "Make, rotate and list keyrings.",

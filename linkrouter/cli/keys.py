@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from linkrouter.errors import KeyringError
+from linkrouter.link.codec import MAX_TENANT
 from linkrouter.link.keyfile import Key, change_keyring_file, parse_keyring, read_keyring_file
 from linkrouter.link.keyring import Keyring
 from linkrouter.link.rotation import add_key, fingerprint_of, remove_key, revoke_key, sign_with
@@ -110,10 +111,11 @@ def receive(file: Path) -> None:
 @_FILE
 @click.argument("host")
 @click.option("--key", "key_id", type=int, help="Sign with this key instead of the one that signs.")
-def canary(file: Path, host: str, key_id: int | None) -> None:
+@click.option("--tenant", type=click.IntRange(0, MAX_TENANT), default=0, help="Whose link it is.")
+def canary(file: Path, host: str, key_id: int | None, tenant: int) -> None:
     """Make a link by which HOST's routers are tested: the link, a space, and where it leads."""
     destination = "https://example.com/canary"
-    path = Keyring(_read(file)).sign(destination, key_id=key_id)
+    path = Keyring(_read(file)).sign(destination, key_id=key_id, tenant=tenant)
     click.echo(f"https://{host}{path} {destination}")
 
 

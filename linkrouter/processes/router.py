@@ -95,7 +95,7 @@ class _Process:
 
     def __init__(self, settings: RouterSettings, store: ClickStore, worker: int | None) -> None:
         from linkrouter.router import Recorder, RecorderLimits, RequestPolicy, Responder, RouterServer
-        from linkrouter.router.domains import load_domains
+        from linkrouter.router.domains import load_domains, tell_domains
 
         self._settings = settings
         self._store = store
@@ -123,7 +123,7 @@ class _Process:
             mint_id=mint_id,
             policy=RequestPolicy(settings.trusted_proxies, settings.respect_opt_out),
         )
-        self._responder.domains = load_domains(settings.domains)
+        self._responder.domains = tell_domains(load_domains(settings.domains), self._metrics)
         self._take_backs = TakeBackUpkeep(settings, worker, self._metrics, self._responder)
         self._server = RouterServer(self._responder, direct_answers=settings.direct_answers)
 
@@ -180,11 +180,12 @@ class _Process:
             ) from exc
 
     def _reload(self) -> None:
-        from linkrouter.router.domains import reload_domains
+        from linkrouter.router.domains import reload_domains, tell_domains
 
         self._reload_keys()
         self._reload_token()
-        self._responder.domains = reload_domains(self._settings.domains, self._responder.domains)
+        domains = reload_domains(self._settings.domains, self._responder.domains)
+        self._responder.domains = tell_domains(domains, self._metrics)
 
     def _reload_keys(self) -> None:
         try:

@@ -4,6 +4,7 @@ Promise: a tenant that has domains is served on those and nowhere else, and a do
 other hosts and tenants serve each other as without a file. A file that cannot be used whole is not used at all.
 """
 
+import hashlib
 import json
 import re
 import tomllib
@@ -15,8 +16,9 @@ from typing import Any
 from linkrouter.errors import SettingsError
 from linkrouter.link.codec import MAX_TENANT
 from linkrouter.log import log
+from linkrouter.metrics import Metrics
 
-__all__ = ["APP_FILES", "Domains", "load_domains", "reload_domains"]
+__all__ = ["APP_FILES", "Domains", "load_domains", "reload_domains", "tell_domains"]
 
 APP_FILES = {
     # name in the file: path, and the type of its JSON
@@ -46,6 +48,13 @@ class Domains:
         """Whether a request for *host*, as the header has it, may follow a link of *tenant*."""
         own = self.tenants.get(_name_of(host))
         return own == tenant if own is not None else tenant not in self.owners
+
+    @property
+    def fingerprint(self) -> str:
+        """Give a short name of all that these domains say, by which two files, or a file and a router, are compared."""
+        files = sorted((*of, hashlib.sha256(content).hexdigest()) for of, content in self.files.items())
+        said = json.dumps([sorted(self.tenants.items()), files])
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     def find_file(self, host: str | None, target: str) -> bytes | None:
         """Give the app file at the raw request *target* of *host*, None when there is none."""
@@ -94,6 +103,13 @@ def reload_domains(path: Path | None, before: Domains | None) -> Domains | None:
         log("domains.kept")
         return before
     log("domains.loaded")
+    return domains
+
+
+def tell_domains(domains: Domains | None, metrics: Metrics) -> Domains | None:
+    """Show in *metrics* which *domains* are in use, and give them."""
+    if domains is not None:
+        metrics.info("linkrouter_domains_info", [(domains.fingerprint,)])
     return domains
 
 

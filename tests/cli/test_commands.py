@@ -140,12 +140,13 @@ def test_a_keyring_is_received_whole_or_not_at_all(home):
 def test_a_canary_is_a_link_of_the_key_that_is_asked_for(home):
     home.run("keys", "rotate", "keys.json")
 
-    link, destination = home.run("keys", "canary", "keys.json", "go.example.com", "--key", "1").stdout.split()
+    made = home.run("keys", "canary", "keys.json", "go.example.com", "--key", "1", "--tenant", "7")
+    link, destination = made.stdout.split()
     said = json.loads(home.run("decode", link, "--keys", "keys.json", "--json").stdout)
 
     assert link.startswith(b"https://go.example.com/2s/")
     assert said["destination"] == destination.decode()
-    assert said["key_id"] == 1
+    assert (said["key_id"], said["tenant"]) == (1, 7)
 
 
 ROUTER = ("router", "--keys", "keys.json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")

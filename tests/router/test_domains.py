@@ -1,6 +1,7 @@
 """Own domains: what their file may hold, and whose links each host serves, over real sockets."""
 
 import json
+import re
 
 import pytest
 
@@ -129,6 +130,17 @@ def test_reads_domains_and_the_files_beside_them(write):
     assert OWN not in repr(domains)
 
 
+def test_domains_that_say_the_same_have_one_fingerprint_and_no_others(write):
+    entries = [TABLE, f'[domains."{OTHER}"]\ntenant = 8\nassetlinks = "links.json"\n']
+    same = load_domains(write("# another way to write it\n" + "".join(reversed(entries)), links=LINKS))
+    before = load_domains(write("".join(entries), links=LINKS))
+    moved = load_domains(write("".join(entries).replace("8", "9"), links=LINKS))
+    edited = load_domains(write("".join(entries), links=b"[]"))
+
+    assert before.fingerprint == same.fingerprint
+    assert len({before.fingerprint, moved.fingerprint, edited.fingerprint}) == 3
+
+
 def test_without_a_file_there_are_no_domains():
     assert load_domains(None) is None
 
@@ -196,14 +208,23 @@ def test_the_file_is_read_again_at_sighup_and_a_bad_one_keeps_the_old(home):
     from linkrouter.link import Keyring
 
     path, port = Keyring.load(home.path / "keys.json").sign("https://example.com/", tenant=7), free_port()
+    admin = free_port()
     file = home.path / "domains.toml"
     file.write_text(TABLE)
-    router = home.start_router(port, "--domains", "domains.toml")
+    router = home.start_router(port, "--domains", "domains.toml", "--admin-listen", f"127.0.0.1:{admin}")
+
+    def in_use():
+        said = fetch(f"http://127.0.0.1:{admin}/metrics")[2].decode()
+        return re.findall(r'linkrouter_domains_info\{fingerprint="(\w+)"\} 1\.0', said)
+
+    def listed():
+        return json.loads(home.run("domains", "list", "domains.toml", "--json").stdout)
 
     def answers():
         return [fetch(f"http://127.0.0.1:{port}{path}", headers={"Host": host})[0] for host in (OWN, OTHER)]
 
     assert answers() == [302, 404]
+    assert in_use() == [listed()["fingerprint"]]
     file.write_text("[domains")
     router.send_signal(SIGHUP)
     wait_until(lambda: '"domains.kept"' in home.log())
@@ -211,6 +232,9 @@ def test_the_file_is_read_again_at_sighup_and_a_bad_one_keeps_the_old(home):
     file.write_text(TABLE.replace(OWN, OTHER))
     router.send_signal(SIGHUP)
     wait_until(lambda: answers() == [404, 302])
+    assert in_use() == [listed()["fingerprint"]]
+    assert listed()["domains"] == [{"name": OTHER, "tenant": 7, "files": []}]
+    assert home.run("domains", "list", "domains.toml").stdout == f"{OTHER}  tenant 7\n".encode()
     file.write_text("")
     refused = home.run("router", "--keys", "keys.json", "--domains", "domains.toml", "--workers", "2", check=False)
     assert (refused.returncode, refused.stderr.count(b"\n")) == (3, 1)
