@@ -6,7 +6,6 @@ surely as one that refuses a genuine one.
 
 import base64
 import binascii
-import contextlib
 import http.client
 import ssl
 from collections.abc import Collection, Iterable
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from asking import ask
 from haproxy_socket import Stopped
 
-ANSWER_S = 2.0
 CURE = "it must hold lines of a tracked link, a space and its destination; see deploy/README.md"
 
 
@@ -99,13 +98,10 @@ def ask_front(canaries: Iterable[Canary], address: tuple[str, int], tls: ssl.SSL
 
 def is_ready(address: tuple[str, int]) -> bool:
     """Ask the router at *address* whether it takes requests and clicks."""
-    connection = http.client.HTTPConnection(*address, timeout=ANSWER_S)
-    with contextlib.closing(connection):
-        try:
-            connection.request("GET", "/-/ready")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
+    try:
+        return ask(address, f"{address[0]}:{address[1]}", "/-/ready", method="GET").status == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def _key_id_of(link: str) -> int | None:
@@ -117,11 +113,5 @@ def _key_id_of(link: str) -> int | None:
 
 
 def _head(address: tuple[str, int], canary: Canary, tls: ssl.SSLContext | None) -> tuple[int, str | None]:
-    connection = http.client.HTTPConnection(*address, timeout=ANSWER_S)
-    with contextlib.closing(connection):
-        connection.connect()
-        if tls is not None:
-            connection.sock = tls.wrap_socket(connection.sock, server_hostname=canary.host)
-        connection.request("HEAD", canary.path, headers={"Host": canary.host, "User-Agent": "linkrouter-deploy"})
-        answer = connection.getresponse()
-        return answer.status, answer.getheader("Location")
+    answer = ask(address, canary.host, canary.path, tls)
+    return answer.status, answer.headers.get("location")

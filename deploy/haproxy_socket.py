@@ -4,12 +4,12 @@ Promise: the active colour changes in the running process and in the file a relo
 """
 
 import csv
-import os
 import socket
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from files import replace
 
 OTHER = {"blue": "green", "green": "blue"}
 ASK_S = 3.0  # for the socket, which a reload takes away for a moment
@@ -76,7 +76,7 @@ class HAProxy:
         before = self.active()
         self._set(colour)
         try:
-            _replace(self.map, f"colour {colour}\n")
+            replace(self.map, f"colour {colour}\n".encode())
         except OSError as exc:
             self._set(before)
             raise Stopped(f"{str(self.map)!r} cannot be written ({exc.strerror}); make room, or run as root") from exc
@@ -92,6 +92,56 @@ class HAProxy:
         if not ours:
             raise Stopped(f"haproxy knows no router of {colour}; see the top of haproxy.cfg")
         return [_server(row) for row in ours]
+
+    def acme_address(self) -> tuple[str, int]:
+        """Give where challenges of http-01 are handed to.
+
+        Raises:
+            Stopped: HAProxy knows no such place.
+        """
+        for row in csv.DictReader(self._ask("show stat").lstrip("# ").splitlines()):
+            if (row["pxname"], row["svname"]) == ("acme", "acme"):
+                host, _, port = row["addr"].rpartition(":")
+                return host.strip("[]"), int(port)
+        raise Stopped("haproxy has no server acme/acme for challenges; see ACME at the top of haproxy.cfg")
+
+    def serve_certificate(self, path: Path, pem: bytes) -> None:
+        """Show *pem* from now on as the certificate in the file *path*; no process is started for it.
+
+        Raises:
+            Stopped: HAProxy refused.
+        """
+        known = self._ask(f"show ssl cert {path}")
+        if "Filename: " not in known:
+            self._do(f"new ssl cert {path}", "New empty certificate store")
+        self._do(f"set ssl cert {path} <<\n{pem.decode('ascii').strip()}\n", "Transaction")
+        self._do(f"commit ssl cert {path}", "Success!")
+        if "Status: Used" not in known:
+            self._do(f"add ssl crt-list {self.map.with_name('crt-list.txt')} {path}", "Success!")
+
+    def drop_certificate(self, path: Path) -> None:
+        """Show the certificate in the file *path* no more.
+
+        Raises:
+            Stopped: HAProxy refused.
+        """
+        known = self._ask(f"show ssl cert {path}")
+        if "Status: Used" in known:
+            self._do(f"del ssl crt-list {self.map.with_name('crt-list.txt')} {path}", "deleted")
+        if "Filename: " in known:
+            self._do(f"del ssl cert {path}", "deleted")
+
+    def send_to_https(self, name: str, wanted: bool = True) -> None:
+        """Send requests for *name* on port 80 to HTTPS from now on; with *wanted* false no more."""
+        names = self.map.with_name("names.txt")
+        if wanted != ("match=yes" in self._ask(f"get acl {names} {name}")):
+            self._do(f"{'add' if wanted else 'del'} acl {names} {name}", "")
+
+    def _do(self, command: str, wanted: str) -> None:
+        said = self._ask(command).strip()
+        if wanted not in said or (said and not wanted):
+            what = command.partition(" <<")[0]
+            raise Stopped(f"haproxy refuses {what!r} ({said.splitlines()[-1][:200] if said else 'it said nothing'})")
 
     def _set(self, colour: str) -> None:
         said = self._ask(f"set map {self.map} colour {colour}").strip()
@@ -135,18 +185,3 @@ def _server(row: dict[str, str]) -> Server:
         retries=int(row["wretr"] or 0),
         busy=int(row["scur"]) + int(row["qcur"]),
     )
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write *path* whole or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -153,6 +153,7 @@ install_routers() {
     ln -sf "$opt/blue/bin/linkrouter" /usr/local/bin/linkrouter
     [ -e "$etc/keys.json" ] || "$opt/blue/bin/linkrouter" keys create "$etc/keys.json"
     [ -e "$etc/router.env" ] || sed "s#^LINKROUTER_INGEST_URL=.*#LINKROUTER_INGEST_URL=$2#" "$here/env/router.env" > "$etc/router.env"
+    [ -e "$etc/domains.toml" ] || echo "[domains]" > "$etc/domains.toml"
     for router in blue-1 blue-2 green-1 green-2; do keep 0644 "$here/env/$router.env" "$etc/$router.env"; done
     if [ ! -e "$etc/canaries" ]; then
         "$opt/blue/bin/linkrouter" keys canary "$etc/keys.json" "$1" > "$etc/canaries"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from canary import Canary, ask_canaries
 from haproxy_socket import LOOK_S, OTHER, HAProxy, Server, Stopped
-from keyfile import KeyFile, keys_in_use, summary_of
+from in_use import keys_in_use
+from keyfile import KeyFile, summary_of
 from services import Services
 
 

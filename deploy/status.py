@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haproxy_socket import OTHER, HAProxy, Server, Stopped
-from keyfile import KeyFile, keys_in_use, summary_of
+from in_use import keys_in_use
+from keyfile import KeyFile, summary_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,20 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
 import subprocess
-import threading
 
 import pytest
 from haproxy.load import HOST, Load
 from haproxy.machine import CENTRE
+from haproxy.networks import ip, run_inside, why_no_networks
 from processes import wait_until
 
 from linkrouter.link.codec import encode_base64url
 
 REGIONS = {"ams": 1, "nyc": 2, "sgp": 3}
 PREFIX = f"lr{os.getpid() % 10000}"
-CLONE_NEWNET = 0x40000000
-
-
-def ip(*arguments):
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 def connect_networks():
@@ -45,34 +39,15 @@ def plug(name, state):
 
 
 def inside(name, function):
-    """Run *function* in a thread whose sockets are made in the network of *name*."""
-    outcome = []
-
-    def enter_and_run():
-        with open(f"/run/netns/{PREFIX}-{name}") as network:
-            if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), CLONE_NEWNET):
-                outcome.append(OSError(ctypes.get_errno(), "setns"))
-                return
-        try:
-            outcome.append(function())
-        except BaseException as exc:
-            outcome.append(exc)
-
-    thread = threading.Thread(target=enter_and_run)
-    thread.start()
-    thread.join()
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+    """Run *function* where its sockets are made in the network of *name*."""
+    return run_inside(f"{PREFIX}-{name}", function)
 
 
 @pytest.fixture(scope="module")
 def networks():
     """The networks, where this machine lets us make some."""
-    if shutil.which("ip") is None:
-        pytest.skip("ip is not installed; run: apt-get install iproute2")
-    if os.geteuid() != 0:
-        pytest.skip("making network namespaces needs root")
+    if why := why_no_networks():
+        pytest.skip(why)
     try:
         connect_networks()
     except subprocess.CalledProcessError as exc:
