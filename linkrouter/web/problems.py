@@ -30,6 +30,8 @@ DETAILS = {
     500: "something went wrong here, and was logged",
     503: "the store cannot do this now; try again",
 }
+# Python 3.13 took new names from RFC 9110; a title stays what it was, whatever runs here.
+TITLES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
 
 
 class Problem(TypedDict):
@@ -62,9 +64,9 @@ class Refusal:
 
 def problem_json(refusal: Refusal, details: Mapping[int, str] = DETAILS) -> bytes:
     """Write *refusal* as a problem document; *details* has the sentence of each status."""
-    phrase = HTTPStatus(refusal.status).phrase
-    detail = details.get(refusal.status) or DETAILS.get(refusal.status, phrase)
-    problem: Problem = {"title": phrase, "status": refusal.status, "detail": detail}
+    title = TITLES.get(refusal.status) or HTTPStatus(refusal.status).phrase
+    detail = details.get(refusal.status) or DETAILS.get(refusal.status, title)
+    problem: Problem = {"title": title, "status": refusal.status, "detail": detail}
     if refusal.fault is not None:
         problem["reason"] = refusal.fault.reason
         if refusal.fault.within is not None and refusal.fault.index is not None:

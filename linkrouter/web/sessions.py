@@ -31,13 +31,12 @@ class Sessions:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._sessions: dict[bytes, _Session] = {}  # by the digest of the cookie
+        self._sessions: dict[bytes, _Session] = {}  # by the digest of the cookie, the last used last
         self._failures: deque[float] = deque()
 
     def begin(self, token: bytes) -> str:
         """Give the cookie of a new session for the token whose digest is *token*."""
-        self._forget_old()
-        while len(self._sessions) >= MAX_SESSIONS:
+        while self._sessions and (len(self._sessions) >= MAX_SESSIONS or self._is_over(self._longest_idle())):
             del self._sessions[next(iter(self._sessions))]
         cookie, now = secrets.token_urlsafe(32), self._clock()
         self._sessions[_digest_of(cookie)] = _Session(token, now, now)
@@ -46,13 +45,11 @@ class Sessions:
     def find(self, cookie: str) -> bytes | None:
         """Give the digest of the token that *cookie* was given for; None when the session is over."""
         key = _digest_of(cookie)
-        session = self._sessions.get(key)
-        if session is None:
-            return None
-        if self._is_over(session):
-            del self._sessions[key]
+        session = self._sessions.pop(key, None)
+        if session is None or self._is_over(session):
             return None
         session.used = self._clock()
+        self._sessions[key] = session
         return session.token
 
     def end(self, cookie: str) -> None:
@@ -79,8 +76,8 @@ class Sessions:
         now = self._clock()
         return now >= session.used + SESSION_IDLE_S or now >= session.begun + SESSION_LIFETIME_S
 
-    def _forget_old(self) -> None:
-        self._sessions = {key: one for key, one in self._sessions.items() if not self._is_over(one)}
+    def _longest_idle(self) -> _Session:
+        return next(iter(self._sessions.values()))
 
 
 def _digest_of(cookie: str) -> bytes:

@@ -59,13 +59,14 @@ def test_one_session_or_all_of_a_token_are_ended(sessions):
     assert (sessions.find(second), sessions.find(other)) == (None, b"b")
 
 
-def test_there_are_no_more_than_so_many(sessions):
-    oldest = sessions.begin(b"token")
-    for _ in range(MAX_SESSIONS):
+def test_there_are_no_more_than_so_many_and_the_longest_idle_goes_first(sessions, clock):
+    used, idle = sessions.begin(b"token"), sessions.begin(b"token")
+    sessions.find(used)
+    for _ in range(MAX_SESSIONS - 1):
         newest = sessions.begin(b"token")
 
-    assert sessions.find(oldest) is None
-    assert sessions.find(newest) == b"token"
+    assert sessions.find(idle) is None
+    assert (sessions.find(used), sessions.find(newest)) == (b"token", b"token")
 
 
 def test_who_guesses_tokens_is_held_for_a_while(sessions, clock):
