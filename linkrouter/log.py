@@ -36,7 +36,7 @@ EVENTS: dict[str, int] = {
     "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay
     "keyring.loaded": logging.INFO,
     "keyring.unchanged": logging.WARNING,  # a reload found the keys that are in use already
-    "mail.held": logging.WARNING,  # the gate only warns: it went on
+    "mail.held": logging.WARNING,  # the gate holds it; where the gate only warns, it went on
     "mail.untracked": logging.ERROR,  # a fault of ours: the mail went on as it was
     "recorder.dropped": logging.ERROR,
     "recorder.retry": logging.WARNING,

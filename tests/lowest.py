@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-EXTRAS = ("check", "dashboard", "geo")
+EXTRAS = ("check", "dashboard", "django", "geo")
 
 
 def bounded_requirements(pyproject: Path) -> list[Requirement]:

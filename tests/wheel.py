@@ -108,7 +108,7 @@ def main() -> None:
             with open(lowest, "w") as file:
                 run(BUILD / "tools" / "bin" / "python", Path(__file__).parent / "lowest.py", stdout=file)
             options = ("--constraint", lowest)
-        make_venv(python, BUILD / name, f"{wheel}[check,dashboard,geo]", *TEST_NEEDS, options=options)
+        make_venv(python, BUILD / name, f"{wheel}[check,dashboard,django,geo]", *TEST_NEEDS, options=options)
         run_tests(BUILD / name, unpacked)
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
 

@@ -1,0 +1,1 @@
+"""What `manage.py` of a project with this app can do besides."""

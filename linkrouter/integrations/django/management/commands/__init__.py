@@ -1,0 +1,1 @@
+"""The commands, one a module, as Django finds them."""
