@@ -31,6 +31,8 @@ EVENTS: dict[str, int] = {
     "check.failed": logging.ERROR,  # a check was cut short; its links stay pending
     "domains.kept": logging.ERROR,  # a reload failed; the old ones stay
     "domains.loaded": logging.INFO,
+    "encoder.started": logging.INFO,
+    "encoder.stopped": logging.INFO,
     "geoip.kept": logging.ERROR,  # a file could not be read; what was read before goes on
     "geoip.loaded": logging.INFO,
     "keyring.kept": logging.ERROR,  # a reload failed; the old keys stay

@@ -23,6 +23,7 @@ _COMMANDS = {
     "demo": "Everything on this machine: keys, a sample mail, router, sync, central.",
     "domains": "Look at the file of own domains.",
     "encode": "Rewrite the links of a mail.",
+    "encoder": "Tracked links over HTTP, for senders in any language.",
     "exit": "Write what serves every link ever sent without linkrouter.",
     "keys": "Make, rotate and list keyrings.",
     "relay": "The SMTP relay: tracks the links of the mails that go through.",
@@ -31,7 +32,7 @@ _COMMANDS = {
     "takeback": "Stop, replace or restore links that were sent.",
     "tokens": "Add, list and revoke API tokens.",
 }
-_SERVICES = {"central", "relay", "router"}  # they run until a signal, and reload at SIGHUP
+_SERVICES = {"central", "encoder", "relay", "router"}  # they run until a signal, and reload at SIGHUP
 
 
 class _Commands(click.Group):

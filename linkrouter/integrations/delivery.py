@@ -92,7 +92,7 @@ class Delivery:
         return Delivered(answer, tuple(replies), keys)
 
     async def _held(self, content: bytes, tenant: int) -> Reply | None:
-        held = await self.gate.find_hold(content, tenant) if self.gate is not None else None
+        held = await self.gate.find_hold([("message", content)], tenant) if self.gate is not None else None
         if held is None:
             return None
         self.metrics.count("linkrouter_mails_held", held.why)

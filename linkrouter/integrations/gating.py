@@ -5,10 +5,13 @@ names a list or a reason and no link, since servers log what they are told. Part
 as the encoder does.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from linkrouter.checker import Checker, Decision, extract
 from linkrouter.checker.check import CHECK_TIMEOUT_S
+from linkrouter.checker.mail.extract import merge_links
+from linkrouter.encoder import ContentKind
 from linkrouter.errors import StoreError
 
 __all__ = ["Held", "MailGate"]
@@ -29,13 +32,10 @@ class MailGate:
         self._within_s = within_s
         self._local = local
 
-    async def find_hold(self, content: bytes, tenant: int) -> Held | None:
-        """Give what holds the mail *content*, if anything does."""
-        links = [
-            link
-            for link in extract(content, "message", local=self._local)
-            if link.settled is None or link.settled[1] != "unreadable"
-        ]
+    async def find_hold(self, parts: Sequence[tuple[ContentKind, str | bytes]], tenant: int) -> Held | None:
+        """Give what holds the mail that has *parts*, if anything does."""
+        found = merge_links(extract(content, kind, local=self._local) for kind, content in parts)
+        links = [link for link in found if link.settled is None or link.settled[1] != "unreadable"]
         checker = self._checker.for_tenant(tenant or None)
         try:
             decision = await checker.gate(links)

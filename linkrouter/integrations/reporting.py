@@ -41,7 +41,7 @@ _OUTCOMES: dict[int, ReportOutcome] = {
     403: "denied",
     404: "wrong_address",
     405: "wrong_address",
-    409: "poison",  # central has another message of this id, or with one of these links
+    409: "poison",  # central has another message of this id, or with one of these links; tried `_renamed` before
     413: "poison",
     422: "poison",
 }
@@ -71,7 +71,15 @@ class CentralClient:
         return httpx.Client(headers=headers, timeout=patience, transport=self.transport)
 
     def tell(self, client: httpx.Client, line: bytes) -> ReportAnswer:
-        """Post one report, the JSON of a manifest."""
+        """Post one report, the JSON of a manifest.
+
+        Copies of one mail share its id, and each has links of its own: a second one gets an id of its own.
+        """
+        answer = self._post(client, line)
+        own = _renamed(line) if answer.reason == "409" else None
+        return answer if own is None else self._post(client, own)
+
+    def _post(self, client: httpx.Client, line: bytes) -> ReportAnswer:
         try:
             reply = client.post(f"{self.url.rstrip('/')}/v1/messages", content=line)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as exc:
@@ -81,6 +89,16 @@ class CentralClient:
         outcome = "wrong_address" if reply.is_redirect else _OUTCOMES.get(reply.status_code, "failed")
         asked_s = find_retry_after(reply.headers.get("Retry-After"), time.time()) or 0.0
         return ReportAnswer(outcome, str(reply.status_code), min(asked_s, MOST_ASKED_S))
+
+
+def _renamed(line: bytes) -> bytes | None:
+    """Give a report with the id `ID/MESSAGE_KEY`; None when it has no message key."""
+    entry = json.loads(line)
+    key = entry.get("message_key")
+    if not key:
+        return None
+    entry["message_id"] = f"{entry['message_id'][: 990 - len(key)]}/{key}"
+    return json.dumps(entry).encode("ascii")
 
 
 def _read_receipt(reply: httpx.Response) -> ReportAnswer:

@@ -56,10 +56,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not answered: an HTTP status, and the fault in what was sent if it lies there."""
+    """Why a request is not answered: an HTTP status, and the fault in what was sent if it lies there.
+
+    `code` is what a dialect with numbers of its own calls it.
+    """
 
     status: int
     fault: Fault | None = None
+    code: int | None = None
 
 
 def problem_json(refusal: Refusal, details: Mapping[int, str] = DETAILS) -> bytes:

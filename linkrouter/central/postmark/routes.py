@@ -5,7 +5,6 @@ from typing import Any
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.postmark.clicks import PostmarkClickList, PostmarkClicks
-from linkrouter.central.postmark.dialect import POSTMARK_DIALECT
 from linkrouter.central.postmark.figures import PostmarkClickCounts, PostmarkOverview, PostmarkStatistics
 from linkrouter.central.postmark.queries import (
     POSTMARK_RULES,
@@ -15,6 +14,7 @@ from linkrouter.central.postmark.queries import (
     PostmarkStatsQuery,
 )
 from linkrouter.central.store.interface import CentralStore
+from linkrouter.web.postmark_dialect import POSTMARK_DIALECT
 from linkrouter.web.routes import Route
 
 __all__ = ["postmark_routes"]

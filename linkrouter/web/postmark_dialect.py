@@ -38,7 +38,7 @@ def _write_problem(refusal: Refusal, details: Mapping[int, str]) -> bytes:
     sentences = {**DETAILS, 401: f"give a token that is known here, as {TOKEN_HEADER}", **details}
     reason = f": {refusal.fault.reason}" if refusal.fault is not None else ""
     problem: PostmarkProblem = {
-        "ErrorCode": codes.get(refusal.status, refusal.status),
+        "ErrorCode": refusal.code or codes.get(refusal.status, refusal.status),
         "Message": sentences[refusal.status] + reason,
     }
     return to_json(problem)
