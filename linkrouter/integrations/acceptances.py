@@ -4,7 +4,8 @@ Promise: a sender that hears no answer, or hears that some of several copies fai
 again, does not send twice what was taken before, also when this process was killed in between. Only a mail with a
 Message-ID is known again, since two without one may well be meant as two.
 
-What is left is SMTP's own (RFC 1047): the moment between the next hop's yes and the line written here.
+A `Witness` writes here, too, when this process was killed while the next hop decided; it has the same lock, so the next
+process waits for it.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ __all__ = ["Acceptances", "copy_key"]
 
 KEEP_S = 5 * 86_400.0  # as long as mail servers try
 MAX_ACCEPTANCES = 100_000
+LOCK_WITHIN_S = 25.0  # the witness of a process that was killed is done before
 COMPACT_BYTES = 1024**2
 
 
@@ -45,15 +47,29 @@ class Acceptances:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             raise SettingsError(f"SPOOL: {str(path)!r} cannot be written ({exc.strerror})") from exc
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._is_locked():
             os.close(self._file)
-            raise SettingsError("SPOOL: another process uses this folder; give each its own") from None
+            raise SettingsError("SPOOL: another process uses this folder; give each its own")
         self._read()
 
     def __repr__(self) -> str:
         return f"<Acceptances {len(self._open)} open, {len(self._orphans)} orphaned>"
+
+    def fileno(self) -> int:
+        """Give the open file, for a witness."""
+        return self._file
+
+    def _is_locked(self) -> bool:
+        until = time.monotonic() + LOCK_WITHIN_S
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.05)
+            else:
+                return True
 
     def accept(self, key: str) -> None:
         """Remember that the next hop took this copy."""

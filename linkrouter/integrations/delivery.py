@@ -4,8 +4,11 @@ Promise: it is answered yes only behind the next hop's own yes for every recipie
 that. No queue: what is not taken is the sender's still.
 """
 
+import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from linkrouter.encoder import Rewritten
@@ -77,12 +80,7 @@ class Delivery:
             key = copy_key(mail.tenant, mail.envelope.sender, group, mail.content)
             reply = TAKEN_BEFORE if self.acceptances.take_orphan(key) else None
             if reply is None:
-                done = self.tracker.track(content, labels, mail.tenant)
-                reply = await _hand_over(transaction, group, done.content, again=each)
-                if reply.is_good:
-                    self._tell(mail, group, done, labels)
-                    if find_message_id(mail.content):
-                        self.acceptances.accept(key)
+                reply = await self._send_copy(mail, group, content, labels, key, transaction, again=each)
             if reply.is_good:
                 keys.append(key)
             replies += [reply] * len(group)
@@ -101,14 +99,41 @@ class Delivery:
             return None
         return Reply(550, f"5.7.1 {held.reason}") if held.why == "flagged" else Reply(451, f"4.7.1 {held.reason}")
 
-    def _tell(self, mail: MailInHand, recipients: Sequence[str], done: Rewritten[bytes], labels: MailLabels) -> None:
-        """Count a copy that was taken, and let central know its links."""
-        self.metrics.count("linkrouter_mails_sent", "tracked" if done.links else "untracked")
-        if self.reporter is None or not done.links:
-            return
-        entry = manifest_entry(
+    async def _send_copy(
+        self,
+        mail: MailInHand,
+        recipients: tuple[str, ...],
+        content: bytes,
+        labels: MailLabels,
+        key: str,
+        transaction: Transaction,
+        *,
+        again: bool,
+    ) -> Reply:
+        """Track the links of a copy and hand it over; what the next hop takes is counted, reported and remembered."""
+        done = self.tracker.track(content, labels, mail.tenant)
+        entry = self._entry(mail, recipients, done, labels) if self.reporter is not None and done.links else None
+        is_known_again = bool(find_message_id(mail.content))
+        reply = await _address(transaction, recipients[0]) if again else None
+        if reply is None:
+            report = json.dumps(entry).encode("ascii") if entry else b""
+            reply = await transaction.send(done.content, key if is_known_again else "", report)
+        if reply.is_good:
+            self.metrics.count("linkrouter_mails_sent", "tracked" if done.links else "untracked")
+            if entry is not None and self.reporter is not None:
+                self.reporter.report(entry)
+            if is_known_again:
+                self.acceptances.accept(key)
+        transaction.has_answer()
+        return reply
+
+    def _entry(
+        self, mail: MailInHand, recipients: Sequence[str], done: Rewritten[bytes], labels: MailLabels
+    ) -> dict[str, object]:
+        """Give what central is told of a copy."""
+        return manifest_entry(
             done.links,
-            mail.message_id or find_message_id(mail.content),
+            mail.message_id or find_message_id(mail.content) or str(uuid.uuid4()),
             recipients[0] if len(recipients) == 1 else None,
             labels.tag,
             mail.tenant,
@@ -116,17 +141,15 @@ class Delivery:
             metadata=labels.metadata,
             count_only=self.tracker.is_counted_only(labels),
         )
-        self.reporter.report(entry)
 
 
-async def _hand_over(transaction: Transaction, recipients: Sequence[str], content: bytes, *, again: bool) -> Reply:
-    if again:
-        said = await transaction.begin_again()
-        if said.is_good:
-            said = await transaction.add_recipient(recipients[0])
+async def _address(transaction: Transaction, recipient: str) -> Reply | None:
+    """Begin the next copy, and give what hinders it."""
+    for step in (transaction.begin_again, partial(transaction.add_recipient, recipient)):
+        said = await step()
         if not said.is_good:
             return said
-    return await transaction.send(content)
+    return None
 
 
 def _summary(replies: Sequence[Reply]) -> Reply:

@@ -12,10 +12,12 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
+from weakref import WeakKeyDictionary, finalize
 
 from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPResponseException
 
 from linkrouter.errors import SettingsError
+from linkrouter.integrations.witness import Witness
 from linkrouter.settings import Address
 
 __all__ = ["Envelope", "NextHop", "NextHopTls", "Reply", "Transaction"]
@@ -84,11 +86,20 @@ class Transaction:
         """Give the next hop a recipient, and what it says."""
         return await self._command(f"RCPT TO:<{address}>")
 
-    async def send(self, content: bytes) -> Reply:
-        """Hand over *content*, whose lines end with CRLF, and give the next hop's answer."""
+    def has_answer(self) -> None:
+        """Say that what the answer means is written down."""
+        self._hop.tell_heard(self._client)
+
+    async def send(self, content: bytes, key: str = "", report: bytes = b"") -> Reply:
+        """Hand over *content*, whose lines end with CRLF, and give the next hop's answer.
+
+        The answer to a mail with a *key* is heard, with its *report*, even if this process is killed before.
+        """
         if not content.isascii() and not self._client.supports_extension("8bitmime"):
             return NO_8BIT
         self._open = False
+        if key:
+            self._hop.tell_witness(self._client, key, report)
         try:
             said = await self._client.data(content)
         except SMTPDataError as exc:
@@ -134,6 +145,7 @@ class NextHop:
         tls: "auto" takes STARTTLS where it is offered, "starttls" insists on it; both unchecked against no certificate
             but a good one. "tls" begins with TLS, "off" never does.
         login: Name and password for AUTH.
+        witness: Who hears the next hop out when this process is killed.
         ca_file: Who may have signed the next hop's certificate, besides whom the system trusts.
         timeout_s: Seconds for each answer; it must be below what our own clients wait.
 
@@ -150,6 +162,7 @@ class NextHop:
         ca_file: str | None = None,
         timeout_s: float = 120.0,
         hostname: str = "linkrouter.invalid",
+        witness: Witness | None = None,
     ) -> None:
         self._address = address
         self._tls = tls
@@ -158,6 +171,8 @@ class NextHop:
         self._hostname = hostname
         self._context = _tls_context(ca_file, checked=tls != "auto")
         self._idle: deque[tuple[SMTP, float]] = deque()
+        self._witness = witness
+        self._shared: WeakKeyDictionary[SMTP, int] = WeakKeyDictionary()
         self._closed = False
 
     async def begin(self, envelope: Envelope) -> Transaction | Reply:
@@ -208,7 +223,25 @@ class NextHop:
         except SMTPResponseException:
             client.close()
             raise
+        self._share(client)
         return client
+
+    def tell_witness(self, client: SMTP, key: str, report: bytes) -> None:
+        """See `Transaction.send`."""
+        if client in self._shared and self._witness is not None:
+            self._witness.sending(self._shared[client], key, report)
+
+    def tell_heard(self, client: SMTP) -> None:
+        """See `Transaction.has_answer`."""
+        if client in self._shared and self._witness is not None:
+            self._witness.heard(self._shared[client])
+
+    def _share(self, client: SMTP) -> None:
+        """Share a connection with the witness, unless only this process can read it."""
+        if self._witness is None or client.get_transport_info("sslcontext") is not None:
+            return
+        number = self._shared[client] = self._witness.share(client.get_transport_info("socket").fileno())
+        finalize(client, self._witness.forget, number)
 
     def give_back(self, client: SMTP) -> None:
         """Keep *client* for the next mail."""

@@ -14,6 +14,7 @@ from functools import partial
 from linkrouter.errors import SettingsError
 from linkrouter.integrations.smtp import FindSender, RelayLimits, SmtpRelay
 from linkrouter.integrations.tracking import Tracker
+from linkrouter.integrations.witness import Witness
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
 from linkrouter.processes.hangup import reload_on_hangup
@@ -56,9 +57,11 @@ async def run_relay(settings: RelaySettings) -> None:
         reporter = stack.enter_context(opened_reporter(settings))
         delivery = await stack.enter_async_context(opened_delivery(settings, tracker, reporter, metrics))
         await stack.enter_async_context(admin_port_of(settings.admin_listen, metrics))
+        witness = Witness(delivery.acceptances.fileno(), settings.spool / "reports" if reporter is not None else None)
+        stack.callback(witness.close)
         relay = SmtpRelay(
             delivery,
-            open_next_hop(settings, settings.next_hop, hostname),
+            open_next_hop(settings, settings.next_hop, hostname, witness),
             limits=limits,
             tenant=settings.tenant,
             tls=_tls(settings),

@@ -20,6 +20,7 @@ from linkrouter.integrations.gating import MailGate
 from linkrouter.integrations.next_hop import NextHop, NextHopTls
 from linkrouter.integrations.reporting import CentralClient, Reporter
 from linkrouter.integrations.tracking import Tracker
+from linkrouter.integrations.witness import Witness
 from linkrouter.link import Keyring
 from linkrouter.log import log
 from linkrouter.metrics import Metrics
@@ -62,7 +63,9 @@ def reload_keys(tracker: Tracker, settings: SenderSettings) -> None:
         log("keyring.loaded")
 
 
-def open_next_hop(settings: SenderSettings, address: Address, hostname: str = "") -> NextHop:
+def open_next_hop(
+    settings: SenderSettings, address: Address, hostname: str = "", witness: Witness | None = None
+) -> NextHop:
     """Give the way to the next hop at *address*.
 
     Raises:
@@ -83,6 +86,7 @@ def open_next_hop(settings: SenderSettings, address: Address, hostname: str = ""
         ca_file=str(settings.next_hop_ca) if settings.next_hop_ca else None,
         timeout_s=settings.next_hop_timeout_s,
         hostname=hostname or machine_name(),
+        witness=witness,
     )
 
 
@@ -105,6 +109,7 @@ def opened_reporter(settings: SenderSettings) -> Iterator[Reporter | None]:
         raise SettingsError("CENTRAL_TOKEN_FILE is not set; CENTRAL_URL needs a token that has messages:write")
     token = read_secret(settings.central_token_file, "CENTRAL_TOKEN_FILE", accept_mounted=settings.mounted_secrets)
     reporter = Reporter(CentralClient(settings.central_url, token), settings.spool / "reports")
+    reporter.flush(0.0)  # what another process left is sent before there is something new
     try:
         yield reporter
     finally:
