@@ -71,6 +71,11 @@ EVENTS: dict[str, int] = {
     "task.failed": logging.ERROR,
     "tokens.kept": logging.ERROR,  # a reload failed; the old tokens stay
     "tokens.loaded": logging.INFO,
+    "watch.failed": logging.ERROR,  # the store does not answer; tried again
+    "watch.look_failed": logging.ERROR,  # one look came to nothing; the next one comes by its time
+    "watch.no_lists": logging.WARNING,  # TAKEBACK_KEYS stops what a list names, and REPUTATION names no list
+    "watch.not_stopped": logging.ERROR,  # a flagged destination could not be stopped; tried again
+    "watch.off": logging.WARNING,  # the extra "check" is not installed, so nothing that was sent is looked at again
     "webhooks.delivery_failed": logging.ERROR,  # the store did not answer; tried again, nothing is lost
     "webhooks.disabled": logging.WARNING,  # an endpoint is gone, or took nothing for days
     "worker.died": logging.ERROR,

@@ -63,6 +63,8 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "linkrouter_mails_held": ("counter", "reason", "Mails that the gate found flagged or unknown."),
     "linkrouter_mails_not_sent": ("counter", "reason", "Mails that were answered no, by who said it."),
     "linkrouter_relay_connections": ("gauge", "", "Connections of senders that are open."),
+    "linkrouter_central_looks": ("counter", "verdict", "Looks at destinations that were sent, by what they found."),
+    "linkrouter_central_looks_due": ("gauge", "", "Watched destinations whose look is due and waits for its turn."),
     "linkrouter_central_database_bytes": ("gauge", "", "Size of the database on the disk."),
 }
 

@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import faulthandler
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from processes import make_home
 
 settings.register_profile("shared machine", deadline=None)  # how long an example takes is the neighbours' doing, too
 settings.load_profile("shared machine")
+os.environ["LINKROUTER_WATCH_DAYS"] = "0"  # messages of the tests lead to the Internet, which central would look at
 
 # Besides what is marked so. The first freeze and kill processes, wait for real time-outs and fill disks: nothing may
 # run beside them. The others start processes for nearly every test.
@@ -17,7 +19,7 @@ ALONE = ["haproxy", "faults", "clicks/test_faults.py", "bench"]
 SLOW = [
     *("central/test_run_central.py", "clicks/test_brokers.py", "exit/test_exit_serving.py"),
     *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py"),
-    *("cli/test_take_backs.py", "cli/test_takeback_command.py"),
+    *("cli/test_take_backs.py", "cli/test_takeback_command.py", "cli/test_watching.py"),
 ]
 END_S = 60  # from the last test to the end of the process
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"

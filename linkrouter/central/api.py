@@ -18,6 +18,7 @@ from linkrouter.central.router_models import RoutersQuery, RoutersState
 from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.takebacks import take_back_routes
+from linkrouter.central.watch.routes import WatchApi, watch_routes
 from linkrouter.central.webhooks.delivery import WebhookDelivery
 from linkrouter.central.webhooks.posting import Poster
 from linkrouter.central.webhooks.routes import webhook_routes
@@ -42,11 +43,12 @@ def central_routes(
     min_cell: int = 0,
     metrics: Metrics | None = None,
     delivery: WebhookDelivery | None = None,
+    watch: WatchApi | None = None,
 ) -> tuple[Route, ...]:
     """Give the paths whose answers come from *store*.
 
     *insight* tells of clicks that have no label yet; rows of a breakdown below *min_cell* clicks are shown together;
-    *metrics* counts what came in; *delivery* is what sends to webhook endpoints.
+    *metrics* counts what came in; *delivery* is what sends to webhook endpoints; *watch* answers about what is watched.
     """
     insight, delivery = insight or Insight(), delivery or WebhookDelivery(store, Poster())
     statistics, messages = Statistics(store, insight, min_cell), Messages(store, insight)
@@ -58,6 +60,7 @@ def central_routes(
         *_privacy_routes(Privacy(store, messages)),
         *postmark_routes(store, insight),
         *take_back_routes(store),
+        *watch_routes(watch or WatchApi(store)),
         *webhook_routes(store, delivery),
         _asked(
             "listRouters",

@@ -88,6 +88,19 @@ class Checker:
         queries = queries_about(_ways(links, states), self.sources)
         return decide(links, states, await self._states.opinions(queries), self.sources, self._clock())
 
+    async def was_fine(self, link: LinkToCheck) -> bool:
+        """Whether *link* answered when it was fetched last, and no list had anything against it.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        states = await self._states.links({link.key})
+        state = states.get(link.key)
+        if state is None or state.fetched is None or state.fetched.verdict != "fine":
+            return False
+        stored = await self._states.opinions(queries_about(_ways([link], states), self.sources))
+        return not any(each.opinion.answer == "listed" for each in stored.values())
+
     async def check(
         self, links: Sequence[LinkToCheck], *, author: str = "", within_s: float = CHECK_TIMEOUT_S, fresh: Fresh = ""
     ) -> AsyncIterator[LinkReport]:

@@ -29,7 +29,7 @@ from linkrouter.link.takeback import (
     origin_of,
     parse_take_back,
     sign_take_back,
-    verify_tag,
+    time_to_win,
 )
 from linkrouter.settings import read_tokens
 
@@ -198,16 +198,15 @@ def _make(
 
 
 def _made_at(ring: Keyring, newest: Any) -> int:
-    """Give now, or a second after the *newest* genuine rule there is: of two in one second chance would decide."""
+    """Give when the rule is to be made, so that it wins over the *newest* there is."""
     now_s = int(time.time())
     try:
-        rule = parse_take_back(newest)
-        verify_tag(rule, ring)
+        made_at = time_to_win(parse_take_back(newest), ring, now_s)
     except BadRule:
-        return now_s  # there is none, or central shows one that nobody signed
-    if rule.at > now_s + FAST_CLOCK_S:
-        click.echo(f"the last rule for these links is {rule.at - now_s} s ahead of this machine's clock", err=True)
-    return max(now_s, rule.at + 1)
+        return now_s  # there is none, or central shows one that is none
+    if made_at - 1 > now_s + FAST_CLOCK_S:
+        click.echo(f"the last rule for these links is {made_at - 1 - now_s} s ahead of this machine's clock", err=True)
+    return made_at
 
 
 def _read_which(

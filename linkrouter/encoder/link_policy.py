@@ -19,7 +19,7 @@ from linkrouter.encoder.report import SkipReason
 from linkrouter.errors import BadDestination
 from linkrouter.link import canonical_url
 
-__all__ = ["Judged", "LinkPolicy", "destination_reason", "judge_link"]
+__all__ = ["Judged", "LinkPolicy", "destination_reason", "judge_link", "lets_reader_choose"]
 
 _NO_TRACK_SCHEME = re.compile(r"https?\+notrack:", re.ASCII | re.IGNORECASE)  # Postal
 
@@ -113,7 +113,7 @@ def _reason_against(policy: LinkPolicy, destination: str, host: str) -> SkipReas
         return "already tracked"
     if policy.excluded_domains and _is_excluded(policy, host):
         return "excluded domain"
-    if not policy.track_unsubscribe and _lets_the_reader_choose(destination.lower()):
+    if not policy.track_unsubscribe and lets_reader_choose(destination.lower()):
         return "unsubscribe"
     return None
 
@@ -123,7 +123,8 @@ def _is_excluded(policy: LinkPolicy, host: str) -> bool:
     return any(".".join(labels[first:]) in policy.excluded_domains for first in range(len(labels)))
 
 
-def _lets_the_reader_choose(url: str) -> bool:
+def lets_reader_choose(url: str) -> bool:
+    """Whether *url*, in lower case, is for signing off or changing preferences."""
     # Written out: this runs for every link, and a regular expression takes ten times as long.
     return "unsubscri" in url or "preference" in url or "opt-out" in url or "optout" in url or "opt_out" in url
 

@@ -26,6 +26,7 @@ __all__ = [
     "REPLACE",
     "STOP",
     "TakeBack",
+    "is_signed",
     "match_destination",
     "match_link",
     "match_message",
@@ -34,6 +35,7 @@ __all__ = [
     "origin_of",
     "parse_take_back",
     "sign_take_back",
+    "time_to_win",
     "verify_tag",
     "verify_take_back",
 ]
@@ -130,6 +132,15 @@ def verify_tag(rule: TakeBack, keyring: Keyring) -> None:
         raise BadRule("tag does not fit the take-back")
 
 
+def is_signed(rule: TakeBack, keyring: Keyring) -> bool:
+    """Whether `verify_tag` lets *rule* through."""
+    try:
+        verify_tag(rule, keyring)
+    except BadRule:
+        return False
+    return True
+
+
 def open_replacement(to: str, tenant: int, keyring: Keyring) -> str:
     """Do the other half of `verify_take_back`: give the destination of *to*, a path that replaces links of *tenant*.
 
@@ -171,6 +182,14 @@ def sign_take_back(
     rule = unsigned._replace(tag=_tag_of(unsigned, keyring))
     verify_take_back(rule, keyring)
     return rule
+
+
+def time_to_win(newest: TakeBack | None, keyring: Keyring, now_s: int) -> int:
+    """Give *now_s*, or a second after *newest*, the rule made last for a match, where that is later.
+
+    Of two rules in one second chance would decide. A rule that nobody of *keyring* signed counts for nothing.
+    """
+    return max(now_s, newest.at + 1) if newest is not None and is_signed(newest, keyring) else now_s
 
 
 def match_link(link_id: bytes) -> str:

@@ -21,19 +21,23 @@ from linkrouter.central.dashboard.routes import dashboard_files, dashboard_pages
 from linkrouter.central.labels import Insight
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.opening import open_central_store
+from linkrouter.central.watch.routes import WatchApi
 from linkrouter.central.webhooks.delivery import WebhookDelivery
 from linkrouter.central.webhooks.posting import Poster
 from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
 from linkrouter.checker.api.page import page_files
 from linkrouter.checker.api.routes import check_routes
+from linkrouter.checker.check import Checker
 from linkrouter.checker.compose import is_installed, open_checker
 from linkrouter.errors import SettingsError
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
 from linkrouter.processes.hangup import reload_on_hangup
 from linkrouter.processes.upkeep import admin_port, open_insight, upkeep
+from linkrouter.processes.watching import watching
 from linkrouter.settings import CentralSettings
+from linkrouter.units import HOUR_S
 from linkrouter.web.files import StaticFile
 from linkrouter.web.openapi import with_document
 from linkrouter.web.routes import Route
@@ -52,6 +56,7 @@ class Checks:
     routes: tuple[Route, ...] = ()
     files: tuple[StaticFile, ...] = ()
     stop: Callable[[], None] = lambda: None
+    checker: Checker | None = None
 
 
 def central_app(
@@ -62,17 +67,18 @@ def central_app(
     min_cell: int = 0,
     metrics: Metrics | None = None,
     delivery: WebhookDelivery | None = None,
+    watch: WatchApi | None = None,
 ) -> Application:
     """Make the application of central over an open *store*; see `central_routes` for the rest."""
-    metrics = metrics or Metrics()
-    routes = (*central_routes(store, insight, min_cell, metrics, delivery), *checks.routes)
+    metrics, watch = metrics or Metrics(), watch or WatchApi(store)
+    routes = (*central_routes(store, insight, min_cell, metrics, delivery, watch), *checks.routes)
     documented = with_document(routes, "linkrouter central", __version__)
     observe, sessions = partial(_observe, metrics), Sessions()
     if find_spec("jinja2") is None:  # the extra "dashboard" is not installed
         return create_app(tokens, documented, checks.files, observe=observe)
     check_page = "".join(file.content.decode() for file in checks.files if file.path == CHECK_PATH)
     files = (*(file for file in checks.files if file.path != CHECK_PATH), *dashboard_files())
-    pages = dashboard_pages(store, insight or Insight(), min_cell, sessions, check_page)
+    pages = dashboard_pages(store, insight or Insight(), min_cell, sessions, watch, check_page)
     return create_app(tokens, documented, files, pages=pages, sessions=sessions, observe=observe)
 
 
@@ -82,10 +88,11 @@ def _observe(metrics: Metrics, operation: str, status: int, seconds: float) -> N
         metrics.count("linkrouter_central_errors", str(status))
 
 
-async def run_central(settings: CentralSettings) -> None:
-    """Serve until SIGTERM or SIGINT.
+async def run_central(settings: CentralSettings, *, hour_s: float = HOUR_S) -> None:
+    """Serve until SIGTERM or SIGINT; *hour_s* is how long an hour takes between looks at what was sent.
 
     Raises:
+        KeyringError: TAKEBACK_KEYS cannot be used.
         SettingsError: the tokens, the database or the port cannot be used.
         StoreError: the database, or the cache of the check, cannot be opened.
     """
@@ -101,7 +108,8 @@ async def run_central(settings: CentralSettings) -> None:
         delivery = WebhookDelivery(store, Poster(settings.allow_network), metrics)
         await stack.enter_async_context(upkeep(store, insight, settings, metrics, delivery))
         await stack.enter_async_context(admin_port(settings, metrics))
-        app = central_app(store, tokens, checks, insight, settings.min_cell, metrics, delivery)
+        watch = await stack.enter_async_context(watching(store, checks.checker, settings, metrics, hour_s=hour_s))
+        app = central_app(store, tokens, checks, insight, settings.min_cell, metrics, delivery, watch)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -150,7 +158,8 @@ async def with_checks(settings: CentralSettings) -> AsyncIterator[Checks]:
             return
         checker = await stack.enter_async_context(open_checker(replace(settings, cache=_cache(settings))))
         jobs = await stack.enter_async_context(CheckJobs(checker, within_s=settings.total_timeout))
-        yield Checks(routes=check_routes(CheckApi(checker, jobs, local=local)), files=files, stop=jobs.stop)
+        routes = check_routes(CheckApi(checker, jobs, local=local))
+        yield Checks(routes=routes, files=files, stop=jobs.stop, checker=checker)
 
 
 def _cache(settings: CentralSettings) -> Path | None:

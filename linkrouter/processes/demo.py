@@ -53,6 +53,7 @@ def demo_settings(home: Path) -> tuple[RouterSettings, CentralSettings]:
             ingest_token_file=ingest,
             api_token_file=api,
             settle_s=2.0,
+            watch_days=0,  # a demo asks nobody on the Internet
         ),
     )
 

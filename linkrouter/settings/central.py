@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linkrouter.settings.check import CheckSettings
-from linkrouter.settings.fields import Address, parse_address, parse_delay, parse_number, parse_paths, setting
+from linkrouter.settings.fields import (
+    Address,
+    parse_address,
+    parse_delay,
+    parse_http_url,
+    parse_number,
+    parse_paths,
+    setting,
+)
 
 __all__ = ["DEFAULT_ADMIN", "CentralSettings", "InsightSettings"]
 
@@ -44,6 +52,14 @@ class CentralSettings(CheckSettings):
         "Days until addresses are cut to their network (/24, /48).", parse_number(0, 36_500), None
     )
     min_cell: int = setting("Rows of a breakdown with fewer clicks are shown together.", parse_number(0, 1_000_000), 0)
+    watch_days: int = setting("Days that what was sent is looked at again; 0 is off.", parse_number(0, 366), 14)
+    watch_requests_per_hour: int = setting("Requests that looking again may make.", parse_number(1, 36_000), 1000)
+    takeback_keys: Path | None = setting(
+        "Keyring file: with it, central stops by itself what a list flags after it was sent.", Path, None
+    )
+    central_url: str = setting(
+        "Where senders reach central, for the commands it shows; LISTEN by default.", parse_http_url, ""
+    )
     admin_listen: Address = setting("Where /metrics is.", parse_address, DEFAULT_ADMIN)
     cache: Path | None = setting(
         "SQLite file that keeps what is known of links; checks.db beside an SQLite DATABASE by default.", Path, None

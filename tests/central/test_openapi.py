@@ -136,6 +136,8 @@ def test_the_names_of_operations_are_a_promise(document):
         "GET /v1/routers": "listRouters",
         "GET /v1/take-backs": "listTakeBacks",
         "GET /v1/take-backs/status": "getTakeBacksStatus",
+        "GET /v1/watched": "listWatched",
+        "GET /v1/watched/events": "listWatchEvents",
         "POST /v1/clicks": "addClicks",
         "POST /v1/erasures": "erase",
         "POST /v1/messages": "addMessage",

@@ -1,4 +1,4 @@
-"""What routers say of themselves, what they had to drop, and the links that were taken back."""
+"""What routers say of themselves, what they had to drop, links that were taken back, and those that changed."""
 
 import time
 from collections.abc import Mapping
@@ -12,6 +12,8 @@ from linkrouter.central.routers import list_routers
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.take_back_models import StateQuery
 from linkrouter.central.takebacks import TakeBacksApi
+from linkrouter.central.watch.models import WatchedQuery
+from linkrouter.central.watch.routes import WatchApi
 from linkrouter.units import DAY_S, SECOND_US
 from linkrouter.web.pages import Html, Redirect, Visitor
 from linkrouter.web.problems import Fault, Refusal
@@ -26,6 +28,7 @@ class Reports:
     """What the pages need."""
 
     store: CentralStore
+    watch: WatchApi
 
     async def routers(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
         """Show each router by its last report, the silent ones first, with its keys and the take-backs in force."""
@@ -48,6 +51,13 @@ class Reports:
         if isinstance(found, Refusal):
             return found
         return show("take-backs.html", visitor, "take_backs", found=found, by_name=visitor.caller.tenant is None)
+
+    async def watched(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
+        """Show destinations that broke, were flagged or recovered, each with the command that answers it."""
+        found = await self.watch.list(cast(WatchedQuery, {}), visitor.caller)
+        if isinstance(found, Refusal):
+            return found
+        return show("watched.html", visitor, "watched", found=found)
 
     async def losses(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
         """Show what is missing, and between which times."""

@@ -16,6 +16,7 @@ from linkrouter.central.labels import Insight
 from linkrouter.central.messages import Messages
 from linkrouter.central.privacy import Privacy
 from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.watch.routes import WatchApi
 from linkrouter.web.files import StaticFile
 from linkrouter.web.pages import Html, Page, Redirect, Visitor
 from linkrouter.web.problems import Refusal
@@ -43,11 +44,11 @@ def dashboard_files() -> tuple[StaticFile, ...]:
 
 
 def dashboard_pages(
-    store: CentralStore, insight: Insight, min_cell: int, sessions: Sessions, check_page: str = ""
+    store: CentralStore, insight: Insight, min_cell: int, sessions: Sessions, watch: WatchApi, check_page: str = ""
 ) -> Callable[[TokenBox], tuple[Page, ...]]:
     """Give what makes the pages, once the tokens of the moment are known; *check_page* is the check's own."""
     messages = Messages(store, insight)
-    overview, reports = Overview(Statistics(store, insight, min_cell)), Reports(store)
+    overview, reports = Overview(Statistics(store, insight, min_cell)), Reports(store, watch)
     message_pages, people = MessagePages(messages), PeoplePages(Privacy(store, messages))
 
     def pages(box: TokenBox) -> tuple[Page, ...]:
@@ -65,6 +66,7 @@ def dashboard_pages(
             page(operation="showLive", path=f"{home}/live", scope="clicks:read", answer=_show_live),
             page(operation="showRouters", path=f"{home}/routers", scope="admin", answer=reports.routers),
             page(operation="showTakeBacks", path=f"{home}/take-backs", scope="takebacks", answer=reports.take_backs),
+            page(operation="showWatched", path=f"{home}/watched", scope="stats:read", answer=reports.watched),
             page(operation="showLosses", path=f"{home}/losses", scope="stats:read", answer=reports.losses),
             page(operation="askPerson", path=f"{home}/people", scope="privacy", answer=people.ask),
             page(

@@ -24,6 +24,7 @@ NAVIGATION = (
     ("routers", "/dashboard/routers", "admin"),
     ("losses", "/dashboard/losses", "stats:read"),
     ("take_backs", "/dashboard/take-backs", "takebacks"),
+    ("watched", "/dashboard/watched", "stats:read"),
     ("people", "/dashboard/people", "privacy"),
     ("check", "/check", "checks"),
 )

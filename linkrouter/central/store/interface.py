@@ -37,6 +37,7 @@ from linkrouter.central.store.records import (
     RouterState,
 )
 from linkrouter.central.store.take_backs import TakeBackStore
+from linkrouter.central.store.watch import WatchStore
 from linkrouter.central.store.webhooks import WebhookStore
 from linkrouter.clicks.click import Click
 
@@ -197,8 +198,8 @@ class ClickLog(Store, Protocol):
         """
 
 
-class Registry(Store, TakeBackStore, WebhookStore, Protocol):
-    """What needs transactions: messages and their links, take-backs, and webhooks."""
+class Registry(Store, TakeBackStore, WatchStore, WebhookStore, Protocol):
+    """What needs transactions: messages and their links, take-backs, watched destinations, and webhooks."""
 
     async def add_message(self, message: Message) -> Kept:
         """Keep *message*: "stored", or "known" when it was there already.

@@ -41,6 +41,7 @@ __all__ = [
     "MAX_HOLDS",
     "MAX_REDIRECTS",
     "Fetcher",
+    "may_sign_off",
 ]
 
 FETCH_RULES = 1  # raised when the same answers get another verdict, so that no cache tells the old one
@@ -129,7 +130,7 @@ class Fetcher:
         return opinion
 
     def _needs_no_second_opinion(self, head: WalkEnd, trace: Trace) -> bool:
-        if any(_lets_the_reader_choose(hop.url) for hop in trace.hops):
+        if any(may_sign_off(hop.url) for hop in trace.hops):
             return True
         host = split_url(trace.hops[-1].url)[1]
         assert head.answer is not None
@@ -204,7 +205,7 @@ class Fetcher:
         """Request one hop, waiting when it says so, and once more where a gateway failed."""
         host = split_url(url)[0].partition("://")[2]
         while True:
-            if walk.method == "GET" and _lets_the_reader_choose(url):
+            if walk.method == "GET" and may_sign_off(url):
                 return Failure("not opened")
             answer = await self._request(url, host, walk, trace)
             hold_s = _hold_s(answer)
@@ -247,7 +248,8 @@ class _Lead(NamedTuple):
     at_once: bool = True
 
 
-def _lets_the_reader_choose(url: str) -> bool:
+def may_sign_off(url: str) -> bool:
+    """Whether a GET of *url* may sign somebody off."""
     return _LETS_THE_READER_CHOOSE.search(unquote(url)) is not None
 
 

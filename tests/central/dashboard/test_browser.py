@@ -27,6 +27,7 @@ PAGES = [
         "/dashboard/routers",
         "/dashboard/losses",
         "/dashboard/take-backs",
+        "/dashboard/watched",
         "/dashboard/people",
         "/check",
     ),

@@ -31,6 +31,7 @@ PATHS = {
     "/dashboard/routers": "admin",
     "/dashboard/losses": "stats:read",
     "/dashboard/take-backs": "takebacks",
+    "/dashboard/watched": "stats:read",
     "/dashboard/people": "privacy",
 }
 

@@ -45,6 +45,8 @@ STRIP_CLICK = "UPDATE clicks SET ip = NULL, user_agent = NULL WHERE seq = ?"
 LABELS_OF = "SELECT * FROM labels WHERE seq IN (SELECT value FROM json_each(?))"
 NUMBERS_OF = "SELECT number FROM words WHERE word IN (SELECT value FROM json_each(?))"
 DROP_WORDS = "DELETE FROM words WHERE number IN (SELECT value FROM json_each(?))"
+DROP_WATCHED = "DELETE FROM watched_links WHERE url IN (SELECT value FROM json_each(?))"
+DROP_EVENTS = "DELETE FROM link_events WHERE url IN (SELECT value FROM json_each(?))"
 WITHHOLD = "INSERT OR IGNORE INTO withheld (recipient, tenant) VALUES (?, ?)"
 RELEASE = "DELETE FROM withheld WHERE recipient = ? AND tenant = ?"
 IS_WITHHELD = "SELECT 1 FROM withheld WHERE recipient = ? AND tenant IN (?, ?)"
@@ -148,6 +150,8 @@ def _erase(connection: sqlite3.Connection, asked: Erasure) -> Erased:
     counts = [strip_message(connection, message, own_urls) for message in messages]
     numbers = [number for (number,) in connection.execute(NUMBERS_OF, (json.dumps(sorted(own_urls)),))]
     connection.execute(DROP_WORDS, (json.dumps(numbers),))
+    for drop in (DROP_WATCHED, DROP_EVENTS):
+        connection.execute(drop, (json.dumps(sorted(own_urls)),))
     return Erased(len(messages), sum(links for links, _ in counts), sum(clicks for _, clicks in counts))
 
 

@@ -9,6 +9,7 @@ from linkrouter.central.store.sqlite.deliveries import SqliteWebhooks
 from linkrouter.central.store.sqlite.messages import SqliteMessages
 from linkrouter.central.store.sqlite.privacy import IS_WITHHELD, SqlitePrivacy, strip_message, withhold_digests
 from linkrouter.central.store.sqlite.take_backs import SqliteTakeBacks
+from linkrouter.central.store.sqlite.watch import SqliteWatch
 
 __all__ = ["SqliteRegistry"]
 
@@ -34,7 +35,7 @@ class _ConflictError(Exception):
     """Another message has one of the links."""
 
 
-class SqliteRegistry(SqliteMessages, SqlitePrivacy, SqliteTakeBacks, SqliteWebhooks):
+class SqliteRegistry(SqliteMessages, SqlitePrivacy, SqliteTakeBacks, SqliteWatch, SqliteWebhooks):
     """A `Registry` in a file."""
 
     async def add_message(self, message: Message) -> Kept:

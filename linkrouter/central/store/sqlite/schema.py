@@ -156,6 +156,26 @@ MIGRATIONS = (
     CREATE INDEX deliveries_by_time ON deliveries (webhook, first_at, log, number);
     CREATE INDEX deliveries_due ON deliveries (webhook, next_at) WHERE next_at IS NOT NULL
     """,
+    # Destinations that are looked at after they were sent; their state and the events made of it change together.
+    """
+    CREATE TABLE watched_links (
+        tenant INTEGER NOT NULL, url TEXT NOT NULL, anchored_at INTEGER NOT NULL, sent_at INTEGER NOT NULL,
+        messages INTEGER NOT NULL, clicks INTEGER NOT NULL, standing TEXT NOT NULL DEFAULT 'new',
+        doubted INTEGER NOT NULL DEFAULT 0, verdict TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
+        looks INTEGER NOT NULL DEFAULT 0, looked_at INTEGER, changed_at INTEGER, due_at INTEGER,
+        PRIMARY KEY (tenant, url)
+    ) STRICT;
+    CREATE INDEX watched_links_by_look ON watched_links (due_at, clicks) WHERE due_at IS NOT NULL;
+    CREATE INDEX watched_links_by_age ON watched_links (sent_at);
+    CREATE INDEX watched_links_by_change ON watched_links (changed_at) WHERE changed_at IS NOT NULL;
+    CREATE TABLE link_events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, at INTEGER NOT NULL,
+        tenant INTEGER NOT NULL, url TEXT NOT NULL, reason TEXT NOT NULL, messages INTEGER NOT NULL,
+        clicks INTEGER NOT NULL, stop TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX link_events_by_link ON link_events (url, tenant);
+    CREATE INDEX link_events_to_answer ON link_events (seq) WHERE stop = 'wanted'
+    """,
 )
 
 

@@ -1,0 +1,150 @@
+"""Watched destinations in an SQLite file."""
+
+from typing import Any
+
+from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.sqlite.labels import LATEST, PROGRESS, SET_PROGRESS
+from linkrouter.central.store.watch import WatchCounts, WatchedLink, WatchEvent
+
+__all__ = ["SqliteWatch"]
+
+FOLD_MESSAGES = 1000  # taken up in one transaction
+FOLD_CLICKS = 10_000
+MESSAGES_UNTIL = "SELECT max(seq), count(*) FROM (SELECT seq FROM messages WHERE seq > ? ORDER BY seq LIMIT ?)"
+# A time of sending that is still to come is a wrong clock.
+TAKE_UP_LINKS = """
+INSERT INTO watched_links (tenant, url, anchored_at, sent_at, messages, clicks, due_at)
+SELECT links.tenant, url, min(min(sent_at, :now)), max(min(sent_at, :now)), count(DISTINCT message), sum((
+        SELECT count(*) FROM clicks WHERE clicks.link_id = links.link_id AND clicks.tenant = links.tenant
+            AND clicks.part = links.part AND kind = 'click' AND clicks.seq <= :clicks)),
+    min(min(sent_at, :now)) + :hour
+FROM messages JOIN links ON links.message = messages.seq
+WHERE messages.seq > :after AND messages.seq <= :until AND sent_at >= :since AND url <> '' AND NOT trap
+GROUP BY links.tenant, url
+ON CONFLICT (tenant, url) DO UPDATE SET
+    due_at = iif(due_at IS NULL OR excluded.sent_at >= anchored_at + 24 * :hour,
+        min(ifnull(due_at, excluded.sent_at + :hour), excluded.sent_at + :hour), due_at),
+    anchored_at = iif(excluded.sent_at >= anchored_at + 24 * :hour, excluded.sent_at, anchored_at),
+    sent_at = max(sent_at, excluded.sent_at), messages = messages + excluded.messages,
+    clicks = clicks + excluded.clicks
+"""
+ADD_CLICKS = """
+UPDATE watched_links SET clicks = watched_links.clicks + came.clicks FROM (
+    SELECT links.tenant, url, count(*) AS clicks
+    FROM clicks JOIN links ON links.link_id = clicks.link_id AND links.tenant = clicks.tenant
+        AND links.part = clicks.part
+    WHERE clicks.seq > :after AND clicks.seq <= :until AND kind = 'click' AND message <= :messages
+    GROUP BY links.tenant, url
+) AS came WHERE watched_links.tenant = came.tenant AND watched_links.url = came.url
+"""
+GIVE_UP = "DELETE FROM watched_links WHERE sent_at < ?"
+LINK_COLUMNS = """tenant, url, anchored_at, sent_at, messages, clicks, standing, doubted, verdict, reason, looks,
+    looked_at, changed_at, due_at, (SELECT id FROM link_events AS event WHERE event.url = watched_links.url
+        AND event.tenant = watched_links.tenant AND stop = 'made' ORDER BY seq DESC LIMIT 1)"""
+DUE = "SELECT {} FROM watched_links WHERE due_at <= ? ORDER BY clicks DESC, due_at, url LIMIT ?"
+CHANGED = """
+SELECT {} FROM watched_links WHERE changed_at IS NOT NULL AND (:tenant IS NULL OR tenant = :tenant)
+ORDER BY standing = 'fine', clicks DESC, changed_at DESC, tenant, url LIMIT :limit
+"""
+KEEP_LOOK = """
+UPDATE watched_links SET standing = :standing, doubted = :doubted, verdict = :verdict, reason = :reason,
+    looks = :looks, looked_at = :looked_at, changed_at = :changed_at, due_at = :due_at
+WHERE tenant = :tenant AND url = :url AND looks = :looks_before
+"""
+COUNT_WATCHED = """
+SELECT (SELECT count(*) FROM watched_links WHERE :tenant IS NULL OR tenant = :tenant),
+    (SELECT count(*) FROM watched_links WHERE due_at <= :now AND (:tenant IS NULL OR tenant = :tenant))
+"""
+ADD_EVENT = """
+INSERT INTO link_events (id, type, at, tenant, url, reason, messages, clicks, stop) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+EVENT_COLUMNS = "id, type, at, tenant, url, reason, messages, clicks, stop, seq"
+LINK_EVENTS = """
+SELECT {} FROM link_events WHERE seq > :after AND (:tenant IS NULL OR tenant = :tenant)
+ORDER BY seq LIMIT :limit
+"""
+# What has recovered since is let be.
+WANTED_STOPS = """
+SELECT {} FROM link_events WHERE stop = 'wanted' AND EXISTS (
+    SELECT 1 FROM watched_links AS w WHERE w.tenant = link_events.tenant AND w.url = link_events.url
+        AND standing = 'flagged') ORDER BY seq LIMIT ?
+"""
+NOTE_STOP = "UPDATE link_events SET stop = 'made' WHERE id = ?"
+
+
+class SqliteWatch(SqliteDatabase):
+    """The part of a `Registry` that keeps watched destinations."""
+
+    async def fold_sent(self, since: int, now: int, hour: int) -> int:
+        """See `WatchStore`."""
+        async with self.transaction() as writer:
+            messages = await fetch_value(writer, PROGRESS, ("watched_messages",)) or 0
+            clicks = await fetch_value(writer, PROGRESS, ("watched_clicks",)) or 0
+            [[until, taken]] = await writer.execute_fetchall(MESSAGES_UNTIL, (messages, FOLD_MESSAGES))
+            if taken:
+                values = {"after": messages, "until": until, "clicks": clicks}
+                await writer.execute(TAKE_UP_LINKS, values | {"since": since, "now": now, "hour": hour})
+                await writer.execute(SET_PROGRESS, ("watched_messages", until))
+            messages = until or messages
+            latest = min(await fetch_value(writer, LATEST), clicks + FOLD_CLICKS)
+            if latest > clicks:
+                await writer.execute(ADD_CLICKS, {"after": clicks, "until": latest, "messages": messages})
+                await writer.execute(SET_PROGRESS, ("watched_clicks", latest))
+            await writer.execute(GIVE_UP, (since,))
+        return int(taken + max(latest - clicks, 0))
+
+    async def due_links(self, now: int, limit: int) -> list[WatchedLink]:
+        """See `WatchStore`."""
+        async with self.snapshot() as reader:
+            return [_watched(row) for row in await reader.execute_fetchall(DUE.format(LINK_COLUMNS), (now, limit))]
+
+    async def keep_look(self, before: WatchedLink, after: WatchedLink, event: WatchEvent | None) -> bool:
+        """See `WatchStore`."""
+        names = ("tenant", "url", "standing", "doubted", "verdict", "reason", "looked_at", "changed_at", "due_at")
+        values = {name: getattr(after, name) for name in names}
+        values |= {"looks": before.looks + 1, "looks_before": before.looks}
+        async with self.transaction() as writer:
+            cursor = await writer.execute(KEEP_LOOK, values)
+            if not cursor.rowcount:
+                return False
+            if event is not None:
+                row = (event.id, event.type, event.at, event.tenant, event.url, event.reason)
+                await writer.execute(ADD_EVENT, (*row, event.messages, event.clicks, event.stop))
+        return True
+
+    async def count_watched(self, now: int, tenant: int | None) -> WatchCounts:
+        """See `WatchStore`."""
+        async with self.snapshot() as reader:
+            [row] = await reader.execute_fetchall(COUNT_WATCHED, {"now": now, "tenant": tenant})
+        return WatchCounts._make(row)
+
+    async def changed_links(self, limit: int, tenant: int | None) -> list[WatchedLink]:
+        """See `WatchStore`."""
+        async with self.snapshot() as reader:
+            rows = await reader.execute_fetchall(CHANGED.format(LINK_COLUMNS), {"limit": limit, "tenant": tenant})
+            return [_watched(row) for row in rows]
+
+    async def link_events(self, after: int, limit: int, tenant: int | None) -> list[WatchEvent]:
+        """See `WatchStore`."""
+        values = {"after": after, "limit": limit, "tenant": tenant}
+        async with self.snapshot() as reader:
+            return [
+                WatchEvent(*row) for row in await reader.execute_fetchall(LINK_EVENTS.format(EVENT_COLUMNS), values)
+            ]
+
+    async def wanted_stops(self, limit: int) -> list[WatchEvent]:
+        """See `WatchStore`."""
+        async with self.snapshot() as reader:
+            return [
+                WatchEvent(*row) for row in await reader.execute_fetchall(WANTED_STOPS.format(EVENT_COLUMNS), (limit,))
+            ]
+
+    async def note_stop(self, event: WatchEvent) -> None:
+        """See `WatchStore`."""
+        async with self.transaction() as writer:
+            await writer.execute(NOTE_STOP, (event.id,))
+
+
+def _watched(row: Any) -> WatchedLink:
+    tenant, url, anchored_at, sent_at, messages, clicks, standing, doubted, *rest = row
+    return WatchedLink(tenant, url, anchored_at, sent_at, messages, clicks, standing, bool(doubted), *rest)
