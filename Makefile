@@ -97,6 +97,9 @@ bench-soak: $(STAMP) ## measure memory over ten million redirects
 bench-webhooks: $(STAMP) ## measure webhooks: events a second, what ingest pays, what a million that wait cost
 	$(PY) tests/bench/bench_webhooks.py
 
+bench-relay: $(STAMP) ## measure what the relay adds to a mail, and how many it takes on one core
+	$(PY) tests/bench/bench_relay.py
+
 bench-check: $(STAMP) ## measure the check beside lychee, LinkChecker and linkinator
 	$(PY) tests/bench/bench_check.py
 
@@ -106,11 +109,11 @@ pictures: $(STAMP) ## take README's pictures of the pages
 
 clients: $(STAMP) ## install the clients of other systems that the tests run against central
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[clients]'
-	npm install --silent --no-save --no-package-lock --prefix build/clients postmark@5 axe-core@4 standardwebhooks@1
+	npm install --silent --no-save --no-package-lock --prefix build/clients postmark@5 axe-core@4 nodemailer@7 standardwebhooks@1
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
-  test-tls bench bench-stats bench-pages bench-router bench-pair bench-drain bench-soak bench-webhooks bench-check pictures clients clean
+  test-tls bench bench-stats bench-pages bench-router bench-pair bench-drain bench-soak bench-webhooks bench-check bench-relay pictures clients clean
