@@ -11,6 +11,7 @@ from linkrouter.central.labels import Insight
 from linkrouter.central.models import BreakdownQuery, SeriesQuery, StatsQuery
 from linkrouter.central.queries import TOO_LARGE, read_filter
 from linkrouter.central.statistics import TooLarge, break_down, count_totals, find_series
+from linkrouter.central.statistics.cells import is_long
 from linkrouter.central.statistics.figures import Figures
 from linkrouter.central.statistics.series import TooManyPoints
 from linkrouter.central.store.interface import CentralStore
@@ -35,12 +36,12 @@ class Statistics:
     insight: Insight
     min_cell: int = 0
 
-    async def count(self, query: StatsQuery, caller: Caller) -> ClickStats | Refusal:
+    async def count(self, query: StatsQuery, caller: Caller, *, brief: bool = False) -> ClickStats | Refusal:
         """Count clicks by part and kind, machines by reason, and say how many clicks routers had to drop meanwhile."""
         asked = read_filter(query, caller, "exclude")
         if isinstance(asked, Refusal):
             return asked
-        totals = await count_totals(self.store, self.insight, asked)
+        totals = await count_totals(self.store, self.insight, asked, brief=brief)
         if isinstance(totals, TooLarge):
             return TOO_LARGE
         figures = totals.figures
@@ -57,6 +58,11 @@ class Statistics:
             "last": write_time(totals.last),
             "missing": _missing(totals.missing),
         }
+
+    async def is_long(self, query: StatsQuery, caller: Caller) -> bool:
+        """Whether the answer takes longer than a page should."""
+        asked = read_filter(query, caller, "exclude")
+        return not isinstance(asked, Refusal) and await is_long(self.store, asked)
 
     async def series(self, query: SeriesQuery, caller: Caller) -> ClickSeries | Refusal:
         """Count clicks over time, by the hour, day, week or month of a time zone."""

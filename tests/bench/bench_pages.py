@@ -5,6 +5,8 @@
 The clicks are those of `bench_stats`, 100,000 a day up to now; half a million are stored and labelled one by one, and
 their rows copied to the days after, which takes minutes instead of hours. Times are those between a request and the
 last byte of its answer on this machine, medians over five. FILE is made when it is not there, and kept.
+
+Frames are those of Chromium, where it is installed, while the pointer moves over a chart of 2,000 points and drags.
 """
 
 import argparse
@@ -13,14 +15,18 @@ import gzip
 import re
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urljoin
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import httpx
 from bench_stats import CLICKS_A_DAY, DAY_US, fill
+from checker.api.browser import ARGUMENTS, CHROMIUM
 
 from linkrouter.central.store.questions import MessageFilter
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
@@ -91,7 +97,9 @@ PAGES = {
     "overview, today by hour": "/dashboard?period=today&interval=hour",
     "overview, one tag": "/dashboard?period=90d&tag=issue-0",
     "overview, one browser": "/dashboard?period=30d&browser=Firefox",
+    "its figures, counted one by one": "/dashboard?period=30d&browser=Firefox&whole=1",
     "overview, browser and platform": "/dashboard?period=30d&browser=Firefox&platform=desktop",
+    "their figures, counted one by one": "/dashboard?period=30d&browser=Firefox&platform=desktop&whole=1",
     "messages": "/dashboard/messages",
     "messages of a tag": "/dashboard/messages?tag=issue-0",
     "one message": "/dashboard/message?id={message}",
@@ -106,6 +114,14 @@ PAGES = {
 LOADED = re.compile(r'(?:src|href)="(/(?:dashboard/static|check)/[^"]+)"')
 IMPORTED = re.compile(r'from "([^"]+)"|^import "([^"]+)"', re.MULTILINE)
 ROUNDS = 5
+CHART_DAYS = 84  # 2,016 hours
+LATE_MS = 25.0  # a frame was missed at 60 a second
+NOTE_FRAMES = """
+window.passed = [];
+let last = 0;
+const note = (now) => { if (last) passed.push(now - last); last = now; requestAnimationFrame(note); };
+requestAnimationFrame(note);
+"""
 
 
 async def measure(file: Path) -> None:
@@ -126,6 +142,8 @@ async def measure(file: Path) -> None:
             rest = sum(map(len, loaded.values()))
             print(f"| {name} | {took_ms:,.0f} ms | {len(page) / 1000:.0f} kB | {(len(page) + rest) / 1000:.0f} kB |")
         await _print_scripts(client)
+        if CHROMIUM is not None:
+            await _print_frames(f"http://127.0.0.1:{port}")
     await store.close()
 
 
@@ -162,6 +180,37 @@ async def _print_scripts(client: httpx.AsyncClient) -> None:
         loaded = await _loaded(client, (await client.get(PAGES[name])).content)
         own = b"".join(text for path, text in loaded.items() if path.endswith(".js") and "uPlot" not in path)
         print(f"| {name}, without uPlot | {len(own) / 1000:.1f} kB | {len(gzip.compress(own)) / 1000:.1f} kB |")
+
+
+async def _print_frames(origin: str) -> None:
+    from playwright.async_api import async_playwright
+
+    first = datetime.now(UTC).date() - timedelta(days=CHART_DAYS - 1)
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = await browser.new_page(viewport={"width": 1280, "height": 900}, timezone_id="UTC")
+        await page.goto(f"{origin}/sign-in")
+        await page.fill("#token", TOKEN)
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#chart .u-over")
+        await page.goto(f"{origin}/dashboard?since={first}&interval=hour")
+        await page.wait_for_selector("#chart .u-over")
+        points = await page.locator("#series tbody tr").count()
+        box = await page.locator("#chart .u-over").bounding_box()
+        left, top, width = box["x"] + 5, box["y"] + 50, box["width"] - 10
+        for name, is_pressed in (("hovering", False), ("dragging", True)):
+            await page.mouse.move(left, top)
+            if is_pressed:
+                await page.mouse.down()
+            await page.evaluate(NOTE_FRAMES)
+            await page.mouse.move(left + width, top + 60, steps=300)
+            frames = sorted(await page.evaluate("passed"))
+            late = sum(frame > LATE_MS for frame in frames)
+            print(
+                f"\n{name} over {points:,} points: {len(frames)} frames, median {statistics.median(frames):.1f} ms, "
+                f"99 in a hundred within {frames[len(frames) * 99 // 100]:.1f} ms, {late} late"
+            )
+        await browser.close()
 
 
 async def _run(file: Path, count: int) -> None:

@@ -26,6 +26,22 @@ BOXES = ("part", "url", "tag", "browser", "os", "platform", "country", "robot_re
 BOX_ROWS = 8
 KEPT = ("period", "since", "until", "interval", "compare", "machines", "timezone", "robots", "tenant", *FILTERS)
 
+# A page whose figures are still counted: it is shown at once, and asks for them itself, with `whole` in its URL.
+_PENDING: dict[str, Any] = {
+    "pending": True,
+    "totals": {
+        "total": None,
+        "unique": None,
+        "robots": {"total": None},
+        "missing": {"count": None},
+        "unsure": 0,
+        "without_consent": 0,
+        "unsettled": 0,
+    },
+    "series": {"points": []},
+    "boxes": dict.fromkeys(BOXES, "pending"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
@@ -53,10 +69,14 @@ class Overview:
             "series": None,
             "clicks_before": None,
             "boxes": {},
+            "pending": False,
             "series_since": write_time(period.since),
             "series_until": write_time(period.until),
         }
-        if not period.faults:
+        within = _within(asked, period.since, period.until)
+        if not period.faults and not fields.get("whole") and await self.statistics.is_long(within, visitor.caller):
+            values |= _PENDING
+        elif not period.faults:
             found = await self._figures(asked, period, visitor, compare="compare" in kept)
             if isinstance(found, Refusal):
                 return found
@@ -69,7 +89,7 @@ class Overview:
         caller, statistics = visitor.caller, self.statistics
         within = _within(asked, period.since, period.until)
         steps = {"interval": period.interval, "timezone": period.zone}
-        totals = await statistics.count(within, caller)
+        totals = await statistics.count(within, caller, brief=True)
         series = await statistics.series(cast(SeriesQuery, {**within, **steps}), caller)
         if isinstance(totals, Refusal):
             return totals
@@ -80,7 +100,7 @@ class Overview:
         known = await self._known(visitor.caller.narrow(asked.get("tenant")))
         if span := period.before():
             earlier = _within(asked, *span)
-            before = await statistics.count(earlier, caller)
+            before = await statistics.count(earlier, caller, brief=True)
             if compare:
                 series_before = await statistics.series(cast(SeriesQuery, {**earlier, **steps}), caller)
         boxes = {}

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from linkrouter.central.labels import UNKNOWN, Insight
 from linkrouter.central.roll_ups import DIMENSIONS, bucket_seconds
 from linkrouter.central.store.interface import ClickLog
-from linkrouter.central.store.questions import Cell, ClickFilter, RollUpQuestion, UnsettledClick
+from linkrouter.central.store.questions import Cell, ClickFilter, Extent, RollUpQuestion, UnsettledClick
 from linkrouter.insight import describe_agent
 from linkrouter.units import DAY_S, SECOND_US
 
-__all__ = ["TooLarge", "cells_of", "count_unsettled", "unsettled_matching"]
+__all__ = ["TooLarge", "cells_of", "count_unsettled", "is_long", "unsettled_matching"]
 
 MAX_COUNTED = 5_000_000  # clicks whose labels one question may count, a second for each million
+MAX_AT_ONCE = 50_000  # of these a page with ten questions waits for a tenth of a second each
 MAX_UNSETTLED = 20_000  # more wait only while central catches up
 POINT_FILTERS = ("link_id", "message_id", "recipient")
 VALUE_FILTERS = ("browser", "os", "platform", "country", "url")
@@ -50,6 +51,16 @@ async def cells_of(
     ]
 
 
+async def is_long(store: ClickLog, asked: ClickFilter) -> bool:
+    """Whether a page of figures would count clicks one by one, and more of them than a reader likes to wait for."""
+    extent = await store.extent(asked.tenant)
+    values = any(getattr(asked, name) is not None for name in VALUE_FILTERS)
+    points = any(getattr(asked, name) is not None for name in POINT_FILTERS)
+    if extent is None or points or not values:
+        return False
+    return await _number_of_clicks(store, _clamped(asked, extent)) > MAX_AT_ONCE
+
+
 async def unsettled_matching(store: ClickLog, insight: Insight, asked: ClickFilter) -> list[UnsettledClick]:
     """Give the clicks without a label that *asked* holds for."""
     return [one for one in await store.unsettled_clicks(MAX_UNSETTLED) if _matches(one, insight, asked)]
@@ -74,9 +85,7 @@ async def _settled_cells(store: ClickLog, asked: ClickFilter, dimension: str, st
     extent = await store.extent(asked.tenant)
     if extent is None:
         return []
-    since = max(asked.since or 0, extent.since * SECOND_US)
-    until = min(asked.until or 2**62, extent.until * SECOND_US)
-    within = replace(asked, since=since, until=until, robots="include")
+    within = _clamped(asked, extent)
     values = [name for name in VALUE_FILTERS if getattr(asked, name) is not None]
     points = [name for name in POINT_FILTERS if getattr(asked, name) is not None]
     rolled = values[0] if values else dimension
@@ -86,6 +95,12 @@ async def _settled_cells(store: ClickLog, asked: ClickFilter, dimension: str, st
             return TooLarge(number)
         return await store.label_cells(within, dimension, step)
     return await _summed(store, within, rolled, dimension, step)
+
+
+def _clamped(asked: ClickFilter, extent: Extent) -> ClickFilter:
+    since = max(asked.since or 0, extent.since * SECOND_US)
+    until = min(asked.until or 2**62, extent.until * SECOND_US)
+    return replace(asked, since=since, until=until, robots="include")
 
 
 async def _number_of_clicks(store: ClickLog, within: ClickFilter) -> int:

@@ -32,18 +32,23 @@ class Totals:
     missing: list[MissingCell] = field(default_factory=list)
 
 
-async def count_totals(store: ClickLog, insight: Insight, asked: ClickFilter) -> Totals | TooLarge:
-    """Count clicks by part and kind, the machines by reason, and what routers had to drop meanwhile."""
+async def count_totals(
+    store: ClickLog, insight: Insight, asked: ClickFilter, *, brief: bool = False
+) -> Totals | TooLarge:
+    """Count clicks by part and kind, the machines by reason, and what routers had to drop meanwhile.
+
+    *brief* leaves out kinds, reasons, and the first and last click: roll-ups alone then answer for one more value.
+    """
     unsettled = await unsettled_matching(store, insight, asked)
     totals = await cells_of(store, insight, asked, unsettled, "total", DAY_S)
     if isinstance(totals, TooLarge):
         return totals
-    kinds = await cells_of(store, insight, asked, unsettled, "kind")
-    reasons = await cells_of(store, insight, asked, unsettled, "robot_reason")
+    kinds = [] if brief else await cells_of(store, insight, asked, unsettled, "kind")
+    reasons = [] if brief else await cells_of(store, insight, asked, unsettled, "robot_reason")
     if isinstance(kinds, TooLarge) or isinstance(reasons, TooLarge):
         return TooLarge(0)
     times = [one.click.clicked_at for one in unsettled if one.click.kind == "click"]
-    first, last = await _ends(store, asked, totals)
+    first, last = (None, None) if brief else await _ends(store, asked, totals)
     times += [time_us for time_us in (first, last) if time_us is not None]
     parts = {part: fold((cell for cell in totals if cell.part == part), asked.robots) for part in ("html", "text")}
     by_kind = _count_values(kinds)

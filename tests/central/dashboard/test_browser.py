@@ -11,6 +11,7 @@ from central.labelled import label_all
 from checker.api.browser import ARGUMENTS, CHROMIUM, NOTE_VIOLATIONS
 from checker.api.centre import checking_centre
 
+from linkrouter.central.statistics import cells
 from linkrouter.web.tokens import Tokens
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -237,6 +238,17 @@ async def test_figures_come_anew_each_minute_and_stay_with_their_age_when_centra
         await page.clock.fast_forward("00:11")
         await page.wait_for_selector("#stale:empty", state="attached")
         page.faults.clear()  # the console told of the request that was refused
+
+
+async def test_figures_that_take_long_appear_by_themselves(chromium, centre, monkeypatch):
+    origin, _ = centre
+    async with looking(chromium, origin) as page:
+        monkeypatch.setattr(cells, "MAX_AT_ONCE", 1)
+        await page.goto(f"{origin}/dashboard?browser=Firefox")
+        await page.wait_for_selector(".totals .card:first-child data[value='1']")
+        await page.wait_for_selector("#chart .u-over")
+        assert "whole" not in page.url
+        assert not await page.locator("#pending").count()
 
 
 async def test_figures_say_when_their_reader_is_signed_out(chromium, tmp_path):

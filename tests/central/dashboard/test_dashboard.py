@@ -20,6 +20,7 @@ from central.dashboard.pages import (
 from central.labelled import label_all
 
 from linkrouter.central.dashboard.templates import TEXTS
+from linkrouter.central.statistics import cells
 from linkrouter.web.sessions import MAX_FAILURES
 
 PATHS = {
@@ -320,6 +321,20 @@ async def test_consent_is_withheld_and_given_again(origin):
 
     assert "Consent is withheld: messages to come are kept without the address." in withheld.texts
     assert "Messages to come are kept as before." in released.texts
+
+
+async def test_a_page_of_many_single_clicks_comes_at_once_and_counts_when_asked(origin, monkeypatch):
+    monkeypatch.setattr(cells, "MAX_AT_ONCE", 1)
+    async with visitor(origin, ALL) as client:
+        plain = (await client.get("/dashboard")).text
+        soon = await client.get("/dashboard?browser=Firefox")
+        [whole] = re.findall(r'data-whole="([^"]+)"', soon.text)
+        counted = read(await client.get(whole.replace("&amp;", "&")))
+
+    assert "data-whole" not in plain
+    assert set(figures(read(soon)).values()) == {"–"}
+    assert figures(counted)["Clicks by people"] == "1"
+    assert "whole" not in counted.links["Clear all"]
 
 
 async def test_a_page_speaks_the_visitors_language(origin):

@@ -91,10 +91,11 @@ function draw() {
   return chart;
 }
 
-if (rows().length && window.uPlot) {
-  let chart = draw();
-  const redraw = () => { chart.destroy(); chart = draw(); };
+if (table && window.uPlot) {
+  let chart = null;
+  const redraw = () => { chart?.destroy(); chart = rows().length ? draw() : null; };
+  redraw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   document.addEventListener("figures", redraw);
-  new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: 260 })).observe(place);
+  new ResizeObserver(() => chart?.setSize({ width: place.clientWidth, height: 260 })).observe(place);
 }

@@ -4,8 +4,10 @@ import { ago, moment } from "/dashboard/static/words.js";
 
 const EVERY_MS = 60_000;
 const AGAIN_MS = 10_000; // while central does not answer
+const WITHIN_MS = 120_000; // what counts millions of clicks one by one takes seconds
 const notice = document.getElementById("stale");
 const age = document.getElementById("age");
+const whole = document.getElementById("pending")?.dataset.whole; // a page that came without its figures
 const parts = () => [...document.querySelectorAll("[data-figures]")];
 const seen = new Map(); // what central last sent for each part, before it was written in the reader's way
 let taken = Date.now();
@@ -16,8 +18,8 @@ function load(url) {
     const request = new XMLHttpRequest();
     request.open("GET", url);
     request.responseType = "document";
-    request.timeout = EVERY_MS;
-    request.onload = () => (request.status === 200 ? resolve(request) : reject(new Error(request.status)));
+    request.timeout = WITHIN_MS;
+    request.onload = () => (request.status < 500 ? resolve(request) : reject(new Error(request.status)));
     request.onerror = request.ontimeout = () => reject(new Error("no answer"));
     request.send();
   });
@@ -40,11 +42,12 @@ function say(text) {
 }
 
 async function refresh() {
-  const asked = location.href;
-  const answer = await load(asked).catch(() => null);
-  if (location.href !== asked) return;
+  const shown = location.href;
+  const answer = await load(whole ?? shown).catch(() => null);
+  if (location.href !== shown) return;
   if (!answer) return say(notice.dataset.words.replace("{time}", moment(taken)));
   if (new URL(answer.responseURL).pathname !== location.pathname) return say(notice.dataset.signedOut);
+  if (answer.status !== 200) return location.assign(whole ?? shown); // the page that says what is wrong
   const fresh = new Map([...answer.response.querySelectorAll("[data-figures]")].map((one) => [one.dataset.figures, one]));
   for (const old of parts()) replace(old, fresh.get(old.dataset.figures));
   taken = Date.now();
@@ -61,5 +64,6 @@ async function look() {
 
 if (notice && parts().length) {
   setTimeout(look, EVERY_MS);
+  if (whole) refresh();
   document.addEventListener("visibilitychange", () => isDue() && refresh());
 }
