@@ -69,7 +69,7 @@ class DomainFile:
         """Give the text with this domain, instead of what it says of that name now."""
         text = self.without_domain(name) if name in self.entries() else self.text()
         rows = [f"{key} = {json.dumps(str(path), ensure_ascii=False)}\n" for key, path in sorted(files.items())]
-        return "".join((text.rstrip("\n"), f'\n\n[domains."{name}"]\ntenant = {tenant}\n', *rows))
+        return "".join((text.rstrip("\n"), f"\n\n[domains.{json.dumps(name)}]\ntenant = {tenant}\n", *rows))
 
     def without_domain(self, name: str) -> str:
         """Give the text with a domain less.

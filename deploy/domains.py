@@ -68,8 +68,6 @@ def add_domain(
         Stopped: it was refused, or did not succeed, and nothing is changed.
     """
     _refuse(region, domain, common)
-    if domain.tenant not in {entry["tenant"] for entry in region.file.entries().values()}:
-        say(f"links of tenant {domain.tenant} that were sent under other names are 404 from now on: this is its first")
     put_domain(region, domain, *obtain())
 
 
@@ -89,6 +87,8 @@ def put_domain(region: Region, domain: Domain, chain: Path, key: Path) -> None:
         Stopped: as above.
     """
     judge_certificate(chain, key, domain.name, region.trust)
+    if domain.tenant not in {entry["tenant"] for entry in region.file.entries().values()}:
+        say(f"links of tenant {domain.tenant} that were sent under other names are 404 from now on: this is its first")
     changes, kept = Changes(), region.app_files(domain.name)
     with _undone_on_failure(region, changes) as back:
         pem = _put_certificate(region, changes, back, chain, key, domain.name, [domain.name])
@@ -154,7 +154,11 @@ def renew_certificate(region: Region, chain: Path, key: Path, name: str, names: 
 
 def check_routers(region: Region) -> list[str]:
     """Say of each running router that uses other domains than the file, a line each; the file must be usable."""
-    wanted, found = region.file.fingerprint(), []
+    return _late(region, region.file.fingerprint())
+
+
+def _late(region: Region, wanted: str) -> list[str]:
+    found = []
     for server in region.routers.running():
         used = domains_in_use(server, region.routers.settings)
         if used is None:
@@ -226,11 +230,11 @@ def _wait_until_shown(region: Region, name: str, pem: bytes) -> None:
 
 def _reload_routers(region: Region) -> None:
     """Have every running router read the file of domains, and wait until each says that it uses it."""
-    region.file.fingerprint()
+    wanted = region.file.fingerprint()
     if units := [server.unit for server in region.routers.running()]:
         region.routers.services.run("reload", *units)
     until = time.monotonic() + region.routers.within_s
-    while late := check_routers(region):
+    while late := _late(region, wanted):
         if time.monotonic() > until:
             raise Stopped(late[0])
         time.sleep(LOOK_S)

@@ -4,6 +4,7 @@ Promise: the active colour changes in the running process and in the file a relo
 """
 
 import csv
+import re
 import socket
 import time
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from files import replace
 OTHER = {"blue": "green", "green": "blue"}
 ASK_S = 3.0  # for the socket, which a reload takes away for a moment
 LOOK_S = 0.25
+_PEM_BLOCK = re.compile(rb"-----BEGIN [A-Z ]+-----[A-Za-z0-9+/=\s]+-----END [A-Z ]+-----")
 
 
 class Stopped(Exception):
@@ -114,7 +116,8 @@ class HAProxy:
         known = self._ask(f"show ssl cert {path}")
         if "Filename: " not in known:
             self._do(f"new ssl cert {path}", "New empty certificate store")
-        self._do(f"set ssl cert {path} <<\n{pem.decode('ascii').strip()}\n", "Transaction")
+        blocks = "\n".join(block.decode("ascii") for block in _PEM_BLOCK.findall(pem))  # an empty line would end them
+        self._do(f"set ssl cert {path} <<\n{blocks}\n", "Transaction")
         self._do(f"commit ssl cert {path}", "Success!")
         if "Status: Used" not in known:
             self._do(f"add ssl crt-list {self.map.with_name('crt-list.txt')} {path}", "Success!")

@@ -103,7 +103,7 @@ start() {
 
 install_haproxy() {
     mkdir -p "$haproxy"
-    [ -e "$haproxy/names.txt" ] || echo "$1" > "$haproxy/names.txt"
+    [ -e "$haproxy/names.txt" ] || echo "$1" | tr A-Z a-z > "$haproxy/names.txt"
     [ -e "$haproxy/colour.map" ] || echo "colour blue" > "$haproxy/colour.map"
     if [ ! -e "$haproxy/crt-list.txt" ]; then
         say "made a self-signed certificate for $1; README.md says how to get a real one"
