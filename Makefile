@@ -88,6 +88,9 @@ bench-router: $(STAMP) ## measure redirects beside nginx, HAProxy, Go and bare a
 bench-pair: $(STAMP) ## measure what HAProxy with TLS adds to a redirect
 	PYTHONPATH=tests $(PY) tests/bench/bench_pair.py
 
+bench-domains: $(STAMP) ## measure HAProxy's start, reload and memory with up to 10,000 certificates
+	PYTHONPATH=tests $(PY) tests/bench/bench_domains.py --folder build/certificates
+
 bench-drain: $(STAMP) ## measure what recipients feel while a million clicks drain
 	$(PY) tests/bench/bench_drain.py
 
@@ -116,4 +119,5 @@ clean: ## remove everything that was made
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
-  test-tls bench bench-stats bench-pages bench-router bench-pair bench-drain bench-soak bench-webhooks bench-check bench-relay pictures clients clean
+  test-tls bench bench-stats bench-pages bench-router bench-pair bench-domains bench-drain bench-soak bench-webhooks \
+  bench-check bench-relay pictures clients clean

@@ -182,7 +182,7 @@ class Machine:
 
     # HAProxy
 
-    def start_haproxy(self) -> None:
+    def start_haproxy(self, within_s: float = 15.0) -> None:
         self._haproxy_log = open(self.home / "haproxy.log", "ab")  # noqa: SIM115 - closed in `end`
         unprivileged = {} if os.geteuid() == 0 else {"UNPRIVILEGED": "1"}
         self.haproxy = subprocess.Popen(
@@ -192,7 +192,7 @@ class Machine:
             stderr=self._haproxy_log,
             env={**os.environ, **unprivileged},
         )
-        wait_until(lambda: self._logged("Loading success"))
+        wait_until(lambda: self._logged("Loading success"), within_s)
 
     def reload_haproxy(self) -> None:
         """Have the master start a new worker; it misses a signal that comes right after it has done so."""
