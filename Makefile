@@ -68,10 +68,11 @@ test-tls: $(STAMP) ## grade HAProxy's TLS with sslyze
 	$(PYTHON) -m venv build/sslyze && build/sslyze/bin/pip install --quiet --disable-pip-version-check sslyze
 	$(PY) -m pytest tests/haproxy/test_tls.py
 
-bench: $(STAMP) ## measure encoder, codec, sync and ingest, take-backs, start-up and memory, as ratios
+bench: $(STAMP) ## measure encoder, codec, sync and ingest, click stores, take-backs, start-up and memory, as ratios
 	$(PY) tests/bench/bench_codec.py
 	$(PY) tests/bench/bench_encoder.py
 	$(PY) tests/bench/bench_ingest.py
+	$(PY) tests/bench/bench_stores.py
 	$(PY) tests/bench/bench_take_backs.py
 	$(PY) tests/bench/bench_size.py
 
