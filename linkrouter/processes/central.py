@@ -78,7 +78,7 @@ def central_app(
         return create_app(tokens, documented, checks.files, observe=observe)
     check_page = "".join(file.content.decode() for file in checks.files if file.path == CHECK_PATH)
     files = (*(file for file in checks.files if file.path != CHECK_PATH), *dashboard_files())
-    pages = dashboard_pages(store, insight or Insight(), min_cell, sessions, watch, check_page)
+    pages = dashboard_pages(store, insight or Insight(), min_cell, sessions, watch, check_page, delivery)
     return create_app(tokens, documented, files, pages=pages, sessions=sessions, observe=observe)
 
 

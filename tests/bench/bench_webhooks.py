@@ -85,22 +85,28 @@ def measure_ingest(url: str, clicks: int) -> None:
 
 
 def measure_waiting(events: int) -> None:
-    """Print what events that nobody takes cost."""
+    """Print what events that nobody takes cost: beside the same database with the endpoint disabled."""
     with tempfile.TemporaryDirectory(prefix="bench-webhooks-") as scratch:
         home = Path(scratch)
         with central(home, settle_s="3600") as one:
-            one.add(DEAD, settle=0)
-            time.sleep(2)
-            rss_before = rss_mb(one.pid)
+            made = one.add(DEAD, settle=0)
+            one.ask("PATCH", f"/v1/webhooks/{made}", {"state": "disabled"})
         bytes_before = size_of(home)
         asyncio.run(fill(home, events))
         bytes_after = size_of(home)
-        with central(home, settle_s="3600") as one:
-            time.sleep(15)
-            rss_after = rss_mb(one.pid)
+        resident = []
+        for state in ("disabled", "active"):
+            with central(home, settle_s="3600") as one:
+                one.ask("PATCH", f"/v1/webhooks/{made}", {"state": state})
+                time.sleep(15)
+                resident.append(rss_mb(one.pid))
+        waiting_bytes = size_of(home) - bytes_after
     each = (bytes_after - bytes_before) / events
-    print("| waiting events | resident before | with them | on the disk, each, its click included |")
-    print(f"|---:|---:|---:|---:|\n| {events:,} | {rss_before:.0f} MB | {rss_after:.0f} MB | {each:.0f} B |")
+    print("| waiting events | resident, endpoint disabled | active | disk for each click | and for its waiting |")
+    print("|---:|---:|---:|---:|---:|")
+    print(
+        f"| {events:,} | {resident[0]:.0f} MB | {resident[1]:.0f} MB | {each:.0f} B | {waiting_bytes / events:.1f} B |"
+    )
 
 
 async def fill(home: Path, count: int) -> None:

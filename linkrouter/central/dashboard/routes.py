@@ -11,12 +11,16 @@ from linkrouter.central.dashboard.people import PeoplePages
 from linkrouter.central.dashboard.reports import Reports
 from linkrouter.central.dashboard.sign_in import SignIn
 from linkrouter.central.dashboard.templates import render_refusal, show
+from linkrouter.central.dashboard.webhooks import WEBHOOKS_PATH, WebhookPages
 from linkrouter.central.figures_api import Statistics
 from linkrouter.central.labels import Insight
 from linkrouter.central.messages import Messages
 from linkrouter.central.privacy import Privacy
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.watch.routes import WatchApi
+from linkrouter.central.webhooks.delivery import WebhookDelivery
+from linkrouter.central.webhooks.endpoints import WebhooksApi
+from linkrouter.central.webhooks.posting import Poster
 from linkrouter.web.files import StaticFile
 from linkrouter.web.pages import Html, Page, Redirect, Visitor
 from linkrouter.web.problems import Refusal
@@ -44,12 +48,19 @@ def dashboard_files() -> tuple[StaticFile, ...]:
 
 
 def dashboard_pages(
-    store: CentralStore, insight: Insight, min_cell: int, sessions: Sessions, watch: WatchApi, check_page: str = ""
+    store: CentralStore,
+    insight: Insight,
+    min_cell: int,
+    sessions: Sessions,
+    watch: WatchApi,
+    check_page: str = "",
+    delivery: WebhookDelivery | None = None,
 ) -> Callable[[TokenBox], tuple[Page, ...]]:
     """Give what makes the pages, once the tokens of the moment are known; *check_page* is the check's own."""
     messages = Messages(store, insight)
     overview, reports = Overview(Statistics(store, insight, min_cell)), Reports(store, watch)
     message_pages, people = MessagePages(messages), PeoplePages(Privacy(store, messages))
+    hooks = WebhookPages(WebhooksApi(store, delivery or WebhookDelivery(store, Poster())))
 
     def pages(box: TokenBox) -> tuple[Page, ...]:
         page, sign_in = partial(Page, refused=render_refusal), SignIn(box, sessions)
@@ -67,6 +78,7 @@ def dashboard_pages(
             page(operation="showRouters", path=f"{home}/routers", scope="admin", answer=reports.routers),
             page(operation="showTakeBacks", path=f"{home}/take-backs", scope="takebacks", answer=reports.take_backs),
             page(operation="showWatched", path=f"{home}/watched", scope="stats:read", answer=reports.watched),
+            *_webhook_pages(partial(page, scope="webhooks"), hooks),
             page(operation="showLosses", path=f"{home}/losses", scope="stats:read", answer=reports.losses),
             page(operation="askPerson", path=f"{home}/people", scope="privacy", answer=people.ask),
             page(
@@ -81,6 +93,16 @@ def dashboard_pages(
         )
 
     return pages
+
+
+def _webhook_pages(page: Callable[..., Page], hooks: WebhookPages) -> tuple[Page, ...]:
+    one = WEBHOOKS_PATH.removesuffix("s")
+    return (
+        page(operation="showWebhooks", path=WEBHOOKS_PATH, answer=hooks.list),
+        page(operation="makeWebhook", path=WEBHOOKS_PATH, method="POST", answer=hooks.add),
+        page(operation="showWebhook", path=one, answer=hooks.show),
+        page(operation="actOnWebhook", path=one, method="POST", answer=hooks.act),
+    )
 
 
 async def _go_home(fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:

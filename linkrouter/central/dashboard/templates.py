@@ -25,6 +25,7 @@ NAVIGATION = (
     ("losses", "/dashboard/losses", "stats:read"),
     ("take_backs", "/dashboard/take-backs", "takebacks"),
     ("watched", "/dashboard/watched", "stats:read"),
+    ("webhooks", "/dashboard/webhooks", "webhooks"),
     ("people", "/dashboard/people", "privacy"),
     ("check", "/check", "checks"),
 )

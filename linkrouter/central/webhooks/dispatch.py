@@ -22,8 +22,8 @@ DELIVERY_DAYS = 30  # that deliveries can be listed and replayed
 FORGET_LOOKS = 1200  # between two looks for older ones
 STORE_PAUSE_S = 5.0  # after a store that did not answer
 FORGET_BREATH_S = 0.05  # between two steps of that, so that ingest goes first
-BUSY_CLICKS_PER_S = 1000
-BUSY_EVENTS_PER_S = 200.0  # then, of all endpoints together: a few hundredths of a core
+BUSY_CLICKS_PER_S = 3000
+BUSY_EVENTS_PER_S = 50.0  # then, of all endpoints together: a few hundredths of a core
 
 
 @dataclass(slots=True)
@@ -45,13 +45,16 @@ class Pace:
         self._seen = now, clicks
 
     async def wait(self, events: int) -> None:
-        """Wait for the turn of *events*."""
-        if self.is_busy:
-            now = self.clock()
-            self._next = max(self._next, now) + events / BUSY_EVENTS_PER_S
-            await self.sleep(self._next - now)
-        else:
-            await self.sleep(0)
+        """Wait for the turn of *events*, or until less comes in."""
+        await self.sleep(0)
+        if not self.is_busy:
+            return
+        turn = self._next = max(self._next, self.clock()) + events / BUSY_EVENTS_PER_S
+        while (left := turn - self.clock()) > 0:
+            await self.sleep(min(left, DISPATCH_LOOK_S))
+            if not self.is_busy:
+                self._next = 0.0
+                return
 
 
 @dataclass(slots=True)

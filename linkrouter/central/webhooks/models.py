@@ -30,6 +30,7 @@ __all__ = [
     "NewSecret",
     "ReplayOrder",
     "Replayed",
+    "parse_delivery_cursor",
     "write_delivery_cursor",
 ]
 
@@ -64,7 +65,12 @@ def write_delivery_cursor(position: DeliveryPosition) -> str:
     return encode_base64url(":".join(map(str, position)).encode("ascii"))
 
 
-def _parse_delivery_cursor(text: str) -> DeliveryPosition:
+def parse_delivery_cursor(text: str) -> DeliveryPosition:
+    """Read where a page ended.
+
+    Raises:
+        ValueError: it is not what `write_delivery_cursor` gave.
+    """
     try:
         at, log, number = map(int, decode_base64url(text).decode("ascii").split(":"))
     except (BadLink, ValueError):
@@ -76,7 +82,7 @@ def _parse_delivery_cursor(text: str) -> DeliveryPosition:
 
 
 _CURSOR_MARKS = fields.from_text(
-    _parse_delivery_cursor,
+    parse_delivery_cursor,
     {"type": "string", "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"},
     max_length=128,
 )

@@ -13,6 +13,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -32,6 +33,8 @@ MAX_HEAD_BYTES = 16 * 1024
 MAX_READ_BYTES = 64 * 1024  # of an answer's body, to use the connection again
 MAX_IDLE_OF_ENDPOINT = 16  # connections of one endpoint
 REUSED_WITHIN_S = 30.0
+
+MAX_TARGETS = 1000  # remembered, since reading a URL takes as long as signing an event
 
 HeaderPairs = list[tuple[str, str]]
 
@@ -53,6 +56,7 @@ class Target:
     headers: HeaderPairs = field(repr=False)
 
 
+@lru_cache(MAX_TARGETS)
 def find_target(url: str, allowed: tuple[IpNetwork, ...] = ()) -> Target | None:
     """Read *url*; None when it is no place that may be posted to, as far as that is known without asking for names."""
     try:

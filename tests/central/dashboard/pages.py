@@ -10,6 +10,7 @@ from central.labelled import label_all
 
 from linkrouter.central.store.records import Message, MessageLink, RouterLoss, RouterState
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
+from linkrouter.central.store.webhooks import Attempted, Endpoint, EventKey, Health
 from linkrouter.checker.api.page import page_files
 from linkrouter.clicks.click import Click
 from linkrouter.link.codec import encode_base64url, varint
@@ -93,6 +94,19 @@ async def fill(store) -> None:
         RouterState("ams-blue-1", 0, now_us(), json.dumps(REPORT)),
     )
     await label_all(store)
+    await fill_webhook(store)
+
+
+async def fill_webhook(store) -> None:
+    """Keep an endpoint that fails, with an event that was delivered and one that was given up."""
+    fields = {"url": "https://shop.example/hooks", "types": ("link.clicked",), "secret": "whsec_AAAA"}
+    await store.add_endpoint(Endpoint(id="hook-1", tenant=None, created_at=now_us(), **fields), 1)
+    made = await store.find_endpoint("hook-1")
+    attempted = [
+        Attempted(EventKey("click", 1), "click-a", "link.clicked", "delivered", 1, 204, None, now_us(), None),
+        Attempted(EventKey("click", 2), "click-b", "link.clicked", "failed", 10, None, "refused", now_us(), None),
+    ]
+    await store.note_attempts(made, attempted, made.after, Health(failures=3, failing_since=now_us() - DAY_US))
 
 
 @asynccontextmanager

@@ -29,6 +29,8 @@ PAGES = [
         "/dashboard/losses",
         "/dashboard/take-backs",
         "/dashboard/watched",
+        "/dashboard/webhooks",
+        "/dashboard/webhook?id=hook-1",
         "/dashboard/people",
         "/check",
     ),
