@@ -105,10 +105,10 @@ async def run_central(settings: CentralSettings, *, hour_s: float = HOUR_S) -> N
         stack.push_async_callback(store.close)
         await store.open()
         insight, metrics = await stack.enter_async_context(open_insight(settings)), Metrics()
-        delivery = WebhookDelivery(store, Poster(settings.allow_network), metrics)
+        watch = await stack.enter_async_context(watching(store, checks.checker, settings, metrics, hour_s=hour_s))
+        delivery = WebhookDelivery(store, Poster(settings.allow_network), metrics, watch)
         await stack.enter_async_context(upkeep(store, insight, settings, metrics, delivery))
         await stack.enter_async_context(admin_port(settings, metrics))
-        watch = await stack.enter_async_context(watching(store, checks.checker, settings, metrics, hour_s=hour_s))
         app = central_app(store, tokens, checks, insight, settings.min_cell, metrics, delivery, watch)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

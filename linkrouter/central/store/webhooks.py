@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from linkrouter.central.store.records import FoundClick
+from linkrouter.central.store.watch import WatchEvent
 
 __all__ = [
     "HEALTHY",
     "LOGS",
     "STATES_OF_DELIVERY",
     "Attempted",
+    "ClickEvent",
     "DeliveryFilter",
     "DeliveryPosition",
     "DeliveryState",
@@ -27,11 +29,12 @@ __all__ = [
     "LogName",
     "OutboxEvent",
     "StoredDelivery",
+    "WatchedEvent",
     "WebhookStore",
 ]
 
-LogName = Literal["click", "relabelled"]
-LOGS: tuple[LogName, ...] = ("click", "relabelled")  # the number of each stands in the database
+LogName = Literal["click", "relabelled", "watched"]
+LOGS: tuple[LogName, ...] = ("click", "relabelled", "watched")  # the number of each stands in the database
 DeliveryState = Literal["pending", "delivered", "failed"]
 STATES_OF_DELIVERY: tuple[DeliveryState, ...] = ("pending", "delivered", "failed")
 
@@ -78,14 +81,25 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxEvent:
-    """What happened: a click, or a click whose label is another one than `was`."""
+class ClickEvent:
+    """A click, or a click whose label is another one than `was`."""
 
     key: EventKey
     found: FoundClick = field(repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
     was: str | None = None
-    at: int = 0  # of what is no click itself; microseconds since the epoch
+    at: int = 0  # of the change; microseconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedEvent:
+    """A destination that broke, was flagged, or recovered."""
+
+    key: EventKey
+    found: WatchEvent = field(repr=False)
+
+
+OutboxEvent = ClickEvent | WatchedEvent
 
 
 class EventPage(NamedTuple):
@@ -96,7 +110,7 @@ class EventPage(NamedTuple):
 
 
 class DueEvent(NamedTuple):
-    """An event that is to be tried again after *attempts*; None when its click is not kept any more."""
+    """An event that is to be tried again after *attempts*; None when it is not kept any more."""
 
     key: EventKey
     attempts: int

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.webhooks import (
     LOGS,
     Attempted,
@@ -20,8 +21,8 @@ from linkrouter.central.store.webhooks import (
     EventKey,
     LogName,
     OutboxEvent,
-    WebhookStore,
 )
+from linkrouter.central.watch.routes import WatchApi
 from linkrouter.central.webhooks.bodies import event_id_of, event_type_of, write_body
 from linkrouter.central.webhooks.posting import Poster
 from linkrouter.central.webhooks.schedule import Answer, health_after, next_attempt_us
@@ -62,9 +63,10 @@ NOT_KEPT = Answer(None, "not kept any more")
 class WebhookDelivery:
     """What all endpoints have in common: the store, the way out, and what is told of it."""
 
-    store: WebhookStore
+    store: CentralStore
     poster: Poster
     metrics: Metrics = field(default_factory=Metrics)
+    watch: WatchApi | None = None  # how destinations are told of
     clock: Callable[[], float] = time.time
     uniform: Uniform = random.uniform
     pace: Callable[[int], Awaitable[object]] = lambda events: asyncio.sleep(0)  # asked before each round
@@ -95,7 +97,7 @@ class WebhookDelivery:
         """Send one event outside of the outbox."""
         at_s = int(self.clock())
         try:
-            body = write_body(event, endpoint, at_s)
+            body = write_body(event, endpoint, at_s, self.watch or WatchApi(self.store))
             headers = signature_headers(endpoint, event_id_of(event), body, at_s)
         except Exception as exc:  # the border: one event must not hold up all that come behind it
             quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})

@@ -87,7 +87,9 @@ _CURSOR_MARKS = fields.from_text(
     max_length=128,
 )
 EndpointId = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-EventTypeName = Literal["link.clicked", "link.relabelled", "takeback.applied"]
+EventTypeName = Literal[
+    "link.clicked", "link.relabelled", "takeback.applied", "link.broken", "link.flagged", "link.recovered"
+]
 EventTypes = Annotated[list[EventTypeName], Field(min_length=1, max_length=len(EVENT_TYPES))]
 DialectName = Literal["standard", "postmark", "mailgun"]
 

@@ -1,10 +1,16 @@
 """What endpoints get: which events, when, signed how, and again until they take them."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from central.conftest import NOON
 from central.webhooks.conftest import BROWSER, person, until, verify
+
+from linkrouter.central.store.watch import WatchEvent
+
+HOUR_US = 3_600_000_000
 
 
 async def test_a_click_is_sent_once_under_its_own_id(sending, receive, click):
@@ -157,6 +163,46 @@ async def test_a_person_who_turns_out_to_be_a_machine_is_told_to_who_heard_of_th
 
     event = await until(lambda: next((one for one in receiver.events if one["data"]["id"] == "click-1"), None))
     assert event["data"]["was"] == "human"
+
+
+async def break_link(sending, url, event_id, kind="link.broken"):
+    """Let the look at *url*, which was sent, make an event."""
+    await sending.store.fold_sent(0, NOON, HOUR_US)
+    [link] = [one for one in await sending.store.due_links(NOON + 99 * HOUR_US, 10) if one.url == url]
+    event = WatchEvent(event_id, kind, NOON, link.tenant, url, "status 404", link.messages, link.clicks)
+    assert await sending.store.keep_look(link, replace(link, standing=kind.removeprefix("link.")), event)
+
+
+async def test_a_destination_that_broke_is_told_to_who_asks_and_whose_it_is(sending, receive, message):
+    asks, of_tag, other_tag, other_tenant, clicks = [await receive() for _ in range(5)]
+    types = ["link.broken", "link.recovered"]
+    await sending.add(asks.url, types=types)
+    await sending.add(of_tag.url, types=types, filters={"tag": "november"})
+    await sending.add(other_tag.url, types=types, filters={"tag": "december"})
+    await sending.add(other_tenant.url, types=types, filters={"tenant": 7})
+    await sending.add(clicks.url)
+    await sending.api.post("/v1/messages", json=message("mail-1", ("AQ",)))
+    await sending.api.post("/v1/messages", json=message("mail-2", ("Ag",)))
+
+    await break_link(sending, "https://example.com/AQ", "ASNFZ4mrze-BI0VniavN7w")
+    await break_link(sending, "https://example.com/Ag", "ASNFZ4mrze-BI0VniavN7Q", "link.flagged")
+
+    await until(lambda: asks.requests and of_tag.requests)
+    assert asks.ids == of_tag.ids == ["ASNFZ4mrze-BI0VniavN7w"]
+    [event] = asks.events
+    assert (event["type"], event["timestamp"]) == ("link.broken", "2026-11-21T12:00:00.000000Z")
+    assert (event["data"]["url"], event["data"]["reason"]) == ("https://example.com/AQ", "status 404")
+    assert event["data"]["command"].startswith("linkrouter takeback stop")
+    assert other_tag.requests == other_tenant.requests == clicks.requests == []
+    endpoint = (await sending.api.get("/v1/webhooks")).json()["webhooks"][0]
+
+    async def noted():
+        return await sending.deliveries(endpoint)
+
+    await until(noted)
+    assert await sending.post(endpoint, "replay", {"ids": asks.ids}) == {"replayed": 1}
+    await until(lambda: len(asks.requests) == 2)
+    assert asks.requests[0][1] == asks.requests[1][1]
 
 
 async def test_settle_0_sends_before_there_is_a_label(sending, receive, click):

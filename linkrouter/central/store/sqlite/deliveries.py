@@ -33,7 +33,8 @@ SET state = excluded.state, attempts = excluded.attempts, status = excluded.stat
     last_at = excluded.last_at, next_at = excluded.next_at
 """
 MOVE_ON = """
-UPDATE webhooks SET after_click = max(after_click, ?), after_relabelled = max(after_relabelled, ?) WHERE seq = ?
+UPDATE webhooks SET after_click = max(after_click, ?), after_relabelled = max(after_relabelled, ?),
+    after_watched = max(after_watched, ?) WHERE seq = ?
 """
 # Not where somebody disabled it meanwhile.
 SET_HEALTH = """
@@ -48,7 +49,8 @@ DELIVERY_CONDITIONS = {
 # An id is a click's, with the number of the change behind it for a change of its label.
 OF_EVENT_IDS = """(log, number) IN (
     SELECT 0, clicks.seq FROM json_each(:ids) JOIN clicks ON clicks.id = json_each.value
-    UNION ALL SELECT 1, relabelled.seq FROM json_each(:numbers) JOIN relabelled ON relabelled.seq = json_each.value)
+    UNION ALL SELECT 1, relabelled.seq FROM json_each(:numbers) JOIN relabelled ON relabelled.seq = json_each.value
+    UNION ALL SELECT 2, link_events.seq FROM json_each(:ids) JOIN link_events ON link_events.id = json_each.value)
     AND event_id IN (SELECT value FROM json_each(:ids))"""
 FIND_DELIVERIES = """
 SELECT first_at, log, number, event_id, type, state, attempts, status, error, last_at, next_at FROM deliveries

@@ -14,11 +14,12 @@ __all__ = ["SqliteEndpoints", "find_in"]
 ADD_ENDPOINT = """
 INSERT INTO webhooks (
     id, tenant, url, types, dialect, tag, robots, settled, secret, old_until, created_at, state, reason, failures,
-    failing_since, paused_until, first_click, after_click, after_relabelled
+    failing_since, paused_until, first_click, after_click, after_relabelled,
+    after_watched
 ) VALUES (
     :id, :tenant, :url, :types, :dialect, :tag, :robots, :settled, :secret, 0, :created_at, 'active', '', 0, NULL, 0,
     (SELECT coalesce(max(seq), 0) FROM clicks), (SELECT coalesce(max(seq), 0) FROM clicks),
-    (SELECT coalesce(max(seq), 0) FROM relabelled)
+    (SELECT coalesce(max(seq), 0) FROM relabelled), (SELECT coalesce(max(seq), 0) FROM link_events)
 )
 """
 COUNT_ENDPOINTS = "SELECT count(*) FROM webhooks WHERE tenant IS ?"
@@ -27,12 +28,13 @@ FIND_ENDPOINT = "SELECT * FROM webhooks WHERE id = ?"
 DROP_ENDPOINT = "DELETE FROM webhooks WHERE id = ?"
 SET_FIELDS = "UPDATE webhooks SET {} WHERE id = :id"
 BUSY_ENDPOINTS = """
-WITH heads (click, settled, relabelled) AS MATERIALIZED (
+WITH heads (click, settled, relabelled, watched) AS MATERIALIZED (
     SELECT (SELECT coalesce(max(seq), 0) FROM clicks), (SELECT seq FROM progress WHERE name = 'labelled'),
-        (SELECT coalesce(max(seq), 0) FROM relabelled))
+        (SELECT coalesce(max(seq), 0) FROM relabelled), (SELECT coalesce(max(seq), 0) FROM link_events))
 SELECT webhooks.* FROM webhooks CROSS JOIN heads
 WHERE state = 'active' AND paused_until <= :now AND (
     after_click < iif(webhooks.settled, heads.settled, heads.click) OR after_relabelled < heads.relabelled
+    OR after_watched < heads.watched
     OR EXISTS (SELECT 1 FROM deliveries WHERE webhook = webhooks.seq AND next_at <= :now))
 """
 EVENTS_BEHIND = """

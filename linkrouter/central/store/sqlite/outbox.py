@@ -14,14 +14,17 @@ from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
 from linkrouter.central.store.sqlite.click_log import THESE, read_clicks
 from linkrouter.central.store.sqlite.database import fetch_value
 from linkrouter.central.store.sqlite.endpoints import SqliteEndpoints
+from linkrouter.central.store.watch import WatchEvent
 from linkrouter.central.store.webhooks import (
     LOGS,
+    ClickEvent,
     DueEvent,
     Endpoint,
     EventKey,
     EventPage,
     LogName,
     OutboxEvent,
+    WatchedEvent,
 )
 
 __all__ = ["SqliteOutbox"]
@@ -33,6 +36,7 @@ HEADS_OF_LOGS = {
     "click": "SELECT coalesce(max(seq), 0) FROM clicks",
     "settled": "SELECT seq FROM progress WHERE name = 'labelled'",  # of the clicks that have their label
     "relabelled": "SELECT coalesce(max(seq), 0) FROM relabelled",
+    "watched": "SELECT coalesce(max(seq), 0) FROM link_events",
 }
 NEXT_OF_CLICKS = """
 SELECT clicks.seq, clicks.seq FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq
@@ -44,8 +48,18 @@ LEFT JOIN labels ON labels.seq = clicks.seq
 WHERE relabelled.seq > :after AND relabelled.seq <= :until
 AND click > (SELECT first_click FROM webhooks WHERE seq = :webhook) {} ORDER BY relabelled.seq LIMIT :limit
 """
+NEXT_WATCHED = """
+SELECT seq, 0 FROM link_events WHERE seq > :after AND seq <= :until {} ORDER BY seq LIMIT :limit
+"""
+NEXT_OF_LOGS: dict[LogName, str] = {
+    "click": NEXT_OF_CLICKS,
+    "relabelled": NEXT_OF_RELABELLED,
+    "watched": NEXT_WATCHED,
+}
+# With the number of the click, which is none for a destination.
 DUE_EVENTS = """
-SELECT log, number, attempts, iif(log = 0, number, (SELECT click FROM relabelled WHERE seq = number))
+SELECT log, number, attempts,
+    CASE log WHEN 0 THEN number WHEN 1 THEN (SELECT click FROM relabelled WHERE seq = number) ELSE 0 END
 FROM deliveries WHERE webhook = ? AND next_at <= ? ORDER BY next_at LIMIT ?
 """
 IDS_OF_CLICKS = "SELECT seq, id FROM clicks WHERE seq IN (SELECT value FROM json_each(?))"
@@ -60,6 +74,15 @@ OF_TAG = """EXISTS (SELECT 1 FROM links JOIN messages ON messages.seq = links.me
     AND links.link_id = clicks.link_id AND links.tenant = clicks.tenant)"""
 # Clicks of people who did not agree have no recipient to tell a provider's system of.
 IS_NAMED = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
+
+
+# By way of the tag's messages: there is no index on URLs, and such events are rare.
+SENT_WITH_TAG = """EXISTS (SELECT 1 FROM messages CROSS JOIN links ON links.message = messages.seq
+    WHERE messages.tag = :tag AND links.url = link_events.url AND links.tenant = link_events.tenant)"""
+WATCHED_EVENTS = """
+SELECT id, type, at, tenant, url, reason, messages, clicks, stop, seq FROM link_events
+WHERE seq IN (SELECT value FROM json_each(?))
+"""
 
 
 class SqliteOutbox(SqliteEndpoints):
@@ -77,8 +100,8 @@ class SqliteOutbox(SqliteEndpoints):
             if conditions is None:
                 return EventPage([], until)
             values: dict[str, Any] = {"after": after, "until": until, "limit": limit, "webhook": endpoint.seq}
-            values |= {"tenant": endpoint.tenant, "tag": endpoint.tag}
-            statement = (NEXT_OF_CLICKS if log == "click" else NEXT_OF_RELABELLED).format(conditions)
+            values |= {"tenant": endpoint.tenant, "tag": endpoint.tag, "types": json.dumps(endpoint.types)}
+            statement = NEXT_OF_LOGS[log].format(conditions)
             rows: Any = list(await reader.execute_fetchall(statement, values))
             events = await _read_events(reader, [(EventKey(log, number), click) for number, click in rows])
         return EventPage(list(events.values()), rows[-1][0] if len(rows) == limit else until)
@@ -94,14 +117,12 @@ class SqliteOutbox(SqliteEndpoints):
 
 def _conditions(endpoint: Endpoint, log: LogName) -> str | None:
     """Give what events of *log* must hold to be for *endpoint*; None when none is."""
-    conditions: list[str] = []
-    if log == "relabelled":
-        if "link.relabelled" not in endpoint.types:
-            return None
-    elif "link.clicked" not in endpoint.types:
-        if "takeback.applied" not in endpoint.types:
-            return None
-        conditions.append("clicks.takeback IS NOT NULL")
+    asks = set(endpoint.types)
+    if log == "watched":
+        return _conditions_of_watched(endpoint)
+    if not asks & ({"link.relabelled"} if log == "relabelled" else {"link.clicked", "takeback.applied"}):
+        return None
+    conditions = [] if log == "relabelled" or "link.clicked" in asks else ["clicks.takeback IS NOT NULL"]
     if endpoint.tenant is not None:
         conditions.append("clicks.tenant = :tenant")
     if endpoint.tag is not None:
@@ -116,12 +137,31 @@ def _conditions(endpoint: Endpoint, log: LogName) -> str | None:
     return "".join(f" AND {condition}" for condition in conditions)
 
 
+def _conditions_of_watched(endpoint: Endpoint) -> str:
+    conditions = ["type IN (SELECT value FROM json_each(:types))"]
+    if endpoint.tenant is not None:
+        conditions.append("tenant = :tenant")
+    if endpoint.tag is not None:
+        conditions.append(SENT_WITH_TAG)
+    return "".join(f" AND {condition}" for condition in conditions)
+
+
 async def _read_events(
     reader: aiosqlite.Connection, wanted: Sequence[tuple[EventKey, int]]
 ) -> Mapping[EventKey, OutboxEvent]:
     """Give the events of *wanted* (with the number of their clicks) that are still kept, in that order."""
-    if not wanted:
-        return {}
+    events: dict[EventKey, OutboxEvent] = {}
+    if on_clicks := [(key, click) for key, click in wanted if key.log != "watched"]:
+        events |= await _read_click_events(reader, on_clicks)
+    if watched := [key.number for key, _ in wanted if key.log == "watched"]:
+        rows: Any = await reader.execute_fetchall(WATCHED_EVENTS, (json.dumps(watched),))
+        events |= {key: WatchedEvent(key, WatchEvent(*row)) for row in rows for key in [EventKey("watched", row[-1])]}
+    return {key: events[key] for key, _ in wanted if key in events}
+
+
+async def _read_click_events(
+    reader: aiosqlite.Connection, wanted: Sequence[tuple[EventKey, int]]
+) -> dict[EventKey, OutboxEvent]:
     seqs = json.dumps([click for _, click in wanted])
     ids: Iterable[Any] = await reader.execute_fetchall(IDS_OF_CLICKS, (seqs,))
     found = await read_clicks(reader, THESE, {"seqs": seqs, "limit": len(wanted), "skip": 0})
@@ -139,5 +179,5 @@ async def _read_events(
             one = by_seq[click]
             was, at = labels.get(key.number, (None, 0)) if key.log == "relabelled" else (None, 0)
             told = metadata.get((one.click.tenant, one.message_id), {})
-            events[key] = OutboxEvent(key, one, told, was, at)
+            events[key] = ClickEvent(key, one, told, was, at)
     return events

@@ -176,6 +176,11 @@ MIGRATIONS = (
     CREATE INDEX link_events_by_link ON link_events (url, tenant);
     CREATE INDEX link_events_to_answer ON link_events (seq) WHERE stop = 'wanted'
     """,
+    # Endpoints hear of watched destinations.
+    """
+    ALTER TABLE webhooks ADD COLUMN after_watched INTEGER NOT NULL DEFAULT 0;
+    UPDATE webhooks SET after_watched = (SELECT coalesce(max(seq), 0) FROM link_events)
+    """,
 )
 
 
