@@ -88,6 +88,7 @@ class Poster:
         allowed: tuple[IpNetwork, ...] = (),
         *,
         resolve_host: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
         timeout_s: float = ATTEMPT_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -99,7 +100,7 @@ class Poster:
         self._timeout_s = timeout_s
         self._clock = clock
         self._idle: dict[Authority, list[tuple[float, _Channel]]] = {}
-        self._context: ssl.SSLContext | None = None
+        self._context = tls  # made when it is needed: the system's authorities take milliseconds to read
 
     async def post(self, url: str, headers: HeaderPairs, body: bytes) -> Answer:
         """Send *body* and give what came of it; whatever goes wrong is an `Answer`, too."""
