@@ -307,3 +307,34 @@ async def test_a_backlog_is_sent_each_once(sending, receive, click, count):
 
     await until(lambda: len(receiver.requests) >= count)
     assert sorted(receiver.ids) == sorted(f"click-{number}" for number in range(count))
+
+
+async def test_who_was_erased_while_an_event_waited_is_not_told_of(sending, receive, click, message):
+    receiver = await receive(503, 204)
+    await sending.add(receiver.url)
+    await sending.api.post("/v1/messages", json=message())
+    await sending.take(person(click))
+    await until(lambda: receiver.requests)
+
+    erased = await sending.api.post("/v1/erasures", json={"recipient": "reader@example.net"})
+
+    assert erased.json()["messages"] == 1
+    await until(lambda: len(receiver.requests) == 2)
+    assert b"reader@example.net" in receiver.requests[0][1]
+    for told in (b"reader@example.net", b"203.0.113.7", BROWSER.encode(), b"https://example.com/"):
+        assert told not in receiver.requests[1][1]
+
+
+async def test_nothing_that_is_logged_tells_where_events_go(sending, receive, click, caplog):
+    receiver = await receive(500, 410)
+    endpoint = await sending.add(receiver.url.replace("://", "://reader:password@"))
+    await sending.take(person(click))
+
+    async def is_disabled():
+        return (await sending.api.get(f"/v1/webhooks/{endpoint['id']}")).json()["state"] == "disabled"
+
+    await until(is_disabled)
+    written = " ".join(str(record.__dict__) for record in caplog.records)
+    assert "webhooks.disabled" in written
+    for secret in (endpoint["secret"], "password", "/hook", BROWSER, "203.0.113.7"):
+        assert secret not in written
