@@ -122,10 +122,14 @@ def _write_down(key: bytes, report: bytes, acceptances: int, reports: str) -> No
     folder = Path(reports)  # as `ReportSpool` has it
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        waiting = os.open(folder / "waiting.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(waiting, report + b"\n")
+        with open(folder / "lock", "ab", opener=_private) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with open(folder / "waiting.jsonl", "ab", buffering=0, opener=_private) as waiting:
+                waiting.write(report + b"\n")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 if __name__ == "__main__":
