@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from linkrouter.central.answers import ClickBreakdown
 from linkrouter.central.clicks import list_clicks
 from linkrouter.central.dashboard.overview import read_filters
 from linkrouter.central.dashboard.templates import show
 from linkrouter.central.fields import parse_cursor
+from linkrouter.central.figures_api import Statistics
 from linkrouter.central.messages import Messages
-from linkrouter.central.models import ClickQuery, MessageQuery, OneMessageQuery
+from linkrouter.central.models import BreakdownQuery, ClickQuery, MessageQuery, OneMessageQuery, StatsQuery
 from linkrouter.central.store.questions import MessageFilter
 from linkrouter.web.pages import Html, Redirect, Visitor
 from linkrouter.web.problems import Fault, Refusal
@@ -17,6 +19,7 @@ from linkrouter.web.problems import Fault, Refusal
 __all__ = ["MessagePages"]
 
 MESSAGES_ON_A_PAGE = 50
+MAILING_LINKS = 50  # of a mailing, shown at once
 CLICKS = 200  # of one message, shown at once
 
 # The mail is somebody's HTML: no script of it runs, nothing of it is fetched, and only our page may frame it. Our page
@@ -32,6 +35,7 @@ class MessagePages:
     """What the pages need."""
 
     messages: Messages
+    statistics: Statistics
 
     async def list(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
         """Show messages, those sent last first."""
@@ -48,7 +52,16 @@ class MessagePages:
         if isinstance(found, Refusal):
             return found
         kept = {name: fields[name] for name in ("tag", "recipient", "tenant") if fields.get(name)}
-        return show("messages.html", visitor, "messages", found=found, fields=kept)
+        links = await self._links(asked, visitor) if fields.get("tag") else None
+        return show("messages.html", visitor, "messages", found=found, fields=kept, links=links)
+
+    async def _links(self, asked: StatsQuery, visitor: Visitor) -> ClickBreakdown | None:
+        """Give the links of a whole mailing, most clicks first: of all mails with the tag, whatever page is shown."""
+        if asked.keys() - {"tag", "tenant"} or not visitor.caller.may("stats:read"):
+            return None
+        question = cast(BreakdownQuery, {**asked, "dimension": "url", "limit": MAILING_LINKS})
+        found = await self.statistics.breakdown(question, visitor.caller)
+        return None if isinstance(found, Refusal) else found
 
     async def show(self, fields: Mapping[str, str], visitor: Visitor) -> Html | Redirect | Refusal:
         """Show one message: its links with their clicks, who clicked, and where in the mail."""

@@ -57,9 +57,9 @@ def dashboard_pages(
     delivery: WebhookDelivery | None = None,
 ) -> Callable[[TokenBox], tuple[Page, ...]]:
     """Give what makes the pages, once the tokens of the moment are known; *check_page* is the check's own."""
-    messages = Messages(store, insight)
-    overview, reports = Overview(Statistics(store, insight, min_cell)), Reports(store, watch)
-    message_pages, people = MessagePages(messages), PeoplePages(Privacy(store, messages))
+    messages, statistics = Messages(store, insight), Statistics(store, insight, min_cell)
+    overview, reports = Overview(statistics), Reports(store, watch)
+    message_pages, people = MessagePages(messages, statistics), PeoplePages(Privacy(store, messages))
     hooks = WebhookPages(WebhooksApi(store, delivery or WebhookDelivery(store, Poster())))
 
     def pages(box: TokenBox) -> tuple[Page, ...]:

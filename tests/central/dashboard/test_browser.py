@@ -23,6 +23,7 @@ PAGES = [
     *("/dashboard?period=90d&compare=1", "/dashboard?period=30d&browser=Firefox", "/dashboard?since=x"),
     *(
         "/dashboard/messages",
+        "/dashboard/messages?tag=november",
         MESSAGE,
         "/dashboard/live",
         "/dashboard/routers",

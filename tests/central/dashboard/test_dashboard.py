@@ -339,6 +339,21 @@ async def test_a_page_of_many_single_clicks_comes_at_once_and_counts_when_asked(
     assert "whole" not in counted.links["Clear all"]
 
 
+async def test_a_whole_mailing_shows_its_links_as_the_api_counts_them(origin):
+    async with visitor(origin, ALL) as client:
+        page = (await client.get("/dashboard/messages?tag=december")).text
+        one = (await client.get("/dashboard/messages?tag=december&recipient=reader2@example.net")).text
+        rows = (await client.get("/v1/stats/clicks/by/url", params={"tag": "december"})).json()["rows"]
+
+    shown = page.partition('data-figures="links"')[2].partition("</section>")[0].partition("<tbody>")[2]
+    cells = [re.findall(r'<th scope="row">([^<]+)<|value="(\d+)"', row) for row in shown.split("</tr>")[:-1]]
+    assert [[text or number for text, number in row] for row in cells] == [
+        [row["value"], *(str(row[name]) for name in ("clicks", "unique", "robots"))] for row in rows
+    ]
+    assert len(rows) == 3
+    assert 'data-figures="links"' not in one  # which is of one reader, and not of the mailing
+
+
 async def test_a_page_speaks_the_visitors_language(origin):
     async with visitor(origin, ALL, **{"Accept-Language": "fr, de-AT;q=0.8, en;q=0.5"}) as client:
         answer = await client.get("/dashboard")
