@@ -132,7 +132,8 @@ async def until(condition, timeout_s=20.0):
 
 
 @pytest.fixture
-async def sending(tmp_path) -> AsyncIterator[Sending]:
+async def sending(request, tmp_path) -> AsyncIterator[Sending]:
+    """A central that sends; its parameter, where a test gives one, is the settling time."""
     store = SqliteCentralStore(tmp_path / "central.db")
     await store.open()
     async with AsyncExitStack() as stack:
@@ -140,7 +141,7 @@ async def sending(tmp_path) -> AsyncIterator[Sending]:
         # No chance in the times: a first retry comes after a tenth of a second instead of five.
         delivery = WebhookDelivery(store, Poster(LOOPBACK, timeout_s=2.0), uniform=lambda low, high: 0.02)
         tasks = [
-            asyncio.create_task(label_forever(store, Insight(), 0.05)),
+            asyncio.create_task(label_forever(store, Insight(), getattr(request, "param", 0.05))),
             asyncio.create_task(deliver_forever(delivery, Pace(clicks=lambda: 0))),
         ]
 

@@ -154,7 +154,8 @@ async def test_a_person_who_turns_out_to_be_a_machine_is_told_to_who_heard_of_th
     await until(sending.store.latest_labelled)
     await asyncio.sleep(0.3)  # a step of labelling is over
 
-    burst = [click(f"burst-{n}", link_id=f"AAA{n}", clicked_at="2026-11-21T17:33:38.2Z") for n in range(4)]
+    at = "2026-11-21T17:33:38.2Z"
+    burst = [person(click, number, link_id=f"AAA{number}", clicked_at=at) for number in range(2, 6)]
     links = [{"link_id": one["link_id"], "url": f"https://example.com/{n}", "part": "html", "position": n}
              for n, one in enumerate([*burst, {"link_id": "-----w"}])]  # fmt: skip
     await sending.take(*burst)
@@ -163,6 +164,7 @@ async def test_a_person_who_turns_out_to_be_a_machine_is_told_to_who_heard_of_th
 
     event = await until(lambda: next((one for one in receiver.events if one["data"]["id"] == "click-1"), None))
     assert event["data"]["was"] == "human"
+    assert event["data"]["robot"]["label"] == "machine"
 
 
 async def break_link(sending, url, event_id, kind="link.broken"):
@@ -205,6 +207,7 @@ async def test_a_destination_that_broke_is_told_to_who_asks_and_whose_it_is(send
     assert asks.requests[0][1] == asks.requests[1][1]
 
 
+@pytest.mark.parametrize("sending", [3600.0], indirect=True)
 async def test_settle_0_sends_before_there_is_a_label(sending, receive, click):
     receiver = await receive()
     await sending.add(receiver.url, settle=0)
@@ -213,6 +216,7 @@ async def test_settle_0_sends_before_there_is_a_label(sending, receive, click):
 
     await until(lambda: receiver.requests)
     assert receiver.ids == ["click-0"]
+    assert receiver.events[0]["data"]["robot"]["version"] == 0  # no rules have judged it
 
 
 async def test_an_event_is_sent_again_under_its_id_until_it_is_taken(sending, receive, click):
