@@ -122,19 +122,19 @@ class Reporter:
         self._thread: threading.Thread | None = None
         self._process = 0  # that the thread is in
         self._wake, self._idle, self._stopping = threading.Event(), threading.Event(), threading.Event()
-        self._reports = 0  # that `report` took
+        self._reports = 0  # that `report` has kept
         self._failures, self._told, self._wait_s = 0, "", 0.0
 
     def report(self, entry: Mapping[str, object]) -> None:
         """Keep *entry*, what `manifest_entry` gives, and have it sent soon."""
         line = json.dumps(entry).encode("ascii")
-        with self._guard:
-            self._reports += 1
-            self._idle.clear()
         try:
             self._spool.append(line)
         except OSError as exc:
             self._keep_in_memory(line, exc)
+        with self._guard:  # behind the append, or a thread that found nothing would call this one sent
+            self._reports += 1
+            self._idle.clear()
         self._start()
         self._wake.set()
 
