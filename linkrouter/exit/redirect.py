@@ -8,10 +8,12 @@ nothing of a request is logged. Formats: docs/wire-format.md and docs/take-backs
 """
 
 import base64
+import contextlib
 import hmac
 import itertools
 import json
 import re
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -25,6 +27,7 @@ __all__ = ["SentLinks", "application", "serve"]
 
 MAX_PATH_CHARS, MAX_DESTINATION_CHARS, MAX_LINE_BYTES = 8000, 4096, 8190
 IDLE_S = 60  # for a connection without a request
+LINGER_S, LINGER_READS = 1, 16  # for one that ends while its client still talks
 
 _LINK = re.compile(r"/(2s?)/([A-Za-z0-9\-._~:@/%]+)/([A-Za-z0-9_-]+)/([A-Za-z0-9_-]+)/([A-Za-z0-9_-]{15})")
 _ABSOLUTE_FORM = re.compile(r"\Ahttps?://[^/]*", re.IGNORECASE)
@@ -308,6 +311,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer with the constant page, whatever was wrong."""
         self.close_connection = True
         self._write(*_PAGES["malformed"])
+
+    def finish(self) -> None:
+        """Hear the client out: closing upon bytes that nobody read could take back the answer."""
+        super().finish()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(LINGER_S)
+            for _ in range(LINGER_READS):
+                if not self.connection.recv(MAX_LINE_BYTES):
+                    break
 
     def log_message(self, *args: Any) -> None:
         """Log nothing."""
