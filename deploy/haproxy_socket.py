@@ -29,6 +29,7 @@ class Server:
     name: str
     address: tuple[str, int]
     is_up: bool
+    is_doubted: bool  # up, but its last check failed; the next one may make it down
     check: str
     requests: int
     errors: int
@@ -182,6 +183,7 @@ def _server(row: dict[str, str]) -> Server:
         name=row["svname"],
         address=(host.strip("[]"), int(port)),
         is_up=row["status"].startswith("UP"),
+        is_doubted=row["status"].startswith("UP "),  # such as "UP 1/2"
         check=f"{row['check_status'].lstrip('* ')} {why}".strip(),
         requests=int(row["stot"]),
         errors=int(row["hrsp_5xx"] or 0),

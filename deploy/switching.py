@@ -119,7 +119,7 @@ class Switch:
         while waiting := [
             server
             for server in self._proxy.servers(self._target)
-            if server.name in names and not (is_ready(server.address) and server.is_up)
+            if server.name in names and not (is_ready(server.address) and server.is_up and not server.is_doubted)
         ]:
             if time.monotonic() > until:
                 server = waiting[0]
