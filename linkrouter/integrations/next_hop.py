@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary, finalize
 
 from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPResponseException
 
+from linkrouter.dial.trust import trusting_context
 from linkrouter.errors import SettingsError
 from linkrouter.integrations.witness import Witness
 from linkrouter.settings import Address
@@ -268,7 +269,7 @@ async def _quit(client: SMTP) -> None:
 
 
 def _tls_context(ca_file: str | None, *, checked: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = trusting_context()
     if ca_file is not None:
         try:
             context.load_verify_locations(ca_file)

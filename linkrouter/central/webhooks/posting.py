@@ -24,6 +24,7 @@ from linkrouter.central.webhooks.schedule import Answer
 from linkrouter.dial.addresses import IpAddress, IpNetwork, may_connect
 from linkrouter.dial.dialer import CONNECT_TIMEOUT_S, Connection, Dialer, ForbiddenAddress
 from linkrouter.dial.resolve import Resolve, resolve
+from linkrouter.dial.trust import trusting_context
 from linkrouter.retry import find_retry_after
 
 __all__ = ["ATTEMPT_TIMEOUT_S", "Poster", "Target", "find_target"]
@@ -162,7 +163,7 @@ class Poster:
         connection = await self._dialers[peer.is_secure].connect(peer.host, peer.port, CONNECT_TIMEOUT_S)
         if peer.is_secure:
             if self._context is None:
-                self._context = ssl.create_default_context()
+                self._context = trusting_context()
             await connection.start_tls(self._context, peer.host.strip("[]"))
         return connection
 

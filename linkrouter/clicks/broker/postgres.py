@@ -5,7 +5,6 @@ call has a deadline. No statement is prepared by name, so that a pooler may stan
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -40,6 +39,7 @@ from linkrouter.clicks.broker.statements import (
     TOTALS_SQL,
 )
 from linkrouter.clicks.store import Loss
+from linkrouter.dial.trust import trusting_context
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.log import log
 
@@ -69,7 +69,7 @@ async def connect_postgres(
     ca_file: str | None,
 ) -> asyncpg.Pool:
     """Give connections to one database; *sslmode* is libpq's, and *ca_file* says whom its `verify-full` trusts."""
-    trust = ssl.create_default_context(cafile=ca_file) if sslmode == "verify-full" else sslmode
+    trust = trusting_context(ca_file) if sslmode == "verify-full" else sslmode
     return await asyncpg.create_pool(
         host=host,
         port=port,

@@ -1,7 +1,6 @@
 """One request to an endpoint: where it may go, and what the answer may do."""
 
 import asyncio
-import ssl
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 
@@ -11,6 +10,7 @@ from checker.servers import Certificates, answering, raw, site, status
 
 from linkrouter.central.webhooks.posting import Poster, find_target
 from linkrouter.central.webhooks.schedule import Answer
+from linkrouter.dial.trust import trusting_context
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -32,7 +32,7 @@ async def posting(allowed=LOOPBACK, *, addresses=("127.0.0.1",), **options):
 
 async def test_tls_is_spoken_with_the_name_and_the_certificate_must_hold(tmp_path):
     certificates = Certificates(tmp_path)
-    trusting = ssl.create_default_context(cafile=certificates.client())
+    trusting = trusting_context(certificates.client())
     async with site(status(204), tls=certificates.signed("DNS:hooks.example")) as (origin, seen):
         port = origin.rpartition(":")[2]
         async with posting(tls=trusting) as post:
