@@ -76,8 +76,11 @@ class Broker(Protocol):
 
     lease_s: float
 
-    async def open(self) -> None:
-        """Look whether clicks are safe there.
+    def connect(self) -> None:
+        """Make ready to call; nothing is sent yet."""
+
+    async def check(self) -> None:
+        """Look whether clicks are safe there. One that cannot be reached now is looked at by the first call that can.
 
         Raises:
             StoreError: they are not, or this process may not use it; names the setting and the cure.
@@ -92,8 +95,8 @@ class Broker(Protocol):
             StoreFull: all streams would hold more than *max_bytes*, or the broker has no room.
         """
 
-    async def read(self, name: str, min_clicks: int) -> list[Entry]:
-        """Give the first entries of *name* that hold *min_clicks* together, or all."""
+    async def read(self, name: str, after: str) -> list[Entry]:
+        """Give the first `READ_ENTRIES` entries of *name* behind the id *after*, or from the start where it is ""."""
 
     async def acknowledge(self, name: str, done: Sequence[Entry], part: tuple[str, int], oldest_at: int) -> StreamState:
         """Remove the entries *done* from *name*, and of the entry part[0] note that part[1] clicks are acknowledged.
@@ -117,10 +120,10 @@ class Broker(Protocol):
         """Keep what went missing."""
 
     async def totals(self) -> BrokerTotals:
-        """Tell what is there; needs no `open`."""
+        """Tell what is there."""
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Undo `connect`."""
 
 
 def oldest_of(entries: Sequence[Sequence[bytes]]) -> int:

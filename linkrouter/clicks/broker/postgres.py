@@ -6,7 +6,7 @@ call has a deadline. No statement is prepared by name, so that a pooler may stan
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 
@@ -99,9 +99,12 @@ class PostgresBroker:
     def _sql(self, statement: str) -> str:
         return statement.format(p=self._prefix, state=STATE_COLUMNS)
 
-    async def open(self) -> None:
-        """See `Broker`. What cannot be reached now is looked at by the first call that can."""
+    def connect(self) -> None:
+        """See `Broker`."""
         self._is_open = True
+
+    async def check(self) -> None:
+        """See `Broker`."""
         try:
             await self._call(lambda connection: connection.execute("SELECT 1"))
         except StoreError as exc:
@@ -138,22 +141,11 @@ class PostgresBroker:
             raise StoreFull("click store postgresql is at its limit")
         return [str(number) for number in row["ids"]], _state(row)
 
-    async def read(self, name: str, min_clicks: int) -> list[Entry]:
+    async def read(self, name: str, after: str) -> list[Entry]:
         """See `Broker`."""
-        entries: list[Entry] = []
-        after = clicks = 0
-        while clicks < min_clicks:
-            found = await self._read_page(name, after)
-            entries += (split_entry(str(number), records) for number, records in found)
-            clicks = sum(len(entry.records) for entry in entries)
-            if len(found) < READ_ENTRIES:
-                break
-            after = found[-1]["id"]
-        return entries
-
-    async def _read_page(self, name: str, after: int) -> Sequence[Any]:
         statement = self._sql(READ_SQL)
-        return await self._call(lambda connection: connection.fetch(statement, name, after, READ_ENTRIES))
+        found = await self._call(lambda connection: connection.fetch(statement, name, int(after or 0), READ_ENTRIES))
+        return [split_entry(str(number), records) for number, records in found]
 
     async def acknowledge(self, name: str, done: Sequence[Entry], part: tuple[str, int], oldest_at: int) -> StreamState:
         """See `Broker`."""
@@ -219,13 +211,7 @@ class PostgresBroker:
             losses = tuple(Loss(*row) for row in await connection.fetch(self._sql(LOSSES_SQL)))
             return BrokerTotals(pending, oldest_at, size, letters, losses)
 
-        if self._is_open:
-            return await self._call(ask)
-        self._is_open = True
-        try:
-            return await self._call(ask)
-        finally:
-            await self.close()
+        return await self._call(ask)
 
     async def close(self) -> None:
         """See `Broker`."""

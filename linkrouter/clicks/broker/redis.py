@@ -93,9 +93,12 @@ class RedisBroker:
     def _key(self, *words: str) -> str:
         return ":".join((self._prefix, *words))
 
-    async def open(self) -> None:
-        """See `Broker`. What cannot be reached now is looked at by the first call that can."""
+    def connect(self) -> None:
+        """See `Broker`."""
         self._clients = self._connect()
+
+    async def check(self) -> None:
+        """See `Broker`."""
         try:
             about = await self._clients[0].info("memory")
             policy, durable = str(about["maxmemory_policy"]), await self._clients[0].info("persistence")
@@ -123,21 +126,11 @@ class RedisBroker:
         ids, state = found
         return [entry_id.decode() for entry_id in ids], _state(state)
 
-    async def read(self, name: str, min_clicks: int) -> list[Entry]:
+    async def read(self, name: str, after: str) -> list[Entry]:
         """See `Broker`."""
-        entries: list[Entry] = []
-        after, clicks, key = "-", 0, self._key("entries", name)
-        while clicks < min_clicks:
-            found = await self._read_page(key, after)
-            entries += (split_entry(entry_id.decode(), fields[b"records"]) for entry_id, fields in found)
-            clicks = sum(len(entry.records) for entry in entries)
-            if len(found) < READ_ENTRIES:
-                break
-            after = f"({entries[-1].id}"
-        return entries
-
-    async def _read_page(self, key: str, after: str) -> Sequence[Any]:
-        return await self._call(lambda client: client.xrange(key, after, "+", READ_ENTRIES))
+        key, first = self._key("entries", name), f"({after}" if after else "-"
+        found = await self._call(lambda client: client.xrange(key, first, "+", READ_ENTRIES))
+        return [split_entry(entry_id.decode(), fields[b"records"]) for entry_id, fields in found]
 
     async def acknowledge(self, name: str, done: Sequence[Entry], part: tuple[str, int], oldest_at: int) -> StreamState:
         """See `Broker`."""
@@ -201,13 +194,7 @@ class RedisBroker:
                 tuple(Loss(*json.loads(loss)) for loss in losses),
             )
 
-        if self._clients:
-            return await self._call(ask)
-        self._clients = self._connect()
-        try:
-            return await self._call(ask)
-        finally:
-            await self.close()
+        return await self._call(ask)
 
     async def close(self) -> None:
         """See `Broker`."""

@@ -11,8 +11,9 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 
-from linkrouter.clicks.broker.interface import Broker, Entry, StreamState
+from linkrouter.clicks.broker.interface import READ_ENTRIES, Broker, BrokerTotals, Entry, StreamState
 from linkrouter.clicks.broker.stream import Acknowledged, Stream, take_batch
+from linkrouter.clicks.spool.claim import new_name
 from linkrouter.clicks.store import Batch, Loss, OwnShare, StoreLimits, StoreStatus
 from linkrouter.errors import StoreError
 from linkrouter.log import log
@@ -36,7 +37,7 @@ class BrokerStore:
         self._broker = broker
         self._max_bytes = limits.max_bytes
         self._lock = asyncio.Lock()  # over what is known of the streams
-        self._active = Stream(_new_name())
+        self._active = Stream(new_name())
         self._backlog: list[Stream] = []  # the newest last
         self._renewing: asyncio.Task[None] | None = None
         self._search_at = 0.0
@@ -48,7 +49,8 @@ class BrokerStore:
         Raises:
             StoreError: clicks would not be safe in the broker, or it does not let this process in.
         """
-        await self._broker.open()
+        self._broker.connect()
+        await self._broker.check()
         self._renewing = asyncio.create_task(self._renew_forever())
 
     async def append(self, records: Sequence[bytes]) -> None:
@@ -85,7 +87,7 @@ class BrokerStore:
         """Begin a fresh stream, and let the old one be backlog."""
         if self._active.state.pending:
             self._backlog.append(self._active)
-        self._active = Stream(_new_name())
+        self._active = Stream(new_name())
 
     async def _make_good(self, missing: int, kept: Sequence[bytes]) -> None:
         """Append again, to a fresh stream, what the broker has lost and memory has; central stores each click once."""
@@ -141,13 +143,25 @@ class BrokerStore:
         """Give the next clicks of *stream*; None when there is nothing, and what should be there is lost."""
         entries: Iterable[Entry] = stream.recent
         if not stream.is_in_memory:
-            entries = await self._broker.read(stream.name, max_clicks + stream.state.part)
+            entries = await self._read_entries(stream, max_clicks)
         if not entries:
             lost, since = stream.state.pending, stream.state.oldest_at or stream.made_at_us
             stream.state = StreamState()
             await self._note_loss(lost, since)
             return None
         return take_batch(stream, entries, max_clicks)
+
+    async def _read_entries(self, stream: Stream, max_clicks: int) -> list[Entry]:
+        """Give the first entries of *stream* with *max_clicks* that are not acknowledged, or all."""
+        entries: list[Entry] = []
+        clicks = -stream.state.part
+        while clicks < max_clicks:
+            found = await self._broker.read(stream.name, entries[-1].id if entries else "")
+            entries += found
+            clicks += sum(len(entry.records) for entry in found)
+            if len(found) < READ_ENTRIES:
+                break
+        return entries
 
     async def ack(self, batch: Batch) -> None:
         """Forget the clicks of *batch*."""
@@ -172,7 +186,7 @@ class BrokerStore:
 
     async def status(self) -> StoreStatus:
         """Tell what waits in the broker, other processes' clicks too."""
-        totals = await self._broker.totals()
+        totals = await self._totals()
         own, lost = self.own_share(), sum(loss.count for loss in totals.losses)
         return StoreStatus(
             totals.pending,
@@ -186,6 +200,15 @@ class BrokerStore:
             own_oldest_at=own.oldest_at,
             own_bytes=own.bytes,
         )
+
+    async def _totals(self) -> BrokerTotals:
+        if self._renewing is not None:
+            return await self._broker.totals()
+        self._broker.connect()  # a person asks, and no process of ours has it open
+        try:
+            return await self._broker.totals()
+        finally:
+            await self._broker.close()
 
     def own_share(self) -> OwnShare:
         """Tell what waits in the streams that this process owns."""
@@ -209,11 +232,6 @@ class BrokerStore:
             names = [stream.name for stream in (self._active, *self._backlog) if stream.state.pending]
             with contextlib.suppress(StoreError):  # whoever takes them over instead sends them
                 await self._broker.renew(names)
-
-
-def _new_name() -> str:
-    """Give a name for a stream; names sort by the time they were given."""
-    return f"{time.time_ns():016x}-{secrets.token_hex(4)}"
 
 
 def _now_us() -> int:

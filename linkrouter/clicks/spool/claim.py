@@ -112,7 +112,7 @@ class Claim:
 
 
 def new_name() -> str:
-    """Give a segment name; names sort by the time they were given."""
+    """Give a name for a segment or a stream; names sort by the time they were given."""
     return f"{time.time_ns():016x}-{secrets.token_hex(4)}"
 
 
