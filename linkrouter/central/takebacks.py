@@ -12,7 +12,7 @@ from typing import Any, cast
 from linkrouter.central import take_back_models as models
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.questions import MessageFilter
-from linkrouter.central.store.take_backs import ListReader, SentCounts, SentLinks
+from linkrouter.central.store.take_backs import ListReader, SentCounts, SentLinkFilter
 from linkrouter.clicks.click import iso_utc
 from linkrouter.errors import BadRule, StoreError
 from linkrouter.link.takeback import TakeBack, parse_take_back
@@ -116,7 +116,7 @@ class TakeBacksApi:
                 return Refusal(404)
             values["message_key"] = found[0].message_key  # None where ids are of the sender's own scheme
         if any(values.values()):
-            counts = await self.store.count_sent_links(SentLinks(tenant, **values))
+            counts = await self.store.count_sent_links(SentLinkFilter(tenant, **values))
         return {
             "links": counts.links,
             "messages": counts.messages,

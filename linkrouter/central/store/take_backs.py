@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from linkrouter.link.takeback import TakeBack
 
-__all__ = ["AddedRules", "ListReader", "RulesPage", "SentCounts", "SentLinks", "StoredRule", "TakeBackStore"]
+__all__ = ["AddedRules", "ListReader", "RulesPage", "SentCounts", "SentLinkFilter", "StoredRule", "TakeBackStore"]
 
 
 class AddedRules(NamedTuple):
@@ -46,7 +46,7 @@ class ListReader(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SentLinks:
+class SentLinkFilter:
     """Which sent links are asked for: those of one tenant that one of the other fields holds for."""
 
     tenant: int
@@ -112,7 +112,7 @@ class TakeBackStore(Protocol):
             StoreError: the store cannot answer.
         """
 
-    async def count_sent_links(self, asked: SentLinks) -> SentCounts:
+    async def count_sent_links(self, asked: SentLinkFilter) -> SentCounts:
         """Count the links of stored messages.
 
         Raises:

@@ -19,7 +19,7 @@ from linkrouter.central.store.sqlite.figures import LABEL_CONDITIONS, WORDS_OF, 
 from linkrouter.central.store.sqlite.labels import SqliteLabels
 from linkrouter.clicks.click import Click
 
-__all__ = ["THESE", "SqliteClickLog", "read_clicks"]
+__all__ = ["IS_MACHINE", "OF_TAG", "THESE", "SqliteClickLog", "read_clicks"]
 
 
 # Whose data has been taken away is only counted from then on: no address and no agent.
@@ -46,6 +46,10 @@ ROUTERS = "SELECT router, worker, seen_at, state FROM routers ORDER BY router, w
 # and tag are looked for among messages, so that clicks without a label are found, too.
 MESSAGES_WHERE = """(clicks.link_id, clicks.tenant) IN (
     SELECT link_id, links.tenant FROM messages JOIN links ON links.message = messages.seq WHERE {})"""
+OF_TAG = """EXISTS (SELECT 1 FROM links JOIN messages ON messages.seq = links.message WHERE messages.tag = :tag
+    AND links.link_id = clicks.link_id AND links.tenant = clicks.tenant)"""
+# What has no label is a machine's where it clicked nothing.
+IS_MACHINE = f"coalesce(labels.robot, clicks.kind <> 'click') = {MACHINE}"
 CONDITIONS = {
     "link_id": "clicks.link_id = :link_id",
     "tenant": "clicks.tenant = :tenant",
@@ -53,8 +57,7 @@ CONDITIONS = {
     "until": "clicks.clicked_at < :until",
     "message_id": MESSAGES_WHERE.format("message_id = :message_id"),
     "recipient": MESSAGES_WHERE.format("recipient = :recipient COLLATE NOCASE"),
-    "tag": """EXISTS (SELECT 1 FROM links JOIN messages ON messages.seq = links.message WHERE tag = :tag
-        AND links.link_id = clicks.link_id AND links.tenant = clicks.tenant)""",
+    "tag": OF_TAG,
     "part": "clicks.part = :part",
 } | {name: LABEL_CONDITIONS[name] for name in ("url", "browser", "os", "platform", "country")}
 BEHIND = "(clicks.clicked_at, clicks.id) < (:after_time, :after_id)"
@@ -187,6 +190,5 @@ def _where(asked: ClickFilter, after: Position | None = None, *more: str) -> tup
         conditions.append(BEHIND)
         values |= {"after_time": after.clicked_at, "after_id": after.id}
     if asked.robots != "include":
-        is_machine = f"coalesce(labels.robot, clicks.kind <> 'click') = {MACHINE}"
-        conditions.append(is_machine if asked.robots == "only" else f"NOT {is_machine}")
+        conditions.append(IS_MACHINE if asked.robots == "only" else f"NOT {IS_MACHINE}")
     return ("WHERE " + " AND ".join(conditions) if conditions else ""), values

@@ -11,9 +11,11 @@ from typing import Any
 import aiosqlite
 
 from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
-from linkrouter.central.store.sqlite.click_log import THESE, read_clicks
+from linkrouter.central.store.sqlite.click_log import IS_MACHINE, OF_TAG, THESE, read_clicks
 from linkrouter.central.store.sqlite.database import fetch_value
 from linkrouter.central.store.sqlite.endpoints import SqliteEndpoints
+from linkrouter.central.store.sqlite.labels import LATEST
+from linkrouter.central.store.sqlite.watch import EVENT_COLUMNS
 from linkrouter.central.store.watch import WatchEvent
 from linkrouter.central.store.webhooks import (
     LOGS,
@@ -33,7 +35,7 @@ SCANNED_ROWS = 5000  # in one look
 
 # The number of the last event there is.
 HEADS_OF_LOGS = {
-    "click": "SELECT coalesce(max(seq), 0) FROM clicks",
+    "click": LATEST,
     "settled": "SELECT seq FROM progress WHERE name = 'labelled'",  # of the clicks that have their label
     "relabelled": "SELECT coalesce(max(seq), 0) FROM relabelled",
     "watched": "SELECT coalesce(max(seq), 0) FROM link_events",
@@ -68,21 +70,13 @@ METADATA_OF = """
 SELECT messages.tenant, messages.message_id, metadata FROM json_each(?) AS wanted CROSS JOIN messages
 ON messages.message_id = json_extract(wanted.value, '$[1]') AND messages.tenant = json_extract(wanted.value, '$[0]')
 """
-# As in lists of clicks: what has no label is a machine's where it clicked nothing.
-IS_MACHINE = f"coalesce(labels.robot, clicks.kind <> 'click') = {MACHINE}"
-OF_TAG = """EXISTS (SELECT 1 FROM links JOIN messages ON messages.seq = links.message WHERE messages.tag = :tag
-    AND links.link_id = clicks.link_id AND links.tenant = clicks.tenant)"""
 # Clicks of people who did not agree have no recipient to tell a provider's system of.
 IS_NAMED = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
-
 
 # By way of the tag's messages: there is no index on URLs, and such events are rare.
 SENT_WITH_TAG = """EXISTS (SELECT 1 FROM messages CROSS JOIN links ON links.message = messages.seq
     WHERE messages.tag = :tag AND links.url = link_events.url AND links.tenant = link_events.tenant)"""
-WATCHED_EVENTS = """
-SELECT id, type, at, tenant, url, reason, messages, clicks, stop, seq FROM link_events
-WHERE seq IN (SELECT value FROM json_each(?))
-"""
+WATCHED_EVENTS = "SELECT {} FROM link_events WHERE seq IN (SELECT value FROM json_each(?))"
 
 
 class SqliteOutbox(SqliteEndpoints):
@@ -154,7 +148,7 @@ async def _read_events(
     if on_clicks := [(key, click) for key, click in wanted if key.log != "watched"]:
         events |= await _read_click_events(reader, on_clicks)
     if watched := [key.number for key, _ in wanted if key.log == "watched"]:
-        rows: Any = await reader.execute_fetchall(WATCHED_EVENTS, (json.dumps(watched),))
+        rows: Any = await reader.execute_fetchall(WATCHED_EVENTS.format(EVENT_COLUMNS), (json.dumps(watched),))
         events |= {key: WatchedEvent(key, WatchEvent(*row)) for row in rows for key in [EventKey("watched", row[-1])]}
     return {key: events[key] for key, _ in wanted if key in events}
 

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
-from linkrouter.central.store.take_backs import AddedRules, ListReader, RulesPage, SentCounts, SentLinks, StoredRule
+from linkrouter.central.store.take_backs import (
+    AddedRules,
+    ListReader,
+    RulesPage,
+    SentCounts,
+    SentLinkFilter,
+    StoredRule,
+)
 from linkrouter.link.takeback import TakeBack
 
 __all__ = ["SqliteTakeBacks"]
@@ -93,7 +100,7 @@ class SqliteTakeBacks(SqliteDatabase):
         async with self.snapshot() as reader:
             return [ListReader._make(row) for row in await reader.execute_fetchall(READERS)]
 
-    async def count_sent_links(self, asked: SentLinks) -> SentCounts:
+    async def count_sent_links(self, asked: SentLinkFilter) -> SentCounts:
         """See `TakeBackStore`."""
         values = {name: getattr(asked, name) for name in SENT_CONDITIONS if getattr(asked, name) is not None}
         conditions = " AND ".join(SENT_CONDITIONS[name] for name in values)

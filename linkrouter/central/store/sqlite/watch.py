@@ -6,7 +6,7 @@ from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
 from linkrouter.central.store.sqlite.labels import LATEST, PROGRESS, SET_PROGRESS
 from linkrouter.central.store.watch import WatchCounts, WatchedLink, WatchEvent
 
-__all__ = ["SqliteWatch"]
+__all__ = ["EVENT_COLUMNS", "SqliteWatch"]
 
 FOLD_MESSAGES = 1000  # taken up in one transaction
 FOLD_CLICKS = 10_000
