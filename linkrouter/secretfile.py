@@ -16,7 +16,7 @@ from pathlib import Path
 
 from linkrouter.errors import ExposedSecret
 
-__all__ = ["locked_directory", "read_secret_file", "replace_file"]
+__all__ = ["locked_directory", "open_for_owner", "read_secret_file", "replace_file", "sync_directory"]
 
 CURE = "or set MOUNTED_SECRETS (LINKROUTER_MOUNTED_SECRETS=on) where a container's runtime has mounted it"
 
@@ -91,11 +91,25 @@ def replace_file(path: Path, content: bytes, *, replace_existing: bool = True) -
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make durable which names *directory* holds.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)
+
+
+def open_for_owner(path: str, flags: int) -> int:
+    """Open a file as `open` does; a new one is for its owner alone. To be given as `opener`."""
+    return os.open(path, flags, 0o600)
 
 
 def _take_over(descriptor: int, before: os.stat_result) -> None:

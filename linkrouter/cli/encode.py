@@ -1,7 +1,6 @@
 """`linkrouter encode`: rewrite the links of a mail from standard input or a file to standard output."""
 
 import json
-import os
 import re
 import sys
 import uuid
@@ -12,6 +11,7 @@ import click
 
 from linkrouter.checker.mail.kinds import is_message
 from linkrouter.link.keyring import Keyring
+from linkrouter.secretfile import open_for_owner
 
 if TYPE_CHECKING:
     from linkrouter.encoder import Mode, Rewritten, VisibleUrls
@@ -109,7 +109,7 @@ def guess_type(raw: bytes) -> str:
 
 def _append(manifest: Path, entry: dict[str, object]) -> None:
     """Append one line; a new file is for its owner alone, since it holds recipients and links with their secrets."""
-    with open(manifest, "a", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+    with open(manifest, "a", encoding="ascii", opener=open_for_owner) as out:
         out.write(json.dumps(entry) + "\n")
 
 

@@ -74,13 +74,14 @@ class Delivery:
             return Delivered(held, (held,) * len(mail.recipients))
         each = self.copies == "each" and len(mail.recipients) > 1
         groups = [(one,) for one in mail.recipients] if each else [mail.recipients]
+        message_id = find_message_id(mail.content)
         replies: list[Reply] = []
         keys: list[str] = []
         for group in groups:
             key = copy_key(mail.tenant, mail.envelope.sender, group, mail.content)
             reply = TAKEN_BEFORE if self.acceptances.take_orphan(key) else None
             if reply is None:
-                reply = await self._send_copy(mail, group, content, labels, key, transaction, again=each)
+                reply = await self._send_copy(mail, group, content, labels, message_id, key, transaction, again=each)
             if reply.is_good:
                 keys.append(key)
             replies += [reply] * len(group)
@@ -105,6 +106,7 @@ class Delivery:
         recipients: tuple[str, ...],
         content: bytes,
         labels: MailLabels,
+        message_id: str,
         key: str,
         transaction: Transaction,
         *,
@@ -112,28 +114,38 @@ class Delivery:
     ) -> Reply:
         """Track the links of a copy and hand it over; what the next hop takes is counted, reported and remembered."""
         done = self.tracker.track(content, labels, mail.tenant)
-        entry = self._entry(mail, recipients, done, labels) if self.reporter is not None and done.links else None
-        is_known_again = bool(find_message_id(mail.content))
+        entry = (
+            self._entry(mail, message_id, recipients, done, labels)
+            if self.reporter is not None and done.links
+            else None
+        )
         reply = await _address(transaction, recipients[0]) if again else None
         if reply is None:
             report = json.dumps(entry).encode("ascii") if entry else b""
-            reply = await transaction.send(done.content, key if is_known_again else "", report)
+            reply = await transaction.send(done.content, key if message_id else "", report)
         if reply.is_good:
             self.metrics.count("linkrouter_mails_sent", "tracked" if done.links else "untracked")
             if entry is not None and self.reporter is not None:
                 self.reporter.report(entry)
-            if is_known_again:
+            if message_id:  # it is known again by that
                 self.acceptances.accept(key)
         transaction.has_answer()
         return reply
 
     def _entry(
-        self, mail: MailInHand, recipients: Sequence[str], done: Rewritten[bytes], labels: MailLabels
-    ) -> dict[str, object]:
-        """Give what central is told of a copy."""
+        self,
+        mail: MailInHand,
+        message_id: str,
+        recipients: Sequence[str],
+        done: Rewritten[bytes],
+        labels: MailLabels,
+    ) -> dict[str, object] | None:
+        """Give what central is told of a copy, if it is told anything."""
+        if self.reporter is None or not done.links:
+            return None
         return manifest_entry(
             done.links,
-            mail.message_id or find_message_id(mail.content) or str(uuid.uuid4()),
+            mail.message_id or message_id or str(uuid.uuid4()),
             recipients[0] if len(recipients) == 1 else None,
             labels.tag,
             mail.tenant,

@@ -15,7 +15,7 @@ from linkrouter.encoder import Mode
 
 __all__ = ["TRACK_LINKS", "MailLabels", "find_message_id", "take_labels"]
 
-TRACK_LINKS: dict[str, Mode] = {
+TRACK_LINKS: dict[str, Mode] = {  # Postmark's words, and ours without the hyphens
     "none": "none",
     "htmlandtext": "html-and-text",
     "htmlonly": "html-only",

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from linkrouter.secretfile import replace_file
+from linkrouter.secretfile import open_for_owner, replace_file
 
 __all__ = ["MAX_SPOOL_FILE_BYTES", "ReportSpool"]
 
@@ -52,7 +52,7 @@ class ReportSpool:
     def lease(self) -> Iterator[bool]:
         """Be the only one who sends; False when another process is, or there is no folder that can be used."""
         try:
-            lock = _private(str(self.folder / "sending.lock"), os.O_RDWR | os.O_CREAT)
+            lock = open_for_owner(str(self.folder / "sending.lock"), os.O_RDWR | os.O_CREAT)
         except OSError:
             yield False
             return
@@ -96,7 +96,7 @@ class ReportSpool:
         return False
 
     def _append_to(self, path: Path, line: bytes) -> None:
-        with open(path, "ab", buffering=0, opener=_private) as file:
+        with open(path, "ab", buffering=0, opener=open_for_owner) as file:
             size = os.fstat(file.fileno()).st_size
             if size + len(line) >= self._max_bytes:
                 raise OSError(errno.ENOSPC, "the spool of reports is at its limit")
@@ -106,7 +106,7 @@ class ReportSpool:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with open(self.folder / "lock", "ab", opener=_private) as lock:
+        with open(self.folder / "lock", "ab", opener=open_for_owner) as lock:
             fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
             yield
 
@@ -125,7 +125,3 @@ def _is_locked(descriptor: int) -> bool:
         return True
     except BlockingIOError:
         return False
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -152,14 +152,13 @@ class Rewriting:
         if held is not None and not self.gate_warns:
             return Refusal(422 if held.why == "flagged" else 503, Fault(held.reason))
         labels = MailLabels(mode=mail.get("mode"), count_only=mail.get("count_only"))
-        encoder = self.tracker.encoder(labels, tenant)
         answer: dict[str, Any] = {}
         done: Rewritten[Any]
         if parts[0][0] == "message":
             done = self.tracker.track(parts[0][1], labels, tenant)
             answer["message"] = base64.b64encode(done.content).decode("ascii")
         else:
-            done = encoder.rewrite_parts(parts)  # type: ignore[arg-type]
+            done = self.tracker.encoder(labels, tenant).rewrite_parts(parts)  # type: ignore[arg-type]
             answer |= dict(zip((kind for kind, _ in parts), done.content, strict=True))
         return _answer(answer, done, self._manifest(mail, parts, done, labels, tenant))
 

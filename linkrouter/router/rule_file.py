@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from linkrouter.secretfile import open_for_owner, sync_directory
+
 __all__ = ["Lease", "ListPage", "RuleFile"]
 
 MAX_FILE_OF_RULES_BYTES = (
@@ -97,7 +99,7 @@ class RuleFile:
         finally:
             os.close(descriptor)
         if self._offset == 0:
-            _sync_directory(self._path)
+            sync_directory(self._path.parent)
 
     def repair(self) -> None:
         """Set a damaged file aside, as NAME.damaged, and keep what can be read of it; the list is fetched anew.
@@ -106,7 +108,7 @@ class RuleFile:
             OSError: it cannot be written; the file is as it was.
         """
         fresh, aside = (self._path.with_name(self._path.name + end) for end in (".new", ".damaged"))
-        with open(self._path, "rb") as old, open(fresh, "wb", opener=_owner_only) as new:
+        with open(self._path, "rb") as old, open(fresh, "wb", opener=open_for_owner) as new:
             for line in old:
                 page = _read_line(line)
                 if page is not None:
@@ -116,7 +118,7 @@ class RuleFile:
         aside.unlink(missing_ok=True)
         os.link(self._path, aside)
         os.replace(fresh, self._path)
-        _sync_directory(self._path)
+        sync_directory(self._path.parent)
         self.is_damaged = False
 
     def confirm(self) -> None:
@@ -207,15 +209,3 @@ def _write_all(descriptor: int, content: bytes, offset: int) -> None:
     while content:
         written = os.pwrite(descriptor, content, offset)
         content, offset = content[written:], offset + written
-
-
-def _owner_only(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -9,6 +9,7 @@ from email.utils import getaddresses
 from typing import Any
 
 from linkrouter.encoder import Encoder, Mode, Rewritten
+from linkrouter.integrations.mail_headers import TRACK_LINKS
 from linkrouter.link import LinkPart
 
 __all__ = ["Parts", "copy_with_links", "find_recipient", "parts_of", "read_mode", "read_tag"]
@@ -16,12 +17,6 @@ __all__ = ["Parts", "copy_with_links", "find_recipient", "parts_of", "read_mode"
 Parts = list[tuple[LinkPart, str]]
 
 _PART_OF_TYPE: dict[str, LinkPart] = {"text/html": "html", "text/plain": "text"}
-_MODES: dict[str, Mode] = {
-    "none": "none",
-    "htmlandtext": "html-and-text",  # Postmark's words, and ours without the hyphens
-    "htmlonly": "html-only",
-    "textonly": "text-only",
-}
 
 
 def read_mode(message: Any, default: Mode) -> Mode | None:
@@ -35,7 +30,7 @@ def read_mode(message: Any, default: Mode) -> Mode | None:
         return "none" if getattr(message, "track_clicks", None) is False else default
     if isinstance(asked, bool):
         return default if asked else "none"
-    return _MODES.get(str(asked).lower().replace("-", ""))
+    return TRACK_LINKS.get(str(asked).lower().replace("-", ""))
 
 
 def read_tag(message: Any) -> str | None:
