@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 from linkrouter.errors import LinkrouterError
-from linkrouter.processes.hangup import remember_hangups
+from linkrouter.processes.signals import remember_hangups
 
 __all__ = ["main"]
 

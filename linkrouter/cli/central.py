@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from linkrouter.cli.options import settings_from, with_settings
-from linkrouter.settings import CentralSettings, InsightSettings, is_journal
+from linkrouter.cli.options import run_service, settings_from, with_settings
+from linkrouter.settings import CentralSettings, InsightSettings
 
 __all__ = ["central"]
 
@@ -23,14 +23,9 @@ def central(context: click.Context, /, **options: Any) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    import uvloop
-
-    from linkrouter.log import start_logging
     from linkrouter.processes.central import run_central
 
-    settings = settings_from(CentralSettings, options)
-    start_logging(journal=is_journal())
-    uvloop.run(run_central(settings))
+    run_service(run_central(settings_from(CentralSettings, options)))
 
 
 @central.command("relabel")

@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from linkrouter.cli.options import settings_from, with_settings
+from linkrouter.cli.options import run_service, settings_from, with_settings
 from linkrouter.cli.relay import require_smtp
-from linkrouter.settings import EncoderSettings, is_journal
+from linkrouter.settings import EncoderSettings
 
 __all__ = ["encoder"]
 
@@ -20,10 +20,6 @@ def encoder(**options: Any) -> None:
     """
     settings = settings_from(EncoderSettings, options)
     require_smtp()
-    import uvloop
-
-    from linkrouter.log import start_logging
     from linkrouter.processes.encoder import run_encoder
 
-    start_logging(journal=is_journal())
-    uvloop.run(run_encoder(settings))
+    run_service(run_encoder(settings))

@@ -1,15 +1,15 @@
 """Command-line options made from settings, so that an option, a variable and a line of a file are one thing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from linkrouter.settings import PREFIX, Settings, read_settings
+from linkrouter.settings import PREFIX, Settings, is_journal, read_settings
 
-__all__ = ["metavar_of", "settings_from", "with_settings"]
+__all__ = ["metavar_of", "run_service", "settings_from", "with_settings"]
 
 _METAVARS = {
     "parse_address": "HOST:PORT",
@@ -33,6 +33,7 @@ _METAVARS = {
 }
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_Result = TypeVar("_Result")
 
 
 def with_settings(cls: type[Any]) -> Callable[[Command], Command]:
@@ -57,6 +58,16 @@ def settings_from(cls: type[Settings], options: dict[str, Any]) -> Settings:
         SettingsError: see `read_settings`.
     """
     return read_settings(cls, options, config_file=options.pop("config_file", None))
+
+
+def run_service(main: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a service to its end, with its log on standard error."""
+    import uvloop
+
+    from linkrouter.log import start_logging
+
+    start_logging(journal=is_journal())
+    return uvloop.run(main)
 
 
 def metavar_of(setting: "Field[Any]") -> str:

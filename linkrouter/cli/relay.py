@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from linkrouter.cli.options import settings_from, with_settings
+from linkrouter.cli.options import run_service, settings_from, with_settings
 from linkrouter.errors import SettingsError
-from linkrouter.settings import RelaySettings, is_journal
+from linkrouter.settings import RelaySettings
 
 __all__ = ["relay", "require_smtp"]
 
@@ -21,13 +21,9 @@ def relay(**options: Any) -> None:
     """
     settings = settings_from(RelaySettings, options)
     require_smtp()
-    import uvloop
-
-    from linkrouter.log import start_logging
     from linkrouter.processes.relay import run_relay
 
-    start_logging(journal=is_journal())
-    uvloop.run(run_relay(settings))
+    run_service(run_relay(settings))
 
 
 def require_smtp() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from linkrouter.cli.options import settings_from, with_settings
-from linkrouter.settings import RouterSettings, is_journal
+from linkrouter.cli.options import run_service, settings_from, with_settings
+from linkrouter.settings import RouterSettings
 
 __all__ = ["router"]
 
@@ -19,18 +19,14 @@ def router(worker: int | None, **options: Any) -> None:
 
     SIGTERM stops gracefully within ten seconds; SIGHUP reads keyring, token and domains again.
     """
-    import uvloop
-
-    from linkrouter.log import start_logging
     from linkrouter.processes.router import load_keyring, run_router
     from linkrouter.router.domains import load_domains
 
     settings = settings_from(RouterSettings, options)
     load_keyring(settings)  # before anything is started, and before there are workers to say it many times
     load_domains(settings.domains)
-    start_logging(journal=is_journal())
     if settings.workers > 1 and worker is None:
         from linkrouter.router.supervisor import run_workers
 
-        sys.exit(uvloop.run(run_workers([sys.executable, "-m", "linkrouter", *sys.argv[1:]], settings.workers)))
-    uvloop.run(run_router(settings, worker))
+        sys.exit(run_service(run_workers([sys.executable, "-m", "linkrouter", *sys.argv[1:]], settings.workers)))
+    run_service(run_router(settings, worker))

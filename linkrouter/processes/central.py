@@ -6,7 +6,6 @@ bad file keeps the old ones. What keeps it from starting is one line with the se
 
 import asyncio
 import gc
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -30,11 +29,10 @@ from linkrouter.checker.api.page import page_files
 from linkrouter.checker.api.routes import check_routes
 from linkrouter.checker.check import Checker
 from linkrouter.checker.compose import is_installed, open_checker
-from linkrouter.errors import SettingsError
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
-from linkrouter.processes.hangup import reload_on_hangup
-from linkrouter.processes.upkeep import admin_port, open_insight, upkeep
+from linkrouter.processes.signals import reload_on_hangup, until_stopped
+from linkrouter.processes.upkeep import central_admin_port, open_insight, upkeep
 from linkrouter.processes.watching import watching
 from linkrouter.settings import CentralSettings
 from linkrouter.units import HOUR_S
@@ -42,7 +40,7 @@ from linkrouter.web.files import StaticFile
 from linkrouter.web.openapi import with_document
 from linkrouter.web.routes import Route
 from linkrouter.web.server import Application, create_app, serving
-from linkrouter.web.serving import TOKENS, TokenBox
+from linkrouter.web.serving import TOKENS
 from linkrouter.web.sessions import Sessions
 from linkrouter.web.tokens import Tokens
 
@@ -108,33 +106,16 @@ async def run_central(settings: CentralSettings, *, hour_s: float = HOUR_S) -> N
         watch = await stack.enter_async_context(watching(store, checks.checker, settings, metrics, hour_s=hour_s))
         delivery = WebhookDelivery(store, Poster(settings.allow_network), metrics, watch)
         await stack.enter_async_context(upkeep(store, insight, settings, metrics, delivery))
-        await stack.enter_async_context(admin_port(settings, metrics))
+        await stack.enter_async_context(central_admin_port(settings, metrics))
         app = central_app(store, tokens, checks, insight, settings.min_cell, metrics, delivery, watch)
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        stack.callback(_restore_signals, loop)
-        reload_on_hangup(loop, partial(_reload_tokens, app[TOKENS], settings))
+        wait = stack.enter_context(until_stopped(loop))
+        reload_on_hangup(loop, partial(app[TOKENS].reload, partial(_load_tokens, settings)))
         gc.freeze()  # what lives as long as the process is not walked over while requests wait
         async with serving(app, settings.listen) as port:
             log("central.started", port=port)
-            await stop.wait()
+            await wait()
             checks.stop()
         log("central.stopped")
-
-
-def _restore_signals(loop: asyncio.AbstractEventLoop) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.remove_signal_handler(number)
-
-
-def _reload_tokens(box: TokenBox, settings: CentralSettings) -> None:
-    try:
-        box.tokens = _load_tokens(settings)
-    except SettingsError:
-        log("tokens.kept")
-    else:
-        log("tokens.loaded")
 
 
 def _load_tokens(settings: CentralSettings) -> Tokens:

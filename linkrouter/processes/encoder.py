@@ -9,23 +9,21 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from linkrouter import __version__
-from linkrouter.errors import SettingsError
 from linkrouter.integrations.delivery import Delivery
 from linkrouter.integrations.rewrite_api import Rewriting, rewrite_routes
 from linkrouter.integrations.tracking import Tracker
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
-from linkrouter.processes.hangup import reload_on_hangup
 from linkrouter.processes.sending import (
-    admin_port_of,
     load_tracker,
     open_next_hop,
     opened_delivery,
     opened_reporter,
     reload_keys,
-    until_stopped,
 )
+from linkrouter.processes.signals import reload_on_hangup, until_stopped
 from linkrouter.settings import EncoderSettings
+from linkrouter.web.admin import admin_port
 from linkrouter.web.openapi import with_document
 from linkrouter.web.routes import Route
 from linkrouter.web.server import create_app, serving
@@ -47,11 +45,11 @@ async def run_encoder(settings: EncoderSettings) -> None:
     loop.set_exception_handler(quiet_exception_handler)
     metrics = Metrics()
     tracker = load_tracker(settings)
-    tokens = Tokens.load_senders(settings.token_file, accept_mounted=settings.mounted_secrets)
+    tokens = _load_tokens(settings)
     async with AsyncExitStack() as stack:
         reporter = stack.enter_context(opened_reporter(settings))
         delivery = await stack.enter_async_context(opened_delivery(settings, tracker, reporter, metrics))
-        await stack.enter_async_context(admin_port_of(settings.admin_listen, metrics))
+        await stack.enter_async_context(admin_port(metrics, settings.admin_listen))
         rewriting = Rewriting(tracker, settings.tenant, reporter, delivery.gate, delivery.gate_warns)
         routes = rewrite_routes(rewriting, settings.max_message_bytes)
         if settings.next_hop is not None:
@@ -74,11 +72,10 @@ def _sending_routes(settings: EncoderSettings, delivery: Delivery, stack: AsyncE
     return send_routes(PostmarkSending(delivery, next_hop, settings.tenant), settings.max_message_bytes)
 
 
+def _load_tokens(settings: EncoderSettings) -> Tokens:
+    return Tokens.load_senders(settings.token_file, accept_mounted=settings.mounted_secrets)
+
+
 def _reload(tracker: Tracker, box: TokenBox, settings: EncoderSettings) -> None:
     reload_keys(tracker, settings)
-    try:
-        box.tokens = Tokens.load_senders(settings.token_file, accept_mounted=settings.mounted_secrets)
-    except SettingsError:
-        log("tokens.kept")
-    else:
-        log("tokens.loaded")
+    box.reload(partial(_load_tokens, settings))

@@ -10,6 +10,7 @@ import os
 import ssl
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 
 from linkrouter.errors import SettingsError
 from linkrouter.integrations.smtp import FindSender, RelayLimits, SmtpRelay
@@ -17,18 +18,17 @@ from linkrouter.integrations.tracking import Tracker
 from linkrouter.integrations.witness import Witness
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
-from linkrouter.processes.hangup import reload_on_hangup
 from linkrouter.processes.sending import (
-    admin_port_of,
     load_tracker,
     machine_name,
     open_next_hop,
     opened_delivery,
     opened_reporter,
     reload_keys,
-    until_stopped,
 )
+from linkrouter.processes.signals import reload_on_hangup, until_stopped
 from linkrouter.settings import RelaySettings
+from linkrouter.web.admin import admin_port
 from linkrouter.web.serving import TokenBox
 from linkrouter.web.tokens import Tokens
 
@@ -46,7 +46,7 @@ async def run_relay(settings: RelaySettings) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(quiet_exception_handler)
     metrics = Metrics()
-    tracker, tokens = load_tracker(settings), _load_tokens(settings)
+    tracker, tokens = load_tracker(settings), _open_box(settings)
     hostname = settings.hostname or machine_name()
     limits = RelayLimits(
         message_bytes=settings.max_message_bytes,
@@ -56,7 +56,7 @@ async def run_relay(settings: RelaySettings) -> None:
     async with AsyncExitStack() as stack:
         reporter = stack.enter_context(opened_reporter(settings))
         delivery = await stack.enter_async_context(opened_delivery(settings, tracker, reporter, metrics))
-        await stack.enter_async_context(admin_port_of(settings.admin_listen, metrics))
+        await stack.enter_async_context(admin_port(metrics, settings.admin_listen))
         witness = Witness(delivery.acceptances.fileno(), settings.spool / "reports" if reporter is not None else None)
         stack.callback(witness.close)
         relay = SmtpRelay(
@@ -85,24 +85,22 @@ async def run_relay(settings: RelaySettings) -> None:
         log("relay.stopped")
 
 
-def _load_tokens(settings: RelaySettings) -> TokenBox | None:
+def _open_box(settings: RelaySettings) -> TokenBox | None:
     if settings.token_file is None:
         return None
     if settings.tls_cert is None and not _is_loopback(settings.listen.host):
         raise SettingsError("TLS_CERT is not set; passwords may cross a network behind STARTTLS alone")
-    return TokenBox(Tokens.load_senders(settings.token_file, accept_mounted=settings.mounted_secrets))
+    return TokenBox(_load_tokens(settings.token_file, settings))
+
+
+def _load_tokens(token_file: Path, settings: RelaySettings) -> Tokens:
+    return Tokens.load_senders(token_file, accept_mounted=settings.mounted_secrets)
 
 
 def _reload(tracker: Tracker, box: TokenBox | None, settings: RelaySettings) -> None:
     reload_keys(tracker, settings)
-    if box is None or settings.token_file is None:
-        return
-    try:
-        box.tokens = Tokens.load_senders(settings.token_file, accept_mounted=settings.mounted_secrets)
-    except SettingsError:
-        log("tokens.kept")
-    else:
-        log("tokens.loaded")
+    if box is not None and settings.token_file is not None:
+        box.reload(partial(_load_tokens, settings.token_file, settings))
 
 
 def _finder(box: TokenBox, tenant: int) -> FindSender:

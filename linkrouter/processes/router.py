@@ -16,8 +16,8 @@ from linkrouter.errors import KeyringError, SettingsError
 from linkrouter.link.keyring import Keyring
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
-from linkrouter.processes.hangup import reload_on_hangup
 from linkrouter.processes.report import age_of_share, describe_router
+from linkrouter.processes.signals import reload_on_hangup
 from linkrouter.processes.take_backs import TakeBackUpkeep
 from linkrouter.settings import RouterSettings, credentials_directory, default_router_id, read_tokens
 

@@ -3,13 +3,10 @@
 Promise: what is missing or wrong is said before anything listens, in one line with the setting and the cure.
 """
 
-import asyncio
-import os
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any, cast
+from typing import cast
 
 from linkrouter.checker import open_checker
 from linkrouter.encoder import Mode
@@ -25,17 +22,14 @@ from linkrouter.link import Keyring
 from linkrouter.log import log
 from linkrouter.metrics import Metrics
 from linkrouter.settings import Address, SenderSettings, read_secret
-from linkrouter.web.admin import start_admin
 
 __all__ = [
-    "admin_port_of",
     "load_tracker",
     "machine_name",
     "open_next_hop",
     "opened_delivery",
     "opened_reporter",
     "reload_keys",
-    "until_stopped",
 ]
 
 
@@ -142,35 +136,3 @@ async def opened_delivery(
             gate_warns=settings.gate == "warn",
             copies=cast(Copies, settings.copies),
         )
-
-
-@asynccontextmanager
-async def admin_port_of(listen: Address, metrics: Metrics) -> AsyncIterator[None]:
-    """Serve `/metrics` while the block runs.
-
-    Raises:
-        SettingsError: ADMIN_LISTEN cannot be listened on.
-    """
-    try:
-        runner = await start_admin(metrics, listen.host, listen.port)
-    except OSError as exc:
-        raise SettingsError(
-            f"ADMIN_LISTEN: cannot listen on {listen} ({os.strerror(exc.errno or 0)}); choose another address"
-        ) from exc
-    try:
-        yield
-    finally:
-        await runner.cleanup()
-
-
-@contextmanager
-def until_stopped(loop: asyncio.AbstractEventLoop) -> Iterator[Callable[[], Coroutine[Any, Any, bool]]]:
-    """Give what waits for SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop.wait
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)

@@ -1,17 +1,18 @@
-"""SIGHUP from the first moment of a service on.
+"""The signals of a service: SIGHUP from its first moment on, SIGTERM and SIGINT while it serves.
 
 Promise: a hang-up never ends a service. One that comes before the service can reload is remembered, and obeyed once
 it can: a supervisor that reloads what it has just started must not kill it.
 """
 
 import signal
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["reload_on_hangup", "remember_hangups"]
+__all__ = ["reload_on_hangup", "remember_hangups", "until_stopped"]
 
 _early: list[int] = []
 
@@ -27,3 +28,18 @@ def reload_on_hangup(loop: "asyncio.AbstractEventLoop", reload: Callable[[], obj
     if _early:
         _early.clear()
         loop.call_soon(reload)
+
+
+@contextmanager
+def until_stopped(loop: "asyncio.AbstractEventLoop") -> Iterator[Callable[[], Coroutine[Any, Any, bool]]]:
+    """Give what waits for SIGTERM or SIGINT; behind the block, no signal is caught any more."""
+    from asyncio import Event  # not before a hang-up can be remembered
+
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop.wait
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)

@@ -1,9 +1,8 @@
 """What central does beside answering: labels, forgetting, and `/metrics`."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from linkrouter.central.labelling import label_forever
 from linkrouter.central.labels import Insight
@@ -17,9 +16,9 @@ from linkrouter.insight import Networks, Places, has_fast_agent_parser
 from linkrouter.log import log
 from linkrouter.metrics import Metrics
 from linkrouter.settings import DEFAULT_ADMIN, CentralSettings, InsightSettings
-from linkrouter.web.admin import start_admin
+from linkrouter.web.admin import admin_port
 
-__all__ = ["admin_port", "open_insight", "upkeep"]
+__all__ = ["central_admin_port", "open_insight", "upkeep"]
 
 
 @asynccontextmanager
@@ -71,25 +70,18 @@ async def upkeep(
 
 
 @asynccontextmanager
-async def admin_port(settings: CentralSettings, metrics: Metrics) -> AsyncIterator[None]:
+async def central_admin_port(settings: CentralSettings, metrics: Metrics) -> AsyncIterator[None]:
     """Serve `/metrics` while the block runs.
 
     Raises:
         SettingsError: ADMIN_LISTEN was given and cannot be listened on. Without it central goes on where the usual port
             is taken, which Prometheus itself often does.
     """
-    listen = settings.admin_listen
-    try:
-        runner = await start_admin(metrics, listen.host, listen.port)
-    except OSError as exc:
-        if listen == DEFAULT_ADMIN:
-            log("central.no_metrics", port=listen.port)
-            yield
-            return
-        raise SettingsError(
-            f"ADMIN_LISTEN: cannot listen on {listen} ({os.strerror(exc.errno or 0)}); choose another address"
-        ) from exc
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(admin_port(metrics, settings.admin_listen))
+        except SettingsError:
+            if settings.admin_listen != DEFAULT_ADMIN:
+                raise
+            log("central.no_metrics", port=settings.admin_listen.port)
         yield
-    finally:
-        await runner.cleanup()

@@ -1,12 +1,18 @@
 """The admin port: `/metrics` in Prometheus's text format, and nothing that traffic can reach."""
 
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from linkrouter.errors import SettingsError
 from linkrouter.metrics import Metrics
+from linkrouter.settings import Address
 
-__all__ = ["start_admin"]
+__all__ = ["admin_port", "start_admin"]
 
 
 async def start_admin(metrics: Metrics, host: str, port: int) -> web.AppRunner:
@@ -28,3 +34,22 @@ async def start_admin(metrics: Metrics, host: str, port: int) -> web.AppRunner:
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
+
+
+@asynccontextmanager
+async def admin_port(metrics: Metrics, listen: Address) -> AsyncIterator[None]:
+    """Serve *metrics* on *listen* while the block runs.
+
+    Raises:
+        SettingsError: ADMIN_LISTEN cannot be listened on.
+    """
+    try:
+        runner = await start_admin(metrics, listen.host, listen.port)
+    except OSError as exc:
+        raise SettingsError(
+            f"ADMIN_LISTEN: cannot listen on {listen} ({os.strerror(exc.errno or 0)}); choose another address"
+        ) from exc
+    try:
+        yield
+    finally:
+        await runner.cleanup()

@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from linkrouter.errors import StoreError
+from linkrouter.errors import SettingsError, StoreError
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.web.dialects import OWN_DIALECT, Dialect
 from linkrouter.web.headers import SAFE_HEADERS
@@ -49,6 +49,15 @@ class TokenBox:
 
     def __init__(self, tokens: Tokens) -> None:
         self.tokens = tokens
+
+    def reload(self, load: Callable[[], Tokens]) -> None:
+        """Put in what *load* gives; tokens that cannot be read keep the old ones."""
+        try:
+            self.tokens = load()
+        except SettingsError:
+            log("tokens.kept")
+        else:
+            log("tokens.loaded")
 
 
 TOKENS = web.AppKey("tokens", TokenBox)
