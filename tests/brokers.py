@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from processes import free_port
 
 START_S = 30
 AS_POSTGRES = "postgres"  # PostgreSQL does not run as root
@@ -53,12 +54,6 @@ class Server:
             self.kill()
         if self._folder is not None:
             shutil.rmtree(self._folder)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def wait_for_port(port):

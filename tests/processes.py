@@ -17,18 +17,26 @@ from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "linkrouter"]
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+_PORTS = (20_000 + 1_500 * _WORKER, 20_000 + 1_500 * (_WORKER + 1) - 20)
+_given: set[int] = set()
+
 
 def free_port(count: int = 1) -> int:
-    """Give the first of *count* ports in a row that nobody uses.
+    """Give the first of *count* ports in a row that nobody uses, and that this process of pytest gave nobody before.
 
-    Below the range the kernel takes outgoing connections from, so that none of those takes it before a server does.
+    What got a port may listen there much later, or stop and start again. Below the range that the kernel takes outgoing
+    connections from, so that none of those takes it meanwhile; each worker of xdist has a part of its own.
     """
     while True:
-        first = random.randrange(20_000, 32_000)
+        first = random.randrange(*_PORTS)
+        wanted = range(first, first + count)
         with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
-            for port in range(first, first + count):
+            for port in wanted:
                 probes.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
+            if _given.isdisjoint(wanted):
+                _given.update(wanted)
+                return first
 
 
 def children(pid: int) -> list[int]:

@@ -7,7 +7,8 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
-from brokers import Server, free_port, start_postgres, start_redis
+from brokers import Server, start_postgres, start_redis
+from processes import free_port
 
 from linkrouter.clicks import StoreLimits, open_click_store
 from linkrouter.errors import SettingsError, StoreError, StoreFull

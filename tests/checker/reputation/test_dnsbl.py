@@ -3,7 +3,8 @@
 import socket
 
 import pytest
-from checker.reputation.lists import free_port, rbldnsd
+from checker.reputation.lists import rbldnsd
+from processes import free_port
 
 from linkrouter.checker.reputation.codes import read_dbl, read_surbl
 from linkrouter.checker.reputation.dnsbl import dbl, surbl
