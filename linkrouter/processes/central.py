@@ -102,7 +102,7 @@ async def run_central(settings: CentralSettings, *, hour_s: float = HOUR_S) -> N
         store = open_central_store(settings.database)
         stack.push_async_callback(store.close)
         await store.open()
-        insight, metrics = await stack.enter_async_context(open_insight(settings)), Metrics()
+        insight, metrics = await stack.enter_async_context(open_insight(settings)), Metrics("central")
         watch = await stack.enter_async_context(watching(store, checks.checker, settings, metrics, hour_s=hour_s))
         delivery = WebhookDelivery(store, Poster(settings.allow_network), metrics, watch)
         await stack.enter_async_context(upkeep(store, insight, settings, metrics, delivery))

@@ -43,7 +43,7 @@ async def run_encoder(settings: EncoderSettings) -> None:
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(quiet_exception_handler)
-    metrics = Metrics()
+    metrics = Metrics("encoder")
     tracker = load_tracker(settings)
     tokens = _load_tokens(settings)
     async with AsyncExitStack() as stack:

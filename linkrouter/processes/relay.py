@@ -45,7 +45,7 @@ async def run_relay(settings: RelaySettings) -> None:
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(quiet_exception_handler)
-    metrics = Metrics()
+    metrics = Metrics("relay")
     tracker, tokens = load_tracker(settings), _open_box(settings)
     hostname = settings.hostname or machine_name()
     limits = RelayLimits(

@@ -101,7 +101,7 @@ class _Process:
         self._store = store
         self._worker = worker
         self._token = _read_token(settings)
-        self._metrics = Metrics()
+        self._metrics = Metrics("router")
         self._store_losses: tuple[Loss, ...] = ()
         self._told: set[str] = set()  # losses of the store; after a start they are told again, and counted once
         mint_id = mint_click_ids(os.urandom(8))

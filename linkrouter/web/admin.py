@@ -1,8 +1,10 @@
 """The admin port: `/metrics` in Prometheus's text format, and nothing that traffic can reach."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -10,9 +12,12 @@ from prometheus_client.exposition import choose_encoder
 
 from linkrouter.errors import SettingsError
 from linkrouter.metrics import Metrics
+from linkrouter.metrics.process import ProcessFigures
 from linkrouter.settings import Address
 
 __all__ = ["admin_port", "start_admin"]
+
+LAG_INTERVAL_S = 0.25  # between two looks at how late the loop is
 
 
 async def start_admin(metrics: Metrics, host: str, port: int) -> web.AppRunner:
@@ -23,6 +28,7 @@ async def start_admin(metrics: Metrics, host: str, port: int) -> web.AppRunner:
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)
+    registry.register(ProcessFigures())
 
     async def show(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -30,6 +36,7 @@ async def start_admin(metrics: Metrics, host: str, port: int) -> web.AppRunner:
 
     app = web.Application()
     app.router.add_get("/metrics", show)
+    app.cleanup_ctx.append(partial(_watch_lag, metrics))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
@@ -53,3 +60,20 @@ async def admin_port(metrics: Metrics, listen: Address) -> AsyncIterator[None]:
         yield
     finally:
         await runner.cleanup()
+
+
+async def _watch_lag(metrics: Metrics, _: web.Application) -> AsyncIterator[None]:
+    """Note how late the loop comes to a timer: a request that arrives meanwhile waits as long."""
+    lag = metrics.histogram("linkrouter_loop_lag_seconds")
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_at = loop.time() + LAG_INTERVAL_S
+            await asyncio.sleep(LAG_INTERVAL_S)
+            lag.observe(max(0.0, loop.time() - due_at))
+
+    task = asyncio.create_task(watch())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
