@@ -75,7 +75,7 @@ class Machine:
     def __post_init__(self):
         self.home.mkdir(parents=True, exist_ok=True)
         self.sign_number = 0
-        for name in ("http", "https", "acme", "centre", *ROUTERS, *(f"admin-{name}" for name in ROUTERS)):
+        for name in ("http", "https", "acme", "metrics", "centre", *ROUTERS, *(f"admin-{name}" for name in ROUTERS)):
             self.ports.setdefault(name, free_port())
         self.keyring.save(self.home / "keys.json")
         for name in ("ingest-token", "api-token"):
@@ -99,6 +99,7 @@ class Machine:
             "HTTP": f"{self.address}:{self.ports['http']}",
             "HTTPS": f"{self.address}:{self.ports['https']}",
             "ACME": f"127.0.0.1:{self.ports['acme']}",
+            "METRICS": f"127.0.0.1:{self.ports['metrics']}",
             "CERTIFICATES": str(self.home / "crt-list.txt"),
             "NAMES": str(self.home / "names.txt"),
             "COLOUR_MAP": str(self.home / "colour.map"),

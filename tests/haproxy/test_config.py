@@ -8,12 +8,19 @@ import subprocess
 import pytest
 from haproxy.machine import CONFIG, ROUTERS, edit_top
 from haproxy.talk import ask
-from processes import wait_until
+from processes import fetch, wait_until
 
 from linkrouter.settings import RouterSettings
 
 DEPLOY = CONFIG.parents[1] / "deploy"
 SECRET_TOKENS = {"%r", "%HU", "%HP", "%HPO", "%HQ", "%hr", "%hs", "%ci", "%cp", "%si", "%ID", "%[src]", "%[path]"}
+
+
+def active_colours(machine):
+    """Give what Prometheus is told of each colour."""
+    _, headers, text = fetch(f"http://127.0.0.1:{machine.ports['metrics']}/colour")
+    assert headers["Content-Type"] == "text/plain; version=0.0.4"
+    return dict(re.findall(r'(?m)^linkrouter_colour_active\{colour="(\w+)"\} ([01])$', text.decode()))
 
 
 def check(machine, config):
@@ -63,10 +70,24 @@ def test_a_word_that_is_no_colour_is_blue(machine):
     machine.ask_haproxy(f"set map {machine.home}/colour.map colour mauve")
     path, _ = machine.link()
 
-    answer = ask(machine, path)
+    answer, colours = ask(machine, path), active_colours(machine)
     machine.ask_haproxy(f"set map {machine.home}/colour.map colour blue")
 
     assert answer.status == 302
+    assert colours == {"blue": "1", "green": "0"}
+
+
+def test_prometheus_learns_the_colour_and_haproxys_own_figures_and_nobody_else_does(machine):
+    machine.ask_haproxy(f"set map {machine.home}/colour.map colour green")
+    green = active_colours(machine)
+    machine.ask_haproxy(f"set map {machine.home}/colour.map colour blue")
+    blue = active_colours(machine)
+    url = f"http://127.0.0.1:{machine.ports['metrics']}"
+
+    assert (green, blue) == ({"blue": "0", "green": "1"}, {"blue": "1", "green": "0"})
+    assert b'haproxy_server_status{proxy="blue",server="blue-1",state="UP"} 1' in fetch(f"{url}/metrics")[2]
+    assert fetch(f"{url}/")[0] == 404
+    assert {ask(machine, path).status for path in ("/metrics", "/colour")} == {404}
 
 
 def test_routers_that_are_not_ready_redirect_when_no_other_is(make_machine):
