@@ -19,7 +19,8 @@ def router(worker: int | None, **options: Any) -> None:
 
     SIGTERM stops gracefully within ten seconds; SIGHUP reads keyring, token and domains again.
     """
-    from linkrouter.processes.router import load_keyring, run_router
+    from linkrouter.processes.answering import load_keyring
+    from linkrouter.processes.router import run_router
     from linkrouter.router.domains import load_domains
 
     settings = settings_from(RouterSettings, options)
