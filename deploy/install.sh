@@ -177,8 +177,20 @@ install_central() {
     install -m 0644 "$here/systemd/linkrouter-central.service" /etc/systemd/system/linkrouter-central.service
     program central "$here/.."
     if [ -e "$opt/central" ]; then upgrade_central; else activate central; start linkrouter-central; fi
+    install_backups
     [ -e /usr/local/bin/linkrouter ] || ln -sf "$opt/central/bin/linkrouter" /usr/local/bin/linkrouter
     say "done; central is $("$opt/central/bin/linkrouter" --version)"
+}
+
+# install_backups: a nightly one, unless the database has tools of its own for that.
+install_backups() {
+    install -m 0644 "$here/systemd/linkrouter-backup.service" "$here/systemd/linkrouter-backup.timer" /etc/systemd/system/
+    if grep -q '^LINKROUTER_DATABASE=sqlite:' "$etc/central.env"; then
+        start linkrouter-backup.timer
+        say "each night the database is copied to /var/backups/linkrouter, for 14 days"
+    else
+        say "the database is not SQLite; docs/backup.md says how others are backed up"
+    fi
 }
 
 # upgrade_central: with a copy of its database, and back to both when the new one does not get ready. Routers keep their

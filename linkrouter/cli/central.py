@@ -3,12 +3,13 @@
 import asyncio
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from linkrouter.cli.options import run_service, settings_from, with_settings
-from linkrouter.settings import CentralSettings, InsightSettings
+from linkrouter.settings import CentralSettings, DatabaseSettings, InsightSettings
 
 __all__ = ["central"]
 
@@ -42,6 +43,43 @@ def relabel_clicks(since: str | None, **options: Any) -> None:
     since_us = 0 if since is None else _time_us(since)
     labelled = asyncio.run(relabel_store(settings, since_us, _tell))
     click.echo(f"labelled again up to click {labelled}", err=True)
+
+
+@central.command("backup")
+@with_settings(DatabaseSettings)
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--keep-days", type=click.IntRange(1, 36_500), help="FILE is a directory: remove older backups from it.")
+def back_up_database(target: Path, replace: bool, keep_days: int | None, **options: Any) -> None:
+    """Copy the database to FILE while central serves.
+
+    FILE may be a directory, such as one of daily backups: the file in it is named by the time.
+    """
+    from linkrouter.central.store.sqlite.backup import back_up, database_file, drop_old_backups, name_of_backup
+
+    database = database_file(settings_from(DatabaseSettings, options).database)
+    if keep_days is not None and not target.is_dir():
+        raise click.UsageError("--keep-days needs a directory that is there")
+    now = datetime.now(UTC)
+    file = target / name_of_backup(now) if target.is_dir() else target
+    back_up(database, file, replace_existing=replace)
+    click.echo(f"{file}: {file.stat().st_size:,} bytes", err=True)
+    if keep_days is not None:
+        for old in drop_old_backups(target, keep_days, now):
+            click.echo(f"{old}: removed, older than {keep_days} days", err=True)
+
+
+@central.command("restore")
+@with_settings(DatabaseSettings)
+@click.argument("backup", metavar="FILE", type=click.Path(path_type=Path))
+def restore_database(backup: Path, **options: Any) -> None:
+    """Make the backup FILE the database, while no central runs; the one that was there is kept beside it."""
+    from linkrouter.central.store.sqlite.backup import database_file, restore
+
+    database = database_file(settings_from(DatabaseSettings, options).database)
+    before = restore(database, backup)
+    kept = f"; what was there is {before} now" if before else ""
+    click.echo(f"{database}: restored from {backup}{kept}", err=True)
 
 
 def _time_us(text: str) -> int:

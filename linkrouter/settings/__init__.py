@@ -3,7 +3,7 @@
 Promise: nothing else in the package reads the environment.
 """
 
-from linkrouter.settings.central import DEFAULT_ADMIN, CentralSettings, InsightSettings
+from linkrouter.settings.central import DEFAULT_ADMIN, CentralSettings, DatabaseSettings, InsightSettings
 from linkrouter.settings.check import CheckCommandSettings, CheckSettings
 from linkrouter.settings.fields import REPUTATION_SOURCES, Address
 from linkrouter.settings.journal import is_journal, wants_colour
@@ -22,6 +22,7 @@ __all__ = [
     "CentralSettings",
     "CheckCommandSettings",
     "CheckSettings",
+    "DatabaseSettings",
     "EncoderSettings",
     "InsightSettings",
     "RelaySettings",

@@ -14,7 +14,7 @@ from linkrouter.settings.fields import (
     setting,
 )
 
-__all__ = ["DEFAULT_ADMIN", "CentralSettings", "InsightSettings"]
+__all__ = ["DEFAULT_ADMIN", "CentralSettings", "DatabaseSettings", "InsightSettings"]
 
 DEFAULT_ADMIN = Address("127.0.0.1", 9090)
 
@@ -24,10 +24,16 @@ RELAYS_HELP = "Files with the ranges of privacy relays, one a line."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InsightSettings:
-    """What `linkrouter central relabel` can be told."""
+class DatabaseSettings:
+    """What `linkrouter central backup` and `restore` can be told."""
 
     database: str = setting("Where clicks and messages are kept.", str, "sqlite:///central.db")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsightSettings(DatabaseSettings):
+    """What `linkrouter central relabel` can be told."""
+
     geoip: tuple[Path, ...] = setting(GEOIP_HELP, parse_paths, ())
     cloud_ranges: tuple[Path, ...] = setting(CLOUDS_HELP, parse_paths, ())
     relay_ranges: tuple[Path, ...] = setting(RELAYS_HELP, parse_paths, ())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from linkrouter.errors import SettingsError
-from linkrouter.settings.central import CentralSettings, InsightSettings
+from linkrouter.settings.central import CentralSettings, DatabaseSettings, InsightSettings
 from linkrouter.settings.check import CheckCommandSettings, CheckSettings
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.sending import EncoderSettings, RelaySettings
@@ -35,6 +35,7 @@ _SERVICE = re.compile(r"LINKROUTER_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)
 
 Settings = TypeVar(
     "Settings",
+    DatabaseSettings,
     InsightSettings,
     RouterSettings,
     CentralSettings,

@@ -6,7 +6,7 @@ from linkrouter.central.store.sqlite.click_log import SqliteClickLog
 from linkrouter.central.store.sqlite.registry import SqliteRegistry
 from linkrouter.errors import SettingsError
 
-__all__ = ["SqliteCentralStore", "open_sqlite_central"]
+__all__ = ["SqliteCentralStore", "open_sqlite_central", "sqlite_path"]
 
 
 def open_sqlite_central(url: str) -> "SqliteCentralStore":
@@ -15,12 +15,21 @@ def open_sqlite_central(url: str) -> "SqliteCentralStore":
     Raises:
         SettingsError: *url* names no file.
     """
+    return SqliteCentralStore(sqlite_path(url))
+
+
+def sqlite_path(url: str) -> Path:
+    """Give the file that *url* names.
+
+    Raises:
+        SettingsError: it names none.
+    """
     path = url.removeprefix("sqlite:///")
     if path == url or not path or path.endswith("/"):
         raise SettingsError(
             "DATABASE: the URL must be sqlite:///FILE, with a fourth slash when FILE starts at the root"
         )
-    return SqliteCentralStore(Path(path))
+    return Path(path)
 
 
 class SqliteCentralStore(SqliteClickLog, SqliteRegistry):
