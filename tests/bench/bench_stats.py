@@ -24,7 +24,7 @@ from linkrouter.central.labels import Insight
 from linkrouter.central.statistics import TooLarge, break_down, count_totals, find_series
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import Message, MessageLink, Position
-from linkrouter.central.store.sqlite.registry import _add_message
+from linkrouter.central.store.sql.registry import add_message_in
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.clicks.click import Click
 from linkrouter.link.codec import encode_base64url, varint
@@ -94,7 +94,7 @@ async def fill(
     async def store_batch() -> None:
         nonlocal messages, batch, stored
         took = partial(_add_cpu, spent)
-        await took("messages", store.in_thread(partial(_add_all, messages)))
+        await took("messages", _add_all(store, messages))
         await took("clicks", store.add_clicks(batch))
         stored += len(batch)
         messages, batch = [], []
@@ -124,9 +124,10 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _add_all(messages: list[Message], connection: object) -> None:
-    for message in messages:
-        _add_message(connection, message)  # type: ignore[arg-type]
+async def _add_all(store: SqliteCentralStore, messages: list[Message]) -> None:
+    async with store.transaction() as writer:
+        for message in messages:
+            await add_message_in(writer, message)
 
 
 async def _label(store: SqliteCentralStore) -> None:

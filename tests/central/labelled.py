@@ -14,12 +14,11 @@ async def label_all(store, insight: Insight | None = None) -> None:
 async def assert_figures_are_the_sum_of_labels(store) -> None:
     """Count every label again, and look for the first click by a person on each link."""
     async with store.snapshot() as reader:
-        rows = [LabelRow._make(row) for row in await reader.execute_fetchall("SELECT * FROM labels")]
-        kept = {tuple(row[:8]): list(row[8:]) for row in await reader.execute_fetchall("SELECT * FROM roll_ups")}
-        firsts = await reader.execute_fetchall("SELECT link_id, tenant, seq FROM firsts")
+        rows = [LabelRow._make(row) for row in await reader.fetch("SELECT * FROM labels")]
+        kept = {tuple(row[:8]): list(row[8:]) for row in await reader.fetch("SELECT * FROM roll_ups")}
+        firsts = await reader.fetch("SELECT link_id, tenant, seq FROM firsts")
         clicks = {
-            seq: (link, tenant)
-            for seq, link, tenant in await reader.execute_fetchall("SELECT seq, link_id, tenant FROM clicks")
+            seq: (link, tenant) for seq, link, tenant in await reader.fetch("SELECT seq, link_id, tenant FROM clicks")
         }
     assert kept == count_labels(rows)
     people = {}

@@ -65,9 +65,9 @@ async def store(tmp_path):
 async def labels_of(store) -> dict[str, dict]:
     """Give every label by the click's id, with its words."""
     async with store.snapshot() as reader:
-        words = dict(await reader.execute_fetchall("SELECT number, word FROM words"))
-        ids = dict(await reader.execute_fetchall("SELECT seq, id FROM clicks"))
-        rows = [LabelRow._make(row) for row in await reader.execute_fetchall("SELECT * FROM labels")]
+        words = dict(await reader.fetch("SELECT number, word FROM words"))
+        ids = dict(await reader.fetch("SELECT seq, id FROM clicks"))
+        rows = [LabelRow._make(row) for row in await reader.fetch("SELECT * FROM labels")]
     return {
         ids[row.seq]: {
             "robot": ("human", "machine", "unsure", "not judged")[row.robot],

@@ -9,7 +9,7 @@ from linkrouter.central.labels import Insight
 from linkrouter.central.retention import forget_old
 from linkrouter.central.statistics import count_totals
 from linkrouter.central.store.questions import ClickFilter
-from linkrouter.central.store.sqlite.privacy import cut_address
+from linkrouter.central.store.sql.privacy import cut_address
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 
 PERSON = "anna.secret@example.net"

@@ -8,8 +8,8 @@ import pytest
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.store.questions import ClickFilter
-from linkrouter.central.store.sqlite.figures import LABELS, UNSETTLED, label_where
-from linkrouter.central.store.sqlite.messages import LINK_CELLS, MESSAGE_CELLS, OF_MESSAGES
+from linkrouter.central.store.sql.figures import LABELS, UNSETTLED, label_where
+from linkrouter.central.store.sql.messages import LINK_CELLS, MESSAGE_CELLS, OF_MESSAGES
 from linkrouter.central.store.sqlite.schema import CENTRAL_APPLICATION_ID, MIGRATIONS
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.errors import SettingsError, StoreError, StoreFull
@@ -44,8 +44,8 @@ async def test_the_file_is_its_owners_alone(store, tmp_path, make_clicks):
 
 async def test_writes_are_synced_to_a_log(store):
     async with store.transaction() as writer:
-        [[mode]] = await writer.execute_fetchall("PRAGMA journal_mode")
-        [[synchronous]] = await writer.execute_fetchall("PRAGMA synchronous")
+        [[mode]] = await writer.fetch("PRAGMA journal_mode")
+        [[synchronous]] = await writer.fetch("PRAGMA synchronous")
 
     assert (mode, synchronous) == ("wal", 2)
 
@@ -97,7 +97,7 @@ async def test_a_database_of_the_first_version_keeps_all_that_is_in_it(tmp_path)
         [found] = await store.find_clicks(ClickFilter(message_id="mail-1"), None, 10)
         await store.label_next(Insight(), await store.latest_seq())
         async with store.snapshot() as reader:
-            [[labelled]] = await reader.execute_fetchall("SELECT count(*) FROM labels WHERE message = 1")
+            [[labelled]] = await reader.fetch("SELECT count(*) FROM labels WHERE message = 1")
     finally:
         await store.close()
 
@@ -146,15 +146,15 @@ async def test_a_lock_while_running_refuses_the_batch_and_goes_by(store, tmp_pat
 async def test_a_full_disk_refuses_the_batch_whole_and_takes_it_later(store, make_clicks):
     await store.add_clicks(make_clicks(10))
     async with store.transaction() as writer:
-        [[pages]] = await writer.execute_fetchall("PRAGMA page_count")
-        await writer.execute_fetchall(f"PRAGMA max_page_count = {pages + 3}")  # as SQLite sees a full disk
+        [[pages]] = await writer.fetch("PRAGMA page_count")
+        await writer.fetch(f"PRAGMA max_page_count = {pages + 3}")  # as SQLite sees a full disk
 
     with pytest.raises(StoreFull):
         await store.add_clicks(make_clicks(1000, 10, user_agent="x" * 500))
     kept = await store.find_clicks(ClickFilter(), None, 2000)
 
     async with store.transaction() as writer:
-        await writer.execute_fetchall("PRAGMA max_page_count = 1000000")
+        await writer.fetch("PRAGMA max_page_count = 1000000")
     assert len(kept) == 10
     assert await store.add_clicks(make_clicks(1000, 10, user_agent="x" * 500)) == 1000
 
@@ -182,9 +182,9 @@ async def test_a_reader_holds_up_no_writer(store, make_clicks):
     await store.add_clicks(make_clicks(10))
 
     async with store.snapshot() as reader:
-        await reader.execute_fetchall("SELECT count(*) FROM clicks")
+        await reader.fetch("SELECT count(*) FROM clicks")
         assert await store.add_clicks(make_clicks(10, 10)) == 10
-        [[seen]] = await reader.execute_fetchall("SELECT count(*) FROM clicks")
+        [[seen]] = await reader.fetch("SELECT count(*) FROM clicks")
 
     assert seen == 10
 
@@ -195,7 +195,7 @@ async def test_a_question_that_takes_too_long_is_given_up(tmp_path, make_clicks)
     try:
         with pytest.raises(StoreError, match="takes too long"):
             async with store.snapshot() as reader:
-                await reader.execute_fetchall(ENDLESS)
+                await reader.fetch(ENDLESS)
         await store.add_clicks(make_clicks(2))
 
         assert len(await store.find_clicks(ClickFilter(), None, 10)) == 2
@@ -209,10 +209,10 @@ async def test_a_slow_question_holds_up_no_other(tmp_path, make_clicks):
     try:
         await store.add_clicks(make_clicks(2))
         async with store.snapshot() as reader:
-            slow = asyncio.create_task(reader.execute_fetchall(ENDLESS))
+            slow = asyncio.create_task(reader.fetch(ENDLESS))
             found = [await store.find_clicks(ClickFilter(), None, 10) for _ in range(20)]
             still_running = not slow.done()
-            await reader.interrupt()
+            await reader.own.interrupt()
             with pytest.raises(sqlite3.OperationalError, match="interrupted"):
                 await slow
     finally:
@@ -225,7 +225,7 @@ async def test_a_slow_question_holds_up_no_other(tmp_path, make_clicks):
 async def test_a_question_is_answered_from_an_index(store):
     async def plan(asked: str) -> str:
         async with store.snapshot() as reader:
-            rows = await reader.execute_fetchall(f"EXPLAIN QUERY PLAN SELECT id FROM clicks {asked}")
+            rows = await reader.fetch(f"EXPLAIN QUERY PLAN SELECT id FROM clicks {asked}")
         return " ".join(row[3] for row in rows)
 
     assert "clicks_by_link" in await plan("WHERE link_id = 'AQ'")
@@ -266,11 +266,9 @@ OF_ONE = ClickFilter(message_id="mail", tenant=0)
 )
 async def test_what_asks_for_few_clicks_walks_over_few(store, statement, where):
     condition, values = where
-    named = {"messages": "[1]", "step": 0} | values
+    named = {"messages": [1], "step": 0} | values
     async with store.snapshot() as reader:
-        plan = await reader.execute_fetchall(
-            "EXPLAIN QUERY PLAN " + statement.format(where=condition, value="browser"), named
-        )
+        plan = await reader.fetch("EXPLAIN QUERY PLAN " + statement.format(where=condition, value="browser"), named)
 
     steps = [row[3] for row in plan]
     assert any(step.startswith("SEARCH") for step in steps)

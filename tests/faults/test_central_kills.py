@@ -139,8 +139,8 @@ async def check(database, taken):
     try:
         await assert_figures_are_the_sum_of_labels(store)
         async with store.snapshot() as reader:
-            kept = {row[0] for row in await reader.execute_fetchall("SELECT id FROM clicks")}
-            [(labels,)] = await reader.execute_fetchall("SELECT count(*) FROM labels")
+            kept = {row[0] for row in await reader.fetch("SELECT id FROM clicks")}
+            [(labels,)] = await reader.fetch("SELECT count(*) FROM labels")
         assert (kept, labels) == (taken, len(taken))
     finally:
         await store.close()

@@ -5,19 +5,21 @@ transaction a batch; each question has a connection of its own, sees the last wh
 """
 
 import asyncio
+import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
+from linkrouter.central.store.sql.database import Lock, SqlDatabase, Values
 from linkrouter.central.store.sqlite.schema import migrate
 from linkrouter.errors import SettingsError, StoreError, StoreFull
 
-__all__ = ["SqliteDatabase", "fetch_value"]
+__all__ = ["SqliteConnection", "SqliteDatabase"]
 
 LOCK_WAIT_S = 5
 READ_DEADLINE_S = 30
@@ -35,7 +37,41 @@ PRAGMAS = (
 )
 
 
-class SqliteDatabase:
+class SqliteConnection:
+    """An `SqlConnection`; lists go into statements as JSON."""
+
+    def __init__(self, own: aiosqlite.Connection) -> None:
+        self.own = own
+
+    async def fetch(self, statement: str, values: Values = ()) -> list[Any]:
+        """See `SqlConnection`."""
+        return list(await self.own.execute_fetchall(statement, _bound(values)))
+
+    async def fetch_value(self, statement: str, values: Values = ()) -> Any:
+        """See `SqlConnection`."""
+        row = next(iter(await self.own.execute_fetchall(statement, _bound(values))), None)
+        return row[0] if row else None
+
+    async def execute(self, statement: str, values: Values = ()) -> int:
+        """See `SqlConnection`."""
+        return (await self.own.execute(statement, _bound(values))).rowcount
+
+    async def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+        """See `SqlConnection`."""
+        return (await self.own.executemany(statement, rows)).rowcount if rows else 0
+
+
+def _bound(values: Values) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _bindable(value) for name, value in values.items()}
+    return [_bindable(value) for value in values]
+
+
+def _bindable(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | tuple) else value
+
+
+class SqliteDatabase(SqlDatabase):
     """The file *path*; a question ends after *read_deadline_s*, the wait for another's lock after *lock_wait_s*."""
 
     def __init__(
@@ -62,25 +98,6 @@ class SqliteDatabase:
         except BaseException:
             await self.close()  # an open connection is a thread that keeps the process from ending
             raise
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is open."""
-        return self._writer is not None
-
-    def connect_plainly(self) -> sqlite3.Connection:
-        """Give a connection of one's own that writes, for work in a thread under the lock of all writing."""
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, timeout=self._lock_wait_s, check_same_thread=False
-        )
-        for pragma in PRAGMAS:
-            connection.execute(pragma)
-        return connection
-
-    @staticmethod
-    def error_of(exc: sqlite3.Error) -> StoreError:
-        """Give the error that tells of *exc* without a word of what was asked."""
-        return store_error(exc)
 
     async def _connect(self) -> aiosqlite.Connection:
         return await aiosqlite.connect(self._path, isolation_level=None, timeout=self._lock_wait_s)
@@ -115,6 +132,12 @@ class SqliteDatabase:
             if self._writer is not None:
                 await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    async def keep_no_copies(self) -> None:
+        """Overwrite from now on what is taken away."""
+        async with self._writing:
+            if self._writer is not None:
+                await self._writer.execute("PRAGMA secure_delete = ON")
+
     def size(self) -> int:
         """Give the size of the file with its write-ahead log, in bytes."""
         found = 0
@@ -136,14 +159,14 @@ class SqliteDatabase:
             await connection.close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """Give the writer inside a transaction: committed at the end, and rolled back by whatever goes wrong."""
+    async def transaction(self, lock: Lock = Lock.NUMBERS) -> AsyncIterator[SqliteConnection]:  # the file has one lock
+        """See `SqlDatabase`."""
         async with self._writing:
             if self._writer is None:
                 raise StoreError("the database is closed")
             try:
                 await self._writer.execute("BEGIN IMMEDIATE")
-                yield self._writer
+                yield SqliteConnection(self._writer)
                 await self._writer.commit()
             except BaseException as exc:
                 await _undo(self._writer)
@@ -152,8 +175,8 @@ class SqliteDatabase:
                 raise
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
-        """Give a reader inside a transaction, so that several queries see one state, and not for ever.
+    async def snapshot(self) -> AsyncIterator[SqliteConnection]:
+        """See `SqlDatabase`.
 
         Each question has a connection of its own, up to `MAX_READERS`, so that a slow one does not hold up another.
         """
@@ -165,7 +188,7 @@ class SqliteDatabase:
                 reader = self._readers.pop() if self._readers else await self._new_reader()
                 try:
                     await reader.execute("BEGIN")
-                    yield reader
+                    yield SqliteConnection(reader)
                 finally:
                     await self._give_back(reader)
         except TimeoutError as exc:
@@ -198,12 +221,6 @@ async def _undo(connection: aiosqlite.Connection) -> None:
         await asyncio.shield(connection.rollback())
     except sqlite3.Error:
         pass  # the error that led here is on its way already
-
-
-async def fetch_value(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> Any:
-    """Give the first value of the first row, or None when there is no row."""
-    row = next(iter(await connection.execute_fetchall(sql, values)), None)
-    return row[0] if row else None
 
 
 def store_error(exc: sqlite3.Error) -> StoreError:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from linkrouter.central.store.sqlite.click_log import SqliteClickLog
-from linkrouter.central.store.sqlite.registry import SqliteRegistry
+from linkrouter.central.store.questions import Erasure
+from linkrouter.central.store.records import Erased
+from linkrouter.central.store.sql.click_log import SqlClickLog
+from linkrouter.central.store.sql.registry import SqlRegistry
+from linkrouter.central.store.sqlite.database import SqliteDatabase
 from linkrouter.errors import SettingsError
 
 __all__ = ["SqliteCentralStore", "open_sqlite_central", "sqlite_path"]
@@ -32,5 +35,12 @@ def sqlite_path(url: str) -> Path:
     return Path(path)
 
 
-class SqliteCentralStore(SqliteClickLog, SqliteRegistry):
+class SqliteCentralStore(SqliteDatabase, SqlClickLog, SqlRegistry):
     """Both of central's protocols over one file."""
+
+    async def erase(self, asked: Erasure) -> Erased:
+        """See `CentralStore`; the file keeps no copy of what was taken away."""
+        await self.keep_no_copies()
+        erased = await super().erase(asked)
+        await self.empty_journal()
+        return erased

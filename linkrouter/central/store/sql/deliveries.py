@@ -1,14 +1,12 @@
-"""Deliveries in an SQLite file: what was tried, how it ended, and when it is tried again."""
+"""Deliveries in SQL: what was tried, how it ended, and when it is tried again."""
 
-import json
-import sqlite3
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
-from linkrouter.central.store.sqlite.endpoints import find_in
-from linkrouter.central.store.sqlite.labels import SqliteLabels
-from linkrouter.central.store.sqlite.outbox import SqliteOutbox
+from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.endpoints import find_in
+from linkrouter.central.store.sql.labels import SqlLabels
+from linkrouter.central.store.sql.outbox import SqlOutbox
 from linkrouter.central.store.webhooks import (
     LOGS,
     Attempted,
@@ -20,7 +18,7 @@ from linkrouter.central.store.webhooks import (
     StoredDelivery,
 )
 
-__all__ = ["SqliteWebhooks"]
+__all__ = ["SqlWebhooks"]
 
 REPLAYED_ROWS = 2000  # in one transaction
 FORGOTTEN_ROWS = 2000
@@ -28,7 +26,7 @@ FORGOTTEN_ROWS = 2000
 NOTE_ATTEMPT = """
 INSERT INTO deliveries (
     webhook, log, number, event_id, type, state, attempts, status, error, first_at, last_at, next_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (webhook, log, number) DO UPDATE
 SET state = excluded.state, attempts = excluded.attempts, status = excluded.status, error = excluded.error,
     last_at = excluded.last_at, next_at = excluded.next_at
 """
@@ -48,9 +46,9 @@ DELIVERY_CONDITIONS = {
 }
 # An id is a click's, with the number of the change behind it for a change of its label.
 OF_EVENT_IDS = """(log, number) IN (
-    SELECT 0, clicks.seq FROM json_each(:ids) JOIN clicks ON clicks.id = json_each.value
-    UNION ALL SELECT 1, relabelled.seq FROM json_each(:numbers) JOIN relabelled ON relabelled.seq = json_each.value
-    UNION ALL SELECT 2, link_events.seq FROM json_each(:ids) JOIN link_events ON link_events.id = json_each.value)
+    SELECT 0, seq FROM clicks WHERE id IN (SELECT value FROM json_each(:ids))
+    UNION ALL SELECT 1, seq FROM relabelled WHERE seq IN (SELECT value FROM json_each(:numbers))
+    UNION ALL SELECT 2, seq FROM link_events WHERE id IN (SELECT value FROM json_each(:ids)))
     AND event_id IN (SELECT value FROM json_each(:ids))"""
 FIND_DELIVERIES = """
 SELECT first_at, log, number, event_id, type, state, attempts, status, error, last_at, next_at FROM deliveries
@@ -58,14 +56,13 @@ WHERE webhook = :webhook {} ORDER BY first_at DESC, log DESC, number DESC LIMIT 
 """
 BEHIND_DELIVERY = "(first_at, log, number) < (:at, :log, :number)"
 REPLAY_DELIVERY = """
-UPDATE deliveries SET state = 'pending', attempts = 0, next_at = :now WHERE webhook = :webhook AND log = :log
-AND number = :number
+UPDATE deliveries SET state = 'pending', attempts = 0, next_at = ? WHERE webhook = ? AND log = ? AND number = ?
 """
 WAKE_ENDPOINT = "UPDATE webhooks SET paused_until = 0 WHERE seq = ?"
 FORGET_DELIVERIES = """
 DELETE FROM deliveries WHERE (webhook, log, number) IN (
-    SELECT webhook, log, number FROM deliveries WHERE webhook = ? AND first_at < ? AND (next_at IS NULL OR ?)
-    ORDER BY first_at LIMIT ?)
+    SELECT webhook, log, number FROM deliveries WHERE webhook = :webhook AND first_at < :until
+    AND (next_at IS NULL OR :all = 1) ORDER BY first_at LIMIT :limit)
 """
 # From one endpoint to the next in the index: DISTINCT would read every row.
 ENDPOINTS_OF_DELIVERIES = """
@@ -84,7 +81,7 @@ DELETE FROM relabelled WHERE seq IN (
 END_OF_TIME = 2**62
 
 
-class SqliteWebhooks(SqliteOutbox, SqliteLabels):
+class SqlWebhooks(SqlOutbox, SqlLabels):
     """A `WebhookStore` in a file."""
 
     async def note_attempts(
@@ -96,7 +93,7 @@ class SqliteWebhooks(SqliteOutbox, SqliteLabels):
             for one in attempted
         ]
         async with self.transaction() as writer:
-            await writer.executemany(NOTE_ATTEMPT, rows)
+            await writer.execute_many(NOTE_ATTEMPT, rows)
             await writer.execute(MOVE_ON, (*(after[log] for log in LOGS), endpoint.seq))
             await writer.execute(SET_HEALTH, (*health, endpoint.seq))
             return await find_in(writer, endpoint.id)
@@ -104,7 +101,7 @@ class SqliteWebhooks(SqliteOutbox, SqliteLabels):
     async def move_on(self, moves: Mapping[int, Mapping[LogName, int]]) -> None:
         """See `WebhookStore`."""
         async with self.transaction() as writer:
-            await writer.executemany(MOVE_ON, [(*(after[log] for log in LOGS), seq) for seq, after in moves.items()])
+            await writer.execute_many(MOVE_ON, [(*(after[log] for log in LOGS), seq) for seq, after in moves.items()])
 
     async def find_deliveries(
         self, endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition | None, limit: int
@@ -112,14 +109,15 @@ class SqliteWebhooks(SqliteOutbox, SqliteLabels):
         """See `WebhookStore`."""
         statement, values = _asked(endpoint, asked, behind, limit)
         async with self.snapshot() as reader:
-            rows: Any = await reader.execute_fetchall(statement, values)
+            rows: Any = await reader.fetch(statement, values)
         return [StoredDelivery(DeliveryPosition._make(row[:3]), *row[3:]) for row in rows]
 
     async def replay(self, endpoint: Endpoint, asked: DeliveryFilter, now_us: int) -> int:
         """See `WebhookStore`."""
         behind, count = DeliveryPosition(END_OF_TIME, 0, 0), 0
         while True:
-            found = await self.in_thread(partial(_replay, endpoint=endpoint, asked=asked, behind=behind, now_us=now_us))
+            async with self.transaction() as writer:
+                found = await _replay(writer, endpoint, asked, behind, now_us)
             count += len(found)
             if len(found) < REPLAYED_ROWS:
                 return count
@@ -127,7 +125,14 @@ class SqliteWebhooks(SqliteOutbox, SqliteLabels):
 
     async def forget_deliveries(self, before: int) -> int:
         """See `WebhookStore`."""
-        return await self.in_thread(partial(_forget, before=before))
+        forgotten = 0
+        async with self.transaction() as writer:
+            for webhook, is_known in await writer.fetch(ENDPOINTS_OF_DELIVERIES):
+                until = before if is_known else END_OF_TIME
+                values = {"webhook": webhook, "until": until, "all": int(not is_known), "limit": FORGOTTEN_ROWS}
+                forgotten += await writer.execute(FORGET_DELIVERIES, values)
+            forgotten += await writer.execute(FORGET_RELABELLED, (before, FORGOTTEN_ROWS))
+        return forgotten
 
 
 def _asked(
@@ -140,7 +145,7 @@ def _asked(
     if asked.ids is not None:
         numbers = [int(number) for _, _, number in (one.rpartition(":") for one in asked.ids) if is_number(number)]
         conditions.append(OF_EVENT_IDS)
-        values |= {"ids": json.dumps(asked.ids), "numbers": json.dumps(numbers)}
+        values |= {"ids": list(asked.ids), "numbers": numbers}
     if behind is not None:
         conditions.append(BEHIND_DELIVERY)
         values |= behind._asdict()
@@ -152,23 +157,12 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-def _replay(
-    connection: sqlite3.Connection, endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition, now_us: int
+async def _replay(
+    writer: SqlConnection, endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition, now_us: int
 ) -> list[DeliveryPosition]:
     statement, values = _asked(endpoint, asked, behind, REPLAYED_ROWS)
-    found = [DeliveryPosition._make(row[:3]) for row in connection.execute(statement, values)]
-    connection.executemany(
-        REPLAY_DELIVERY,
-        [{"now": now_us, "webhook": endpoint.seq, "log": one.log, "number": one.number} for one in found],
-    )
+    found = [DeliveryPosition._make(row[:3]) for row in await writer.fetch(statement, values)]
+    await writer.execute_many(REPLAY_DELIVERY, [(now_us, endpoint.seq, one.log, one.number) for one in found])
     if found:
-        connection.execute(WAKE_ENDPOINT, (endpoint.seq,))
+        await writer.execute(WAKE_ENDPOINT, (endpoint.seq,))
     return found
-
-
-def _forget(connection: sqlite3.Connection, before: int) -> int:
-    forgotten = 0
-    for webhook, is_known in connection.execute(ENDPOINTS_OF_DELIVERIES).fetchall():
-        until = before if is_known else END_OF_TIME
-        forgotten += connection.execute(FORGET_DELIVERIES, (webhook, until, not is_known, FORGOTTEN_ROWS)).rowcount
-    return forgotten + connection.execute(FORGET_RELABELLED, (before, FORGOTTEN_ROWS)).rowcount

@@ -5,18 +5,15 @@ of them; only these hours are looked at, in an index that has all that labels ar
 looked at click by click, since that is little.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import aiosqlite
-
 from linkrouter.central.roll_ups import DIMENSIONS, FINE, PARTS_BY_NUMBER, ROBOTS_BY_NUMBER, WHOLE_DAY
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import Position
-from linkrouter.central.store.sqlite.database import fetch_value
-from linkrouter.central.store.sqlite.figures import NUMBER, find_tenants, label_where
+from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.figures import NUMBER, find_tenants, label_where
 from linkrouter.units import DAY_S, HOUR_S, SECOND_US
 
 __all__ = ["PageClick", "count_labelled", "find_labelled", "is_by_label", "list_conditions"]
@@ -59,7 +56,7 @@ def list_conditions(asked: ClickFilter) -> tuple[list[str], dict[str, Any]]:
     """Give the conditions that only lists of clicks have, and their values."""
     conditions = [WITH_PERSON] if asked.with_person else []
     conditions += [ANY_OF.format(name=name) for name, _ in asked.any_of]
-    return conditions, {f"any_{name}": json.dumps(texts) for name, texts in asked.any_of}
+    return conditions, {f"any_{name}": list(texts) for name, texts in asked.any_of}
 
 
 def is_by_label(asked: ClickFilter) -> bool:
@@ -70,7 +67,7 @@ def is_by_label(asked: ClickFilter) -> bool:
 
 
 async def find_labelled(
-    reader: aiosqlite.Connection, asked: ClickFilter, after: Position | None, limit: int
+    reader: SqlConnection, asked: ClickFilter, after: Position | None, limit: int
 ) -> list[PageClick]:
     """Give the first *limit* labelled clicks that *asked* holds for, behind *after*, the newest first."""
     question = await _roll_up_question(reader, asked)
@@ -91,20 +88,20 @@ async def find_labelled(
     return found
 
 
-async def count_labelled(reader: aiosqlite.Connection, asked: ClickFilter, most: int) -> int:
+async def count_labelled(reader: SqlConnection, asked: ClickFilter, most: int) -> int:
     """Count the labelled clicks that *asked* holds for, up to *most*."""
     more, values = list_conditions(asked)
     where, label_values = label_where(replace(asked, since=asked.since or 0), more)
-    return int(await fetch_value(reader, COUNT.format(where=where), label_values | values | {"most": most}))
+    return int(await reader.fetch_value(COUNT.format(where=where), label_values | values | {"most": most}))
 
 
-async def _roll_up_question(reader: aiosqlite.Connection, asked: ClickFilter) -> dict[str, Any] | None:
+async def _roll_up_question(reader: SqlConnection, asked: ClickFilter) -> dict[str, Any] | None:
     """Give which roll-ups tell where the clicks are; None when nothing was ever labelled so."""
     rolled: tuple[str, str | None] = next(
         ((name, getattr(asked, name)) for name in ROLLED if getattr(asked, name) is not None), ("total", None)
     )
-    tag = await fetch_value(reader, NUMBER, (asked.tag or "",))
-    value = None if rolled[1] is None else await fetch_value(reader, NUMBER, (rolled[1],))
+    tag = await reader.fetch_value(NUMBER, (asked.tag or "",))
+    value = None if rolled[1] is None else await reader.fetch_value(NUMBER, (rolled[1],))
     if tag is None or (value is None and rolled[1] is not None):
         return None
     wanted = {
@@ -118,26 +115,20 @@ async def _roll_up_question(reader: aiosqlite.Connection, asked: ClickFilter) ->
         "dimension": DIMENSIONS[rolled[0]],
         "value": value,
         "part": None if asked.part is None else PARTS_BY_NUMBER.index(asked.part),
-        "robots": _numbers(ROBOTS_BY_NUMBER.index(robot) for robot in wanted[asked.robots]),
+        "robots": [ROBOTS_BY_NUMBER.index(robot) for robot in wanted[asked.robots]],
     }
 
 
-def _numbers(numbers: Iterable[int]) -> str:
-    return f"[{','.join(map(str, numbers))}]"
-
-
-async def _hours(
-    reader: aiosqlite.Connection, question: dict[str, Any], since: int, until: int, least: int
-) -> list[int]:
+async def _hours(reader: SqlConnection, question: dict[str, Any], since: int, until: int, least: int) -> list[int]:
     """Give the newest hours before *until* (seconds) that together have *least* clicks, or all: first by days."""
     while True:
         span = {"since": since - DAY_S, "until": until, "span": WHOLE_DAY}
-        days = _newest(await reader.execute_fetchall(BUCKETS, question | span), least)
+        days = _newest(await reader.fetch(BUCKETS, question | span), least)
         if not days:
             return []
         span = {"since": max(since - HOUR_S, days[-1] - 1), "until": until, "span": FINE}
         hours: dict[int, int] = {}
-        for bucket, clicks in await reader.execute_fetchall(BUCKETS, question | span):  # the totals have quarters
+        for bucket, clicks in await reader.fetch(BUCKETS, question | span):  # the totals have quarters
             hours[bucket - bucket % HOUR_S] = hours.get(bucket - bucket % HOUR_S, 0) + clicks
         if hours:
             return _newest(hours.items(), least)
@@ -156,12 +147,12 @@ def _newest(buckets: Iterable[Any], least: int) -> list[int]:
 
 
 async def _read(
-    reader: aiosqlite.Connection, asked: ClickFilter, after: Position | None, hours: Sequence[int], limit: int
+    reader: SqlConnection, asked: ClickFilter, after: Position | None, hours: Sequence[int], limit: int
 ) -> list[PageClick]:
     more, more_values = list_conditions(asked)
     where, values = label_where(asked, [*more, BEHIND_LABEL] if after else more)
-    values |= more_values | {"hours": _numbers(hours), "limit": limit}
+    values |= more_values | {"hours": list(hours), "limit": limit}
     if after is not None:
         values |= {"after_time": after.clicked_at, "after_id": after.id}
-    rows = await reader.execute_fetchall(FIND.format(where=where), values)
+    rows = await reader.fetch(FIND.format(where=where), values)
     return [PageClick._make(row) for row in rows]

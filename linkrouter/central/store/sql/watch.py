@@ -1,12 +1,12 @@
-"""Watched destinations in an SQLite file."""
+"""Watched destinations in SQL."""
 
 from typing import Any
 
-from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
-from linkrouter.central.store.sqlite.labels import LATEST, PROGRESS, SET_PROGRESS
+from linkrouter.central.store.sql.database import SqlDatabase
+from linkrouter.central.store.sql.labels import LATEST, PROGRESS, SET_PROGRESS
 from linkrouter.central.store.watch import WatchCounts, WatchedLink, WatchEvent
 
-__all__ = ["EVENT_COLUMNS", "SqliteWatch"]
+__all__ = ["EVENT_COLUMNS", "SqlWatch"]
 
 FOLD_MESSAGES = 1000  # taken up in one transaction
 FOLD_CLICKS = 10_000
@@ -72,21 +72,21 @@ SELECT {} FROM link_events WHERE stop = 'wanted' AND EXISTS (
 NOTE_STOP = "UPDATE link_events SET stop = 'made' WHERE id = ?"
 
 
-class SqliteWatch(SqliteDatabase):
+class SqlWatch(SqlDatabase):
     """The part of a `Registry` that keeps watched destinations."""
 
     async def fold_sent(self, since: int, now: int, hour: int) -> int:
         """See `WatchStore`."""
         async with self.transaction() as writer:
-            messages = await fetch_value(writer, PROGRESS, ("watched_messages",)) or 0
-            clicks = await fetch_value(writer, PROGRESS, ("watched_clicks",)) or 0
-            [[until, taken]] = await writer.execute_fetchall(MESSAGES_UNTIL, (messages, FOLD_MESSAGES))
+            messages = await writer.fetch_value(PROGRESS, ("watched_messages",)) or 0
+            clicks = await writer.fetch_value(PROGRESS, ("watched_clicks",)) or 0
+            [[until, taken]] = await writer.fetch(MESSAGES_UNTIL, (messages, FOLD_MESSAGES))
             if taken:
                 values = {"after": messages, "until": until, "clicks": clicks}
                 await writer.execute(TAKE_UP_LINKS, values | {"since": since, "now": now, "hour": hour})
                 await writer.execute(SET_PROGRESS, ("watched_messages", until))
             messages = until or messages
-            latest = min(await fetch_value(writer, LATEST), clicks + FOLD_CLICKS)
+            latest = min(await writer.fetch_value(LATEST), clicks + FOLD_CLICKS)
             if latest > clicks:
                 await writer.execute(ADD_CLICKS, {"after": clicks, "until": latest, "messages": messages})
                 await writer.execute(SET_PROGRESS, ("watched_clicks", latest))
@@ -96,7 +96,7 @@ class SqliteWatch(SqliteDatabase):
     async def due_links(self, now: int, limit: int) -> list[WatchedLink]:
         """See `WatchStore`."""
         async with self.snapshot() as reader:
-            return [_watched(row) for row in await reader.execute_fetchall(DUE.format(LINK_COLUMNS), (now, limit))]
+            return [_watched(row) for row in await reader.fetch(DUE.format(LINK_COLUMNS), (now, limit))]
 
     async def keep_look(self, before: WatchedLink, after: WatchedLink, event: WatchEvent | None) -> bool:
         """See `WatchStore`."""
@@ -104,8 +104,7 @@ class SqliteWatch(SqliteDatabase):
         values = {name: getattr(after, name) for name in names}
         values |= {"looks": before.looks + 1, "looks_before": before.looks}
         async with self.transaction() as writer:
-            cursor = await writer.execute(KEEP_LOOK, values)
-            if not cursor.rowcount:
+            if not await writer.execute(KEEP_LOOK, values):
                 return False
             if event is not None:
                 row = (event.id, event.type, event.at, event.tenant, event.url, event.reason)
@@ -115,29 +114,25 @@ class SqliteWatch(SqliteDatabase):
     async def count_watched(self, now: int, tenant: int | None) -> WatchCounts:
         """See `WatchStore`."""
         async with self.snapshot() as reader:
-            [row] = await reader.execute_fetchall(COUNT_WATCHED, {"now": now, "tenant": tenant})
+            [row] = await reader.fetch(COUNT_WATCHED, {"now": now, "tenant": tenant})
         return WatchCounts._make(row)
 
     async def changed_links(self, limit: int, tenant: int | None) -> list[WatchedLink]:
         """See `WatchStore`."""
         async with self.snapshot() as reader:
-            rows = await reader.execute_fetchall(CHANGED.format(LINK_COLUMNS), {"limit": limit, "tenant": tenant})
+            rows = await reader.fetch(CHANGED.format(LINK_COLUMNS), {"limit": limit, "tenant": tenant})
             return [_watched(row) for row in rows]
 
     async def link_events(self, after: int, limit: int, tenant: int | None) -> list[WatchEvent]:
         """See `WatchStore`."""
         values = {"after": after, "limit": limit, "tenant": tenant}
         async with self.snapshot() as reader:
-            return [
-                WatchEvent(*row) for row in await reader.execute_fetchall(LINK_EVENTS.format(EVENT_COLUMNS), values)
-            ]
+            return [WatchEvent(*row) for row in await reader.fetch(LINK_EVENTS.format(EVENT_COLUMNS), values)]
 
     async def wanted_stops(self, limit: int) -> list[WatchEvent]:
         """See `WatchStore`."""
         async with self.snapshot() as reader:
-            return [
-                WatchEvent(*row) for row in await reader.execute_fetchall(WANTED_STOPS.format(EVENT_COLUMNS), (limit,))
-            ]
+            return [WatchEvent(*row) for row in await reader.fetch(WANTED_STOPS.format(EVENT_COLUMNS), (limit,))]
 
     async def note_stop(self, event: WatchEvent) -> None:
         """See `WatchStore`."""

@@ -1,10 +1,9 @@
-"""Take-backs in an SQLite file."""
+"""Take-backs in SQL."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.sql.database import SqlDatabase
 from linkrouter.central.store.take_backs import (
     AddedRules,
     ListReader,
@@ -15,7 +14,7 @@ from linkrouter.central.store.take_backs import (
 )
 from linkrouter.link.takeback import TakeBack
 
-__all__ = ["SqliteTakeBacks"]
+__all__ = ["SqlTakeBacks"]
 
 ADD_RULE = """
 INSERT INTO take_backs (id, tenant, match, action, "to", at, key, tag, added_at, added_by)
@@ -38,7 +37,10 @@ NEWEST_RULE = """
 SELECT id, tenant, match, action, "to", at, key, tag FROM take_backs
 WHERE match IN (SELECT value FROM json_each(?)) AND tenant = ? ORDER BY at DESC, id DESC LIMIT 1
 """
-NOTE_READER = "INSERT OR REPLACE INTO take_back_readers (router, seq, seen_at) VALUES (?, ?, ?)"
+NOTE_READER = """
+INSERT INTO take_back_readers (router, seq, seen_at) VALUES (?, ?, ?)
+ON CONFLICT (router) DO UPDATE SET seq = excluded.seq, seen_at = excluded.seen_at
+"""
 READERS = "SELECT router, seq, seen_at FROM take_back_readers ORDER BY router"
 # By URL it is one walk over all links: an index would cost every message, and this is asked for rarely.
 COUNT_SENT = "SELECT count(DISTINCT link_id), count(DISTINCT message) FROM links WHERE tenant = :tenant AND {}"
@@ -52,13 +54,13 @@ SENT_CONDITIONS = {
 EVERYTHING = 2**63 - 1
 
 
-class SqliteTakeBacks(SqliteDatabase):
+class SqlTakeBacks(SqlDatabase):
     """The part of a `Registry` that keeps take-backs."""
 
     async def add_take_backs(self, rules: Sequence[TakeBack], added_at: int, added_by: str) -> AddedRules | None:
         """See `TakeBackStore`."""
         async with self.transaction() as writer:
-            rows: Any = await writer.execute_fetchall(KNOWN_RULES, (json.dumps([rule.id for rule in rules]),))
+            rows: Any = await writer.fetch(KNOWN_RULES, ([rule.id for rule in rules],))
             known = {row[0]: TakeBack._make(row) for row in rows}
             fresh: dict[str, TakeBack] = {}
             for rule in rules:
@@ -66,28 +68,28 @@ class SqliteTakeBacks(SqliteDatabase):
                     return None
             for rule_id in known:
                 del fresh[rule_id]
-            await writer.executemany(ADD_RULE, [(*rule, added_at, added_by) for rule in fresh.values()])
-            return AddedRules(len(fresh), await fetch_value(writer, LAST_RULE))
+            await writer.execute_many(ADD_RULE, [(*rule, added_at, added_by) for rule in fresh.values()])
+            return AddedRules(len(fresh), await writer.fetch_value(LAST_RULE))
 
     async def list_take_backs(self, after: int, limit: int, tenant: int | None) -> RulesPage:
         """See `TakeBackStore`."""
         values = {"after": after, "limit": limit, "tenant": tenant}
         async with self.snapshot() as reader:
-            rows: list[Any] = list(await reader.execute_fetchall(LIST_RULES, values))
-            seq = rows[-1][0] if len(rows) == limit else await fetch_value(reader, LAST_RULE)
+            rows: list[Any] = list(await reader.fetch(LIST_RULES, values))
+            seq = rows[-1][0] if len(rows) == limit else await reader.fetch_value(LAST_RULE)
         return RulesPage([TakeBack._make(row[1:]) for row in rows], seq)
 
     async def find_take_backs(self, before: int | None, limit: int, tenant: int | None) -> list[StoredRule]:
         """See `TakeBackStore`."""
         values = {"before": EVERYTHING if before is None else before, "limit": limit, "tenant": tenant}
         async with self.snapshot() as reader:
-            rows: Any = await reader.execute_fetchall(FIND_RULES, values)
+            rows: Any = await reader.fetch(FIND_RULES, values)
         return [StoredRule(row[0], TakeBack._make(row[1:9]), *row[9:]) for row in rows]
 
     async def newest_take_back(self, matches: Sequence[str], tenant: int) -> TakeBack | None:
         """See `TakeBackStore`."""
         async with self.snapshot() as reader:
-            rows = list(await reader.execute_fetchall(NEWEST_RULE, (json.dumps(list(matches)), tenant)))
+            rows = list(await reader.fetch(NEWEST_RULE, (list(matches), tenant)))
         return TakeBack._make(rows[0]) if rows else None
 
     async def note_reader(self, reader: ListReader) -> None:
@@ -98,12 +100,12 @@ class SqliteTakeBacks(SqliteDatabase):
     async def list_readers(self) -> list[ListReader]:
         """See `TakeBackStore`."""
         async with self.snapshot() as reader:
-            return [ListReader._make(row) for row in await reader.execute_fetchall(READERS)]
+            return [ListReader._make(row) for row in await reader.fetch(READERS)]
 
     async def count_sent_links(self, asked: SentLinkFilter) -> SentCounts:
         """See `TakeBackStore`."""
         values = {name: getattr(asked, name) for name in SENT_CONDITIONS if getattr(asked, name) is not None}
         conditions = " AND ".join(SENT_CONDITIONS[name] for name in values)
         async with self.snapshot() as reader:
-            [row] = await reader.execute_fetchall(COUNT_SENT.format(conditions), values | {"tenant": asked.tenant})
+            [row] = await reader.fetch(COUNT_SENT.format(conditions), values | {"tenant": asked.tenant})
         return SentCounts._make(row)

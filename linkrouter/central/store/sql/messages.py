@@ -1,4 +1,4 @@
-"""Messages in an SQLite file: found page by page, and what was clicked in them."""
+"""Messages in SQL: found page by page, and what was clicked in them."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from typing import Any
 from linkrouter.central.roll_ups import PARTS_BY_NUMBER, ROBOTS_BY_NUMBER
 from linkrouter.central.store.questions import ClickFilter, MessageCounts, MessageFilter
 from linkrouter.central.store.records import FoundMessage, LinkCell, MessageCell, MessageLink, MessagePosition
-from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
-from linkrouter.central.store.sqlite.figures import label_where
+from linkrouter.central.store.sql.database import SqlDatabase
+from linkrouter.central.store.sql.figures import label_where
 
-__all__ = ["SqliteMessages"]
+__all__ = ["SqlMessages"]
 
 FIND_MESSAGES = """
 SELECT seq, message_id, tenant, sent_at, recipient, tag, metadata, message_key,
@@ -44,7 +44,7 @@ FROM labels JOIN clicks ON clicks.seq = labels.seq {where} GROUP BY clicks.link_
 OF_MESSAGES = "labels.message > 0 AND labels.message IN (SELECT value FROM json_each(:messages))"
 
 
-class SqliteMessages(SqliteDatabase):
+class SqlMessages(SqlDatabase):
     """The part of a store that finds messages."""
 
     async def find_messages(
@@ -55,26 +55,26 @@ class SqliteMessages(SqliteDatabase):
         if after is not None:
             values |= {"after_time": after.sent_at, "after_seq": after.seq}
         async with self.snapshot() as reader:
-            rows = await reader.execute_fetchall(FIND_MESSAGES.format(where=where), values | {"limit": limit})
+            rows = await reader.fetch(FIND_MESSAGES.format(where=where), values | {"limit": limit})
         return [_found(row) for row in rows]
 
     async def count_messages(self, asked: MessageFilter) -> MessageCounts:
         """See `Registry`."""
         where, values = _where(asked)
         async with self.snapshot() as reader:
-            [row] = await reader.execute_fetchall(COUNT_MESSAGES.format(where=where), values)
+            [row] = await reader.fetch(COUNT_MESSAGES.format(where=where), values)
         return MessageCounts._make(row)
 
     async def message_links(self, message: int) -> list[MessageLink]:
         """See `Registry`."""
         async with self.snapshot() as reader:
-            rows = await reader.execute_fetchall(LINKS, (message,))
+            rows = await reader.fetch(LINKS, (message,))
         return [MessageLink._make((*row[:4], bool(row[4]))) for row in rows]
 
     async def message_html(self, message: int) -> str | None:
         """See `Registry`."""
         async with self.snapshot() as reader:
-            html: str | None = await fetch_value(reader, HTML, (message,))
+            html: str | None = await reader.fetch_value(HTML, (message,))
         return html
 
     async def message_cells(self, messages: Sequence[int], asked: ClickFilter) -> list[MessageCell]:
@@ -89,9 +89,9 @@ class SqliteMessages(SqliteDatabase):
 
     async def _cells_of_messages(self, statement: str, messages: Sequence[int], asked: ClickFilter) -> list[Any]:
         where, values = label_where(asked, [OF_MESSAGES])
-        values["messages"] = json.dumps(list(messages))
+        values["messages"] = list(messages)
         async with self.snapshot() as reader:
-            return list(await reader.execute_fetchall(statement.format(where=where), values))
+            return list(await reader.fetch(statement.format(where=where), values))
 
 
 def _where(asked: MessageFilter, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:

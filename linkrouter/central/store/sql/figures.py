@@ -1,6 +1,5 @@
 """Figures from an SQLite file: sums over roll-ups, counts over labels."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,10 +21,10 @@ from linkrouter.central.store.questions import (
     RollUpQuestion,
     UnsettledClick,
 )
-from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.sql.database import SqlConnection, SqlDatabase
 from linkrouter.units import DAY_S
 
-__all__ = ["LABEL_CONDITIONS", "NUMBER", "WORDS_OF", "SqliteFigures", "find_tenants", "label_where"]
+__all__ = ["LABEL_CONDITIONS", "NUMBER", "WORDS_OF", "SqlFigures", "find_tenants", "label_where"]
 
 TENANTS = """
 WITH RECURSIVE found (tenant) AS (
@@ -96,13 +95,13 @@ LABEL_COLUMNS = {"total": "0", "robot_reason": "reason"} | {
 }
 
 
-class SqliteFigures(SqliteDatabase):
+class SqlFigures(SqlDatabase):
     """The part of a `ClickLog` that counts."""
 
     async def roll_up_cells(self, asked: RollUpQuestion) -> list[Cell]:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            tag = await fetch_value(reader, NUMBER, (asked.tag or "",))
+            tag = await reader.fetch_value(NUMBER, (asked.tag or "",))
             value = None if asked.value is None else await self._value(reader, asked.dimension, asked.value)
             if tag is None or (value is None and asked.value is not None):
                 return []
@@ -116,7 +115,7 @@ class SqliteFigures(SqliteDatabase):
             }
             rows: list[Any] = []
             for span, since, until in _spans(asked):
-                rows += await reader.execute_fetchall(ROLL_UPS, values | {"span": span, "since": since, "until": until})
+                rows += await reader.fetch(ROLL_UPS, values | {"span": span, "since": since, "until": until})
             return await self._cells(reader, asked.dimension, rows)
 
     async def label_cells(self, asked: ClickFilter, dimension: str, step: int) -> list[Cell]:
@@ -124,14 +123,14 @@ class SqliteFigures(SqliteDatabase):
         where, values = label_where(asked)
         async with self.snapshot() as reader:
             statement = LABELS.format(value=LABEL_COLUMNS[dimension], where=where)
-            rows = await reader.execute_fetchall(statement, values | {"step": step})
+            rows = await reader.fetch(statement, values | {"step": step})
             return await self._cells(reader, dimension, rows)
 
     async def extent(self, tenant: int | None) -> Extent | None:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            tenants = json.loads(await find_tenants(reader, tenant))
-            found = [row for one in tenants for row in await reader.execute_fetchall(EXTENT, (one,))]
+            tenants = await find_tenants(reader, tenant)
+            found = [row for one in tenants for row in await reader.fetch(EXTENT, (one,))]
         days = [(first, last) for first, last in found if first is not None]
         if not days:
             return None
@@ -141,45 +140,43 @@ class SqliteFigures(SqliteDatabase):
         """See `ClickLog`."""
         where, values = label_where(asked, ["labels.kind = 0"])
         async with self.snapshot() as reader:
-            [(first, last)] = await reader.execute_fetchall(FIRST_AND_LAST.format(where=where), values)
+            [(first, last)] = await reader.fetch(FIRST_AND_LAST.format(where=where), values)
         return first, last
 
     async def unsettled_clicks(self, limit: int) -> list[UnsettledClick]:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            rows = await reader.execute_fetchall(UNSETTLED, (limit,))
+            rows = await reader.fetch(UNSETTLED, (limit,))
         return [UnsettledClick._make((StoredClick._make(row[:9]), *row[9:13], bool(row[13]))) for row in rows]
 
     async def missing(self, since: int | None, until: int | None) -> list[MissingCell]:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            rows = await reader.execute_fetchall(MISSING, {"since": since, "until": until})
+            rows = await reader.fetch(MISSING, {"since": since, "until": until})
         return [MissingCell._make(row) for row in rows]
 
-    async def _value(self, reader: Any, dimension: str, value: str) -> int | None:
+    async def _value(self, reader: SqlConnection, dimension: str, value: str) -> int | None:
         if dimension == "kind":
             return KINDS_BY_NUMBER.index(value)
-        number: int | None = await fetch_value(reader, NUMBER, (value,))
+        number: int | None = await reader.fetch_value(NUMBER, (value,))
         return number
 
-    async def _cells(self, reader: Any, dimension: str, rows: Iterable[Any]) -> list[Cell]:
+    async def _cells(self, reader: SqlConnection, dimension: str, rows: Iterable[Any]) -> list[Cell]:
         rows = list(rows)
         numbers = sorted({row[1] for row in rows})
         if dimension in ("total", "kind"):
             words = dict(enumerate(KINDS_BY_NUMBER)) if dimension == "kind" else {0: ""}
         else:
-            words = dict(await reader.execute_fetchall(WORDS_OF, (json.dumps(numbers),)))
+            words = dict(await reader.fetch(WORDS_OF, (numbers,)))
         return [
             Cell(at, words[value], PARTS_BY_NUMBER[part], ROBOTS_BY_NUMBER[robot], clicks, uniques)
             for at, value, part, robot, clicks, uniques in rows
         ]
 
 
-async def find_tenants(reader: Any, tenant: int | None) -> str:
-    """Give *tenant*, or all that have a roll-up, as a list in JSON."""
-    if tenant is not None:
-        return json.dumps([tenant])
-    return json.dumps([row[0] for row in await reader.execute_fetchall(TENANTS)])
+async def find_tenants(reader: SqlConnection, tenant: int | None) -> list[int]:
+    """Give *tenant*, or all that have a roll-up."""
+    return [tenant] if tenant is not None else [row[0] for row in await reader.fetch(TENANTS)]
 
 
 def _spans(asked: RollUpQuestion) -> list[tuple[int, int, int]]:

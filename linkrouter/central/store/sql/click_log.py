@@ -1,25 +1,24 @@
-"""The click log in an SQLite file."""
+"""The click log in SQL."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import FoundClick, FoundLabel, Position, RouterLoss, RouterState
-from linkrouter.central.store.sqlite.click_pages import (
+from linkrouter.central.store.sql.click_pages import (
     PageClick,
     count_labelled,
     find_labelled,
     is_by_label,
     list_conditions,
 )
-from linkrouter.central.store.sqlite.database import fetch_value
-from linkrouter.central.store.sqlite.figures import LABEL_CONDITIONS, WORDS_OF, SqliteFigures
-from linkrouter.central.store.sqlite.labels import SqliteLabels
+from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.figures import LABEL_CONDITIONS, WORDS_OF, SqlFigures
+from linkrouter.central.store.sql.labels import SqlLabels
 from linkrouter.clicks.click import Click
 
-__all__ = ["IS_MACHINE", "OF_TAG", "THESE", "SqliteClickLog", "read_clicks"]
+__all__ = ["IS_MACHINE", "OF_TAG", "THESE", "SqlClickLog", "read_clicks"]
 
 
 # Whose data has been taken away is only counted from then on: no address and no agent.
@@ -40,7 +39,10 @@ WHERE true ON CONFLICT DO NOTHING
 ADD_LOSS = """
 INSERT INTO losses (id, router, reason, clicks, since, until) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
-NOTE_ROUTER = "INSERT OR REPLACE INTO routers (router, worker, seen_at, state) VALUES (?, ?, ?, ?)"
+NOTE_ROUTER = """
+INSERT INTO routers (router, worker, seen_at, state) VALUES (?, ?, ?, ?)
+ON CONFLICT (router, worker) DO UPDATE SET seen_at = excluded.seen_at, state = excluded.state
+"""
 ROUTERS = "SELECT router, worker, seen_at, state FROM routers ORDER BY router, worker"
 # A filter that is None must not stand in the statement at all, or no index would serve the others. Message, recipient
 # and tag are looked for among messages, so that clicks without a label are found, too.
@@ -89,7 +91,7 @@ IS_WAITING = "clicks.seq > (SELECT seq FROM progress WHERE name = 'labelled') AN
 THESE = "WHERE clicks.seq IN (SELECT value FROM json_each(:seqs))"
 
 
-class SqliteClickLog(SqliteLabels, SqliteFigures):
+class SqlClickLog(SqlLabels, SqlFigures):
     """A `ClickLog` in a file."""
 
     async def add_clicks(
@@ -99,17 +101,20 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
         if not clicks and not losses and state is None:
             return 0
         async with self.transaction() as writer:
-            cursor = await writer.executemany(ADD_CLICK, clicks)
-            if losses:
-                await writer.executemany(ADD_LOSS, losses)
+            stored = await self.insert_clicks(writer, clicks)
+            await writer.execute_many(ADD_LOSS, losses)
             if state is not None:
                 await writer.execute(NOTE_ROUTER, state)
-        return max(cursor.rowcount, 0)  # -1 when there were no clicks
+        return stored
+
+    async def insert_clicks(self, writer: SqlConnection, clicks: Sequence[Click]) -> int:
+        """Add the clicks whose ids are new; give how many those are."""
+        return await writer.execute_many(ADD_CLICK, clicks)
 
     async def list_routers(self) -> list[RouterState]:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            return [RouterState._make(row) for row in await reader.execute_fetchall(ROUTERS)]
+            return [RouterState._make(row) for row in await reader.fetch(ROUTERS)]
 
     async def count_clicks(self, asked: ClickFilter, most: int) -> int:
         """See `ClickLog`."""
@@ -118,7 +123,7 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
                 waiting = await _find_waiting(reader, asked, None, most)
                 return min(await count_labelled(reader, asked, most) + len(waiting), most)
             where, values = _where(asked)
-            return int(await fetch_value(reader, COUNT_CLICKS.format(where=where), values | {"most": most}))
+            return int(await reader.fetch_value(COUNT_CLICKS.format(where=where), values | {"most": most}))
 
     async def find_clicks(
         self, asked: ClickFilter, after: Position | None, limit: int, skip: int = 0
@@ -130,7 +135,7 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
                 found += await _find_waiting(reader, asked, after, limit + skip)
                 page = sorted(found, reverse=True)[skip : skip + limit]
                 where = THESE
-                values: dict[str, Any] = {"seqs": json.dumps([one.seq for one in page]), "limit": limit, "skip": 0}
+                values: dict[str, Any] = {"seqs": [one.seq for one in page], "limit": limit, "skip": 0}
             else:
                 where, values = _where(asked, after)
                 values |= {"limit": limit, "skip": skip}
@@ -139,24 +144,23 @@ class SqliteClickLog(SqliteLabels, SqliteFigures):
     async def latest_labelled(self) -> int:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            return int(await fetch_value(reader, LATEST_LABELLED))
+            return int(await reader.fetch_value(LATEST_LABELLED))
 
     async def labelled_after(self, seq: int, tenant: int | None, limit: int) -> list[tuple[int, FoundClick]]:
         """See `ClickLog`."""
         async with self.snapshot() as reader:
-            rows = await reader.execute_fetchall(LABELLED_AFTER, {"seq": seq, "tenant": tenant, "limit": limit})
+            rows = await reader.fetch(LABELLED_AFTER, {"seq": seq, "tenant": tenant, "limit": limit})
             numbers = {click_id: number for number, click_id in rows}
-            values = {"seqs": json.dumps(list(numbers.values())), "limit": limit, "skip": 0}
+            values = {"seqs": list(numbers.values()), "limit": limit, "skip": 0}
             found = await read_clicks(reader, THESE, values)
         return sorted(((numbers[one.click.id], one) for one in found), key=lambda pair: pair[0])
 
 
-async def read_clicks(reader: Any, where: str, values: dict[str, Any]) -> list[FoundClick]:
+async def read_clicks(reader: SqlConnection, where: str, values: dict[str, Any]) -> list[FoundClick]:
     """Give the clicks that *where* holds for, the newest first."""
-    rows = list(await reader.execute_fetchall(FIND_CLICKS.format(where=where), values))
+    rows = await reader.fetch(FIND_CLICKS.format(where=where), values)
     numbers = {number for row in rows for number in (*row[13:19], row[20]) if number is not None}
-    pairs: Iterable[Any] = await reader.execute_fetchall(WORDS_OF, (json.dumps(list(numbers)),))
-    words: dict[int, str] = dict(pairs)
+    words: dict[int, str] = dict(await reader.fetch(WORDS_OF, (list(numbers),)))
     return [FoundClick(Click._make(row[:9]), row[9], row[10], row[11], row[12], _label(row, words)) for row in rows]
 
 
@@ -174,10 +178,12 @@ def _label(row: Any, words: dict[int, str]) -> FoundLabel | None:
     )
 
 
-async def _find_waiting(reader: Any, asked: ClickFilter, after: Position | None, limit: int) -> list[PageClick]:
+async def _find_waiting(
+    reader: SqlConnection, asked: ClickFilter, after: Position | None, limit: int
+) -> list[PageClick]:
     """Give the first *limit* clicks without a label that *asked* holds for, behind *after*, the newest first."""
     where, values = _where(asked, after, IS_WAITING)
-    rows = await reader.execute_fetchall(FIND_WAITING.format(where=where), values | {"limit": limit})
+    rows = await reader.fetch(FIND_WAITING.format(where=where), values | {"limit": limit})
     return [PageClick._make(row) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""The outbox in an SQLite file: what each endpoint is to get next.
+"""The outbox in SQL: what each endpoint is to get next.
 
 Promise: the clicks are the outbox themselves, by number, so that an event costs nothing to keep until it is sent, is
 gone when its person's data is erased, and is sent as it is known then. A look reads a bounded number of rows.
@@ -8,14 +8,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import aiosqlite
-
 from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
-from linkrouter.central.store.sqlite.click_log import IS_MACHINE, OF_TAG, THESE, read_clicks
-from linkrouter.central.store.sqlite.database import fetch_value
-from linkrouter.central.store.sqlite.endpoints import SqliteEndpoints
-from linkrouter.central.store.sqlite.labels import LATEST
-from linkrouter.central.store.sqlite.watch import EVENT_COLUMNS
+from linkrouter.central.store.sql.click_log import IS_MACHINE, OF_TAG, THESE, read_clicks
+from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.endpoints import SqlEndpoints
+from linkrouter.central.store.sql.labels import LATEST
+from linkrouter.central.store.sql.watch import EVENT_COLUMNS
 from linkrouter.central.store.watch import WatchEvent
 from linkrouter.central.store.webhooks import (
     LOGS,
@@ -29,7 +27,7 @@ from linkrouter.central.store.webhooks import (
     WatchedEvent,
 )
 
-__all__ = ["SqliteOutbox"]
+__all__ = ["SqlOutbox"]
 
 SCANNED_ROWS = 5000  # in one look
 
@@ -67,8 +65,9 @@ FROM deliveries WHERE webhook = ? AND next_at <= ? ORDER BY next_at LIMIT ?
 IDS_OF_CLICKS = "SELECT seq, id FROM clicks WHERE seq IN (SELECT value FROM json_each(?))"
 CHANGES_OF_LABELS = "SELECT seq, at, was FROM relabelled WHERE seq IN (SELECT value FROM json_each(?))"
 METADATA_OF = """
-SELECT messages.tenant, messages.message_id, metadata FROM json_each(?) AS wanted CROSS JOIN messages
-ON messages.message_id = json_extract(wanted.value, '$[1]') AND messages.tenant = json_extract(wanted.value, '$[0]')
+SELECT messages.tenant, messages.message_id, metadata FROM json_each(:wanted) AS wanted CROSS JOIN messages
+ON messages.message_id = json_extract(wanted.value, '$[1]')
+AND messages.tenant = CAST(json_extract(wanted.value, '$[0]') AS BIGINT)
 """
 # Clicks of people who did not agree have no recipient to tell a provider's system of.
 IS_NAMED = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
@@ -79,7 +78,7 @@ SENT_WITH_TAG = """EXISTS (SELECT 1 FROM messages CROSS JOIN links ON links.mess
 WATCHED_EVENTS = "SELECT {} FROM link_events WHERE seq IN (SELECT value FROM json_each(?))"
 
 
-class SqliteOutbox(SqliteEndpoints):
+class SqlOutbox(SqlEndpoints):
     """The part of a `WebhookStore` that says what is to be sent."""
 
     async def next_events(self, endpoint: Endpoint, log: LogName, limit: int) -> EventPage:
@@ -87,23 +86,23 @@ class SqliteOutbox(SqliteEndpoints):
         after = endpoint.after[log]
         async with self.snapshot() as reader:
             head = "settled" if log == "click" and endpoint.settled else log
-            until = min(int(await fetch_value(reader, HEADS_OF_LOGS[head])), after + SCANNED_ROWS)
+            until = min(int(await reader.fetch_value(HEADS_OF_LOGS[head])), after + SCANNED_ROWS)
             if until <= after:
                 return EventPage([], after)
             conditions = _conditions(endpoint, log)
             if conditions is None:
                 return EventPage([], until)
             values: dict[str, Any] = {"after": after, "until": until, "limit": limit, "webhook": endpoint.seq}
-            values |= {"tenant": endpoint.tenant, "tag": endpoint.tag, "types": json.dumps(endpoint.types)}
+            values |= {"tenant": endpoint.tenant, "tag": endpoint.tag, "types": list(endpoint.types)}
             statement = NEXT_OF_LOGS[log].format(conditions)
-            rows: Any = list(await reader.execute_fetchall(statement, values))
+            rows: Any = list(await reader.fetch(statement, values))
             events = await _read_events(reader, [(EventKey(log, number), click) for number, click in rows])
         return EventPage(list(events.values()), rows[-1][0] if len(rows) == limit else until)
 
     async def due_events(self, endpoint: Endpoint, now_us: int, limit: int) -> list[DueEvent]:
         """See `WebhookStore`."""
         async with self.snapshot() as reader:
-            rows: Any = list(await reader.execute_fetchall(DUE_EVENTS, (endpoint.seq, now_us, limit)))
+            rows: Any = list(await reader.fetch(DUE_EVENTS, (endpoint.seq, now_us, limit)))
             keys = [(EventKey(LOGS[log], number), click) for log, number, _, click in rows]
             events = await _read_events(reader, [(key, click) for key, click in keys if click is not None])
         return [DueEvent(key, row[2], events.get(key)) for row, (key, _) in zip(rows, keys, strict=True)]
@@ -140,32 +139,30 @@ def _conditions_of_watched(endpoint: Endpoint) -> str:
     return "".join(f" AND {condition}" for condition in conditions)
 
 
-async def _read_events(
-    reader: aiosqlite.Connection, wanted: Sequence[tuple[EventKey, int]]
-) -> Mapping[EventKey, OutboxEvent]:
+async def _read_events(reader: SqlConnection, wanted: Sequence[tuple[EventKey, int]]) -> Mapping[EventKey, OutboxEvent]:
     """Give the events of *wanted* (with the number of their clicks) that are still kept, in that order."""
     events: dict[EventKey, OutboxEvent] = {}
     if on_clicks := [(key, click) for key, click in wanted if key.log != "watched"]:
         events |= await _read_click_events(reader, on_clicks)
     if watched := [key.number for key, _ in wanted if key.log == "watched"]:
-        rows: Any = await reader.execute_fetchall(WATCHED_EVENTS.format(EVENT_COLUMNS), (json.dumps(watched),))
+        rows: Any = await reader.fetch(WATCHED_EVENTS.format(EVENT_COLUMNS), (watched,))
         events |= {key: WatchedEvent(key, WatchEvent(*row)) for row in rows for key in [EventKey("watched", row[-1])]}
     return {key: events[key] for key, _ in wanted if key in events}
 
 
 async def _read_click_events(
-    reader: aiosqlite.Connection, wanted: Sequence[tuple[EventKey, int]]
+    reader: SqlConnection, wanted: Sequence[tuple[EventKey, int]]
 ) -> dict[EventKey, OutboxEvent]:
-    seqs = json.dumps([click for _, click in wanted])
-    ids: Iterable[Any] = await reader.execute_fetchall(IDS_OF_CLICKS, (seqs,))
+    seqs = [click for _, click in wanted]
+    ids: Iterable[Any] = await reader.fetch(IDS_OF_CLICKS, (seqs,))
     found = await read_clicks(reader, THESE, {"seqs": seqs, "limit": len(wanted), "skip": 0})
     by_id = {one.click.id: one for one in found}
     by_seq = {seq: by_id[click_id] for seq, click_id in ids}
     messages = {(one.click.tenant, one.message_id) for one in found if one.message_id is not None}
-    rows: Any = await reader.execute_fetchall(METADATA_OF, (json.dumps(list(messages)),))
+    rows: Any = await reader.fetch(METADATA_OF, {"wanted": list(messages)})
     metadata = {(tenant, message_id): json.loads(text) for tenant, message_id, text in rows}
     changed = [key.number for key, _ in wanted if key.log == "relabelled"]
-    changes: Any = await reader.execute_fetchall(CHANGES_OF_LABELS, (json.dumps(changed),)) if changed else ()
+    changes: Any = await reader.fetch(CHANGES_OF_LABELS, (changed,)) if changed else ()
     labels = {number: (ROBOTS_BY_NUMBER[was], at) for number, at, was in changes}
     events: dict[EventKey, OutboxEvent] = {}
     for key, click in wanted:

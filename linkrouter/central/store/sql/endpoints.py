@@ -1,15 +1,13 @@
-"""Webhook endpoints in an SQLite file."""
+"""Webhook endpoints in SQL."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-import aiosqlite
-
-from linkrouter.central.store.sqlite.database import SqliteDatabase, fetch_value
+from linkrouter.central.store.sql.database import SqlConnection, SqlDatabase
 from linkrouter.central.store.webhooks import LOGS, Endpoint, Health
 
-__all__ = ["SqliteEndpoints", "find_in"]
+__all__ = ["SqlEndpoints", "find_in"]
 
 ADD_ENDPOINT = """
 INSERT INTO webhooks (
@@ -45,13 +43,13 @@ FROM webhooks WHERE state = 'active'
 ENDPOINT_FIELDS = {"url", "types", "dialect", "tenant", "tag", "robots", "settled", "secret", "old_secret", "old_until"}
 
 
-class SqliteEndpoints(SqliteDatabase):
+class SqlEndpoints(SqlDatabase):
     """The part of a `WebhookStore` that keeps endpoints."""
 
     async def add_endpoint(self, endpoint: Endpoint, most: int) -> bool:
         """See `WebhookStore`."""
         async with self.transaction() as writer:
-            if await fetch_value(writer, COUNT_ENDPOINTS, (endpoint.tenant,)) >= most:
+            if await writer.fetch_value(COUNT_ENDPOINTS, (endpoint.tenant,)) >= most:
                 return False
             values = {name: getattr(endpoint, name) for name in ENDPOINT_FIELDS | {"id", "created_at"}}
             await writer.execute(ADD_ENDPOINT, values | {"types": json.dumps(endpoint.types)})
@@ -60,7 +58,7 @@ class SqliteEndpoints(SqliteDatabase):
     async def list_endpoints(self, tenant: int | None) -> list[Endpoint]:
         """See `WebhookStore`."""
         async with self.snapshot() as reader:
-            return [_endpoint(row) for row in await reader.execute_fetchall(LIST_ENDPOINTS, {"tenant": tenant})]
+            return [_endpoint(row) for row in await reader.fetch(LIST_ENDPOINTS, {"tenant": tenant})]
 
     async def find_endpoint(self, endpoint_id: str) -> Endpoint | None:
         """See `WebhookStore`."""
@@ -82,23 +80,22 @@ class SqliteEndpoints(SqliteDatabase):
     async def drop_endpoint(self, endpoint_id: str) -> bool:
         """See `WebhookStore`."""
         async with self.transaction() as writer:
-            cursor = await writer.execute(DROP_ENDPOINT, (endpoint_id,))
-        return cursor.rowcount > 0
+            return await writer.execute(DROP_ENDPOINT, (endpoint_id,)) > 0
 
     async def busy_endpoints(self, now_us: int) -> list[Endpoint]:
         """See `WebhookStore`."""
         async with self.snapshot() as reader:
-            return [_endpoint(row) for row in await reader.execute_fetchall(BUSY_ENDPOINTS, {"now": now_us})]
+            return [_endpoint(row) for row in await reader.fetch(BUSY_ENDPOINTS, {"now": now_us})]
 
     async def events_behind(self) -> int:
         """See `WebhookStore`."""
         async with self.snapshot() as reader:
-            return int(await fetch_value(reader, EVENTS_BEHIND))
+            return int(await reader.fetch_value(EVENTS_BEHIND))
 
 
-async def find_in(connection: aiosqlite.Connection, endpoint_id: str) -> Endpoint | None:
+async def find_in(connection: SqlConnection, endpoint_id: str) -> Endpoint | None:
     """Give the endpoint of this id."""
-    rows = list(await connection.execute_fetchall(FIND_ENDPOINT, (endpoint_id,)))
+    rows = list(await connection.fetch(FIND_ENDPOINT, (endpoint_id,)))
     return _endpoint(rows[0]) if rows else None
 
 
