@@ -1,6 +1,8 @@
 """The API document (OpenAPI 3.1), written from the route table and the very types that check requests."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import cache
 from inspect import getdoc
 from typing import Any
 
@@ -17,14 +19,17 @@ __all__ = ["api_document", "statuses", "with_document"]
 def with_document(routes: Sequence[Route], title: str, version: str) -> tuple[Route, ...]:
     """Give *routes* and one more, `/openapi.json`, which describes them all."""
 
+    @cache
+    def write() -> dict[str, Any]:
+        return api_document([*routes, own], title, version)
+
     async def describe(_: object, __: Caller) -> dict[str, Any]:
         """Give this document."""
-        return document
+        return await asyncio.to_thread(write)  # the first time takes longer than a start should, or a request
 
     own = Route(
         operation="getDocument", method="GET", path="/openapi.json", scope=None, gives=dict[str, Any], answer=describe
     )
-    document = api_document([*routes, own], title, version)
     return (*routes, own)
 
 

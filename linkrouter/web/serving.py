@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -43,6 +44,9 @@ __all__ = [
 RETRY_AFTER_S = 5
 LARGE_BODY_BYTES = 1024**2  # reading one takes milliseconds
 
+# Making one takes milliseconds, and many routes ask for the same.
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
 
 class TokenBox:
     """The tokens of now: a reload puts new ones in while requests are answered."""
@@ -75,8 +79,8 @@ class Handler:
 
     def __init__(self, route: Route) -> None:
         self._route = route
-        self._body = TypeAdapter(route.body) if route.body is not None else None
-        self._query = TypeAdapter(route.query) if route.query is not None else None
+        self._body = _adapter(route.body) if route.body is not None else None
+        self._query = _adapter(route.query) if route.query is not None else None
         self._large_body = asyncio.Lock()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
