@@ -62,11 +62,14 @@ def settings_from(cls: type[Settings], options: dict[str, Any]) -> Settings:
 
 def run_service(main: Coroutine[Any, Any, _Result]) -> _Result:
     """Run a service to its end, with its log on standard error."""
+    import faulthandler
+
     import uvloop
 
     from linkrouter.log import start_logging
 
     start_logging(journal=is_journal())
+    faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where the process stood: places in files, no values
     return uvloop.run(main)
 
 

@@ -32,14 +32,24 @@ def reload_on_hangup(loop: "asyncio.AbstractEventLoop", reload: Callable[[], obj
 
 @contextmanager
 def until_stopped(loop: "asyncio.AbstractEventLoop") -> Iterator[Callable[[], Coroutine[Any, Any, bool]]]:
-    """Give what waits for SIGTERM or SIGINT; behind the block, no signal is caught any more."""
+    """Give what waits for SIGTERM or SIGINT, to be awaited once the service is ready; see `signs_of_life`.
+
+    Behind the block, no signal is caught any more.
+    """
     from asyncio import Event  # not before a hang-up can be remembered
+
+    from linkrouter.processes.life_signs import signs_of_life
 
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+    async def wait() -> bool:
+        with signs_of_life(loop):
+            return await stop.wait()
+
     try:
-        yield stop.wait
+        yield wait
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)

@@ -11,6 +11,7 @@ from linkrouter.settings.reading import PREFIX, Settings, default_router_id, fin
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.secrets import credentials_directory, read_secret
 from linkrouter.settings.sending import EncoderSettings, RelaySettings, SenderSettings
+from linkrouter.settings.service_manager import ServiceManager, find_service_manager
 from linkrouter.settings.token_files import add_token_line, remove_token_lines
 from linkrouter.settings.tokens import TokenLine, read_tokens
 
@@ -28,11 +29,13 @@ __all__ = [
     "RelaySettings",
     "RouterSettings",
     "SenderSettings",
+    "ServiceManager",
     "Settings",
     "TokenLine",
     "add_token_line",
     "credentials_directory",
     "default_router_id",
+    "find_service_manager",
     "find_upwards",
     "is_journal",
     "read_secret",
