@@ -6,11 +6,10 @@ import stat
 
 import pytest
 
-from linkrouter.central.labels import Insight
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.sql.figures import LABELS, UNSETTLED, label_where
 from linkrouter.central.store.sql.messages import LINK_CELLS, MESSAGE_CELLS, OF_MESSAGES
-from linkrouter.central.store.sqlite.schema import CENTRAL_APPLICATION_ID, MIGRATIONS
+from linkrouter.central.store.sqlite.schema import MIGRATIONS
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.errors import SettingsError, StoreError, StoreFull
 
@@ -78,37 +77,6 @@ async def test_refuses_a_database_of_a_newer_version_and_leaves_it_alone(store, 
 
     assert f"has version {len(MIGRATIONS) + 1}" in why
     assert "restore a backup" in why
-
-
-async def test_a_database_of_the_first_version_keeps_all_that_is_in_it(tmp_path):
-    path = tmp_path / "central.db"
-    with sqlite3.connect(path) as first:
-        first.executescript(MIGRATIONS[0])
-        first.execute(f"PRAGMA application_id = {CENTRAL_APPLICATION_ID}")
-        first.execute("PRAGMA user_version = 1")
-        first.execute("INSERT INTO clicks VALUES ('id-1', '-----w', 7, 'html', 5, '203.0.113.7', 'Agent', 'click')")
-        first.execute("INSERT INTO messages VALUES ('mail-1', x'01', 7, 4, 'reader@example.net', 'november', '{}')")
-        first.execute("INSERT INTO links VALUES ('-----w', 7, 'mail-1', 'https://example.com/', 'html', 3)")
-    first.close()
-    store = SqliteCentralStore(path)
-
-    await store.open()
-    try:
-        [found] = await store.find_clicks(ClickFilter(message_id="mail-1"), None, 10)
-        await store.label_next(Insight(), await store.latest_seq())
-        async with store.snapshot() as reader:
-            [[labelled]] = await reader.fetch("SELECT count(*) FROM labels WHERE message = 1")
-    finally:
-        await store.close()
-
-    assert (found.click.id, found.click.tenant, found.recipient, found.tag) == (
-        "id-1",
-        7,
-        "reader@example.net",
-        "november",
-    )
-    assert found.url == "https://example.com/"
-    assert labelled == 1
 
 
 async def test_refuses_a_directory_that_is_not_there(tmp_path):
