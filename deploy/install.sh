@@ -78,6 +78,16 @@ deactivate() {
     esac
 }
 
+# unit FILE TARGET NAME: install a unit for the program NAME. One of an older version gives systemd no signs of life, and
+# would be taken for dead.
+unit() {
+    if [ -d "$opt/$3" ] && ! "$opt/$3/bin/python" -c 'import linkrouter.processes.life_signs' 2>/dev/null; then
+        sed 's/^Type=notify/Type=exec/; /^WatchdogSec=/d' "$here/systemd/$1" > "/etc/systemd/system/$2"
+    else
+        install -m 0644 "$here/systemd/$1" "/etc/systemd/system/$2"
+    fi
+}
+
 token() { python3 -c 'import secrets; print(secrets.token_urlsafe(32))'; }
 
 prepare() {
@@ -159,7 +169,7 @@ install_routers() {
         "$opt/blue/bin/linkrouter" keys canary "$etc/keys.json" "$1" > "$etc/canaries"
     fi
     for colour in blue green; do
-        install -m 0644 "$here/systemd/linkrouter-blue@.service" "/etc/systemd/system/linkrouter-$colour@.service"
+        unit linkrouter-blue@.service "linkrouter-$colour@.service" "$colour"
     done
     install_haproxy "$1"
     start linkrouter-blue@1 linkrouter-blue@2 linkrouter-green@1 linkrouter-green@2
@@ -174,9 +184,14 @@ install_central() {
     prepare
     secret "$etc/api-tokens" token
     keep 0644 "$here/env/central.env" "$etc/central.env"
-    install -m 0644 "$here/systemd/linkrouter-central.service" /etc/systemd/system/linkrouter-central.service
     program central "$here/.."
-    if [ -e "$opt/central" ]; then upgrade_central; else activate central; start linkrouter-central; fi
+    if [ -e "$opt/central" ]; then
+        upgrade_central
+    else
+        activate central
+        unit linkrouter-central.service linkrouter-central.service central
+        start linkrouter-central
+    fi
     install_backups
     [ -e /usr/local/bin/linkrouter ] || ln -sf "$opt/central/bin/linkrouter" /usr/local/bin/linkrouter
     say "done; central is $("$opt/central/bin/linkrouter" --version)"
@@ -196,49 +211,59 @@ install_backups() {
 # upgrade_central: with a copy of its database, and back to both when the new one does not get ready. Routers keep their
 # clicks meanwhile.
 upgrade_central() {
-    if [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl stop linkrouter-central; fi
+    if [ -d /run/systemd/system ]; then systemctl stop linkrouter-central; fi
     database=$(sed -n 's#^LINKROUTER_DATABASE=sqlite:///##p' "$etc/central.env")
     copy=
     if [ -n "$database" ] && [ -e "$database" ]; then
         copy=$database.before-$(date -u +%Y%m%dT%H%M%SZ)
-        copy_database "$database" "$copy" || { restart_central; stop "the database could not be copied, see above"; }
+        copy_database "$database" "$copy" || { start_central; stop "the database could not be copied, see above"; }
         say "copied the database to $copy; remove it when you need it no more"
     else
         say "made no copy of a database: LINKROUTER_DATABASE names no file here"
     fi
     activate central
+    start_central
     [ -d /run/systemd/system ] || { say "systemd does not run here; start linkrouter-central where it does"; return; }
-    systemctl start linkrouter-central
     if ! wait_for_central; then
         systemctl stop linkrouter-central
         deactivate central
         [ -z "$copy" ] || { rm -f "$database-wal" "$database-shm"; cp -p "$copy" "$database"; }
-        restart_central
+        start_central
         stop "the new version did not get ready (journalctl -u linkrouter-central); the one before runs again, on its database"
     fi
 }
 
-restart_central() { if [ -d /run/systemd/system ]; then systemctl start linkrouter-central; fi; }
-
-# copy_database FROM TO: whole, with what is in its write-ahead log; as its owner, for root's files would lock that out.
-copy_database() {
-    setpriv --reuid="$(stat -c %u "$1")" --regid="$(stat -c %g "$1")" --clear-groups python3 -c 'if True:
-        import os, sqlite3, sys
-        os.umask(0o077)
-        with sqlite3.connect(sys.argv[1]) as source, sqlite3.connect(sys.argv[2]) as target:
-            source.backup(target)
-        ' "$1" "$2"
+# start_central: the program that is active, by the unit that fits it; returns at once.
+start_central() {
+    unit linkrouter-central.service linkrouter-central.service central
+    if [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl start --no-block linkrouter-central; fi
 }
 
+# copy_database FROM TO: by the new program; as its owner, for root's files would lock that out.
+copy_database() {
+    setpriv --reuid="$(stat -c %u "$1")" --regid="$(stat -c %g "$1")" --clear-groups \
+        "$built/bin/linkrouter" central backup --database "sqlite:///$1" "$2"
+}
+
+# wait_for_central: as long as it takes to bring the database up to date; not 0 once it has failed.
 wait_for_central() {
+    say "waiting until it is ready; a large database of an older version takes minutes"
+    while sleep 0.5; do
+        case "$(systemctl is-active linkrouter-central)" in
+            active) answers && return ;;
+            failed | inactive) return 1 ;;
+        esac
+        [ "$(systemctl show -P NRestarts linkrouter-central)" = 0 ] || return 1
+    done
+}
+
+answers() {
     python3 -c 'if True:
-        import sys, time, urllib.request
-        for _ in range(120):
-            try:
-                sys.exit(urllib.request.urlopen(f"http://{sys.argv[1]}/-/ready", timeout=2).status != 200)
-            except OSError:
-                time.sleep(0.5)
-        sys.exit(1)
+        import sys, urllib.request
+        try:
+            sys.exit(urllib.request.urlopen(f"http://{sys.argv[1]}/-/ready", timeout=2).status != 200)
+        except OSError:
+            sys.exit(1)
         ' "$(sed -n 's/^LINKROUTER_LISTEN=//p' "$etc/central.env")"
 }
 
@@ -248,6 +273,8 @@ install_colour() {
     program "$1" "$2"
     if [ -d /run/systemd/system ]; then systemctl stop "linkrouter-$1@1" "linkrouter-$1@2"; fi
     activate "$1"
+    unit linkrouter-blue@.service "linkrouter-$1@.service" "$1"
+    if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
     say "done; now run: linkrouter-deploy switch $1"
 }
 

@@ -1,5 +1,6 @@
 """`linkrouter router`: the redirect service, with its recorder, its store and its sync."""
 
+import asyncio
 import sys
 from typing import Any
 
@@ -27,7 +28,13 @@ def router(worker: int | None, **options: Any) -> None:
     load_keyring(settings)  # before anything is started, and before there are workers to say it many times
     load_domains(settings.domains)
     if settings.workers > 1 and worker is None:
-        from linkrouter.router.supervisor import run_workers
-
-        sys.exit(run_service(run_workers([sys.executable, "-m", "linkrouter", *sys.argv[1:]], settings.workers)))
+        sys.exit(run_service(_supervise(settings.workers)))
     run_service(run_router(settings, worker))
+
+
+async def _supervise(count: int) -> int:
+    from linkrouter.processes.life_signs import signs_of_life
+    from linkrouter.router.supervisor import run_workers
+
+    with signs_of_life(asyncio.get_running_loop()):
+        return await run_workers([sys.executable, "-m", "linkrouter", *sys.argv[1:]], count)

@@ -16,6 +16,7 @@ from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
 from linkrouter.processes.answering import Answering
 from linkrouter.processes.forwarding import Forwarding
+from linkrouter.processes.life_signs import signs_of_life
 from linkrouter.processes.report import describe_router
 from linkrouter.processes.signals import reload_on_hangup
 from linkrouter.settings import RouterSettings
@@ -83,7 +84,8 @@ async def _serve(settings: RouterSettings, store: ClickStore, worker: int | None
         others = [tasks.create_task(work) for work in (forwarding.run(), answering.take_backs.run())]
         reload_on_hangup(asyncio.get_running_loop(), reload)
         _settle_memory()
-        await stop.wait()
+        with signs_of_life(asyncio.get_running_loop()):
+            await stop.wait()
         await answering.stop()
         await _stop_recording(recorder, recording)
         for task in others:
