@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 POLL_S = 1.0
+ANSWER_S = 30.0  # central's statistics take their time where three services share a small machine
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"  # a program's own would be a robot's
 
 
@@ -66,10 +67,11 @@ async def _run(home: Path, seconds: float | None, *, empty: bool) -> None:
     if not empty:
         click.echo("A history of 90 days is made up; this takes some seconds.\n")
     since = datetime.now(UTC)
-    async with running_demo(router, central, empty=empty), httpx.AsyncClient(timeout=5) as client:
+    async with running_demo(router, central, empty=empty), httpx.AsyncClient(timeout=ANSWER_S) as client:
         paths = _rewrite_sample(home, f"http://{router.listen}")
         api_token = central.api_token_file.read_text().strip()
-        api = httpx.AsyncClient(base_url=f"http://{central.listen}", headers={"Authorization": f"Bearer {api_token}"})
+        headers = {"Authorization": f"Bearer {api_token}"}
+        api = httpx.AsyncClient(base_url=f"http://{central.listen}", headers=headers, timeout=ANSWER_S)
         async with api:
             for line in (home / "manifest.jsonl").read_text().splitlines():
                 (await api.post("/v1/messages", json=json.loads(line))).raise_for_status()

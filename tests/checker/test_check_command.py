@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import subprocess
 import sys
 from xml.etree import ElementTree
 
@@ -12,21 +13,16 @@ from aiohttp import web
 from checker.reputation.lists import rbldnsd
 from checker.reputation.risk_server import risk_server
 from checker.servers import answering, raw, site, status
+from forked import run_forked
+from processes import COMMAND, HANG_S
 
 ALLOW = ("--allow-network", "127.0.0.0/8")
 
 
 async def run(*arguments, stdin=b"", **environ):
     """Run the command; gives exit code, standard output and standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "linkrouter", "check", *map(str, arguments)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environ},
-    )
-    out, err = await asyncio.wait_for(process.communicate(stdin), 60)
-    return process.returncode, out.decode(), err.decode()
+    done = await asyncio.to_thread(run_forked, "check", *arguments, stdin=stdin, env={**os.environ, **environ})
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def page(*urls):
@@ -291,12 +287,16 @@ async def test_a_cache_that_is_no_database_is_one_line(tmp_path):
     assert "it is made anew" in err
 
 
-async def test_a_missing_extra_is_one_line_that_names_it(tmp_path):
+def test_a_missing_extra_is_one_line_that_names_it(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['aiodns'] = None\n")
 
-    code, _, err = await run(stdin=page("https://example.com"), PYTHONPATH=str(tmp_path))
+    done = subprocess.run(
+        [*COMMAND, "check", "-"], input=b"https://example.com", capture_output=True, timeout=HANG_S,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    err = done.stderr.decode()
 
-    assert (code, err.count("\n")) == (2, 1)
+    assert (done.returncode, err.count("\n")) == (2, 1)
     assert "pip install 'linkrouter[check]'" in err
 
 
