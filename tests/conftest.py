@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import contextlib
 import faulthandler
 import os
 import sys
@@ -22,6 +23,7 @@ SLOW = [
     *("cli/test_take_backs.py", "cli/test_takeback_command.py", "cli/test_watching.py"),
 ]
 END_S = 60  # from the last test to the end of the process
+TAIL = 6000  # characters of what the processes of a failed test have said
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 
 
@@ -40,6 +42,17 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("faults"):
             item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show with a failure what the processes said that the test had started."""
+    report = yield
+    if report.failed:
+        for name, fixture in getattr(item, "funcargs", {}).items():
+            with contextlib.suppress(OSError, AttributeError, TypeError):
+                report.sections.append((f"log of {name}", fixture.log()[-TAIL:]))
+    return report
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import httpx
 import pytest
+from processes import HANG_S
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
@@ -104,7 +105,11 @@ async def centre(tmp_path) -> AsyncIterator[Centre]:
                 await stack.enter_async_context(
                     # Nothing here speaks TLS, and reading the system's certificates takes longer than a test.
                     httpx.AsyncClient(
-                        base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, verify=False
+                        base_url=f"http://127.0.0.1:{port}",
+                        headers=headers,
+                        trust_env=False,
+                        verify=False,
+                        timeout=HANG_S,
                     )
                 )
                 for headers in (bearer(ROUTER_TOKEN), bearer(SENDER_TOKEN), {})

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from central.labelled import label_all
+from processes import HANG_S
 
 from linkrouter.central.live import MAX_LIVE_STREAMS, Live
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
@@ -21,7 +22,7 @@ async def store(tmp_path):
 
 async def take(stream, count):
     found = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         async for event in stream:
             if event is not None:
                 found.append(event)

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from processes import HANG_S
 
 from linkrouter.errors import SettingsError
 from linkrouter.processes.central import run_central
@@ -60,10 +61,10 @@ async def process(folder):
         sys.executable, "-c", PROGRAM, str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        line = json.loads(await asyncio.wait_for(started.stdout.readline(), 20))
+        line = json.loads(await asyncio.wait_for(started.stdout.readline(), HANG_S))
         assert line["event"] == "central.started"
         async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{line['port']}", trust_env=False, verify=False, timeout=20
+            base_url=f"http://127.0.0.1:{line['port']}", trust_env=False, verify=False, timeout=HANG_S
         ) as client:
             yield started, client
     finally:
@@ -78,7 +79,7 @@ def bearer(token: str) -> dict[str, str]:
 
 async def stopped(started) -> list[dict]:
     """Wait for the end after a signal; give what was logged."""
-    rest = await asyncio.wait_for(started.stdout.read(), 15)
+    rest = await asyncio.wait_for(started.stdout.read(), HANG_S)
     assert await started.wait() == 0
     return [json.loads(line) for line in rest.splitlines()]
 
@@ -124,7 +125,7 @@ async def test_a_request_in_flight_is_answered_before_the_end(config, tmp_path, 
         started.send_signal(signal.SIGTERM)
         await until_it_listens_no_more(port)
         other.close()
-        answer = await asyncio.wait_for(reader.read(), 15)
+        answer = await asyncio.wait_for(reader.read(), HANG_S)
         writer.close()
         await stopped(started)
 
@@ -147,7 +148,7 @@ async def test_sighup_reads_the_tokens_again_and_a_bad_file_keeps_the_old(config
         async def reload(text: str) -> str:
             write_token(tmp_path / "api", text)
             started.send_signal(signal.SIGHUP)
-            return json.loads(await asyncio.wait_for(started.stdout.readline(), 10))["event"]
+            return json.loads(await asyncio.wait_for(started.stdout.readline(), HANG_S))["event"]
 
         assert await reload("newer-token-0123456789") == "tokens.loaded"
         assert (await client.get("/v1/clicks", headers=bearer(SENDER))).status_code == 401
@@ -186,7 +187,7 @@ async def test_nothing_of_a_request_reaches_the_log(config, tmp_path, click):
         for text in raw:
             reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
             writer.write(text.encode("latin-1"))
-            assert CANARY.encode() not in await asyncio.wait_for(reader.read(), 10)
+            assert CANARY.encode() not in await asyncio.wait_for(reader.read(), HANG_S)
             writer.close()
         other = sqlite3.connect(tmp_path / "central.db")
         other.execute("DROP TABLE clicks")  # every statement fails from here on
@@ -194,7 +195,7 @@ async def test_nothing_of_a_request_reaches_the_log(config, tmp_path, click):
         await client.post("/v1/clicks", json={"router": "a", "clicks": [click(CANARY)]}, headers=bearer(ROUTER))
         await client.get(f"/v1/clicks?tag={CANARY}", headers=bearer(SENDER))
         started.send_signal(signal.SIGTERM)
-        logged = await asyncio.wait_for(started.stdout.read(), 15)
+        logged = await asyncio.wait_for(started.stdout.read(), HANG_S)
 
     assert b"central.store_failed" in logged
     assert CANARY.encode() not in logged
@@ -243,5 +244,5 @@ async def test_runs_in_the_loop_it_is_given_until_told_to_stop(config):
     os.kill(os.getpid(), signal.SIGHUP)
     os.kill(os.getpid(), signal.SIGTERM)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         await running

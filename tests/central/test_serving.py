@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 
 import pytest
+from processes import HANG_S
 
 from linkrouter.central.answers import Readiness
 from linkrouter.central.api import central_routes
@@ -32,7 +33,7 @@ NO_HTTP = {
 async def test_what_is_not_http_is_refused_in_our_own_words(centre, request_text):
     reader, writer = await asyncio.open_connection("127.0.0.1", centre.port)
     writer.write(request_text.encode("latin-1"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -111,7 +112,7 @@ async def test_a_database_that_is_locked_is_not_ready_and_asks_to_try_again(cent
 async def raw(port: int, request: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request.encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

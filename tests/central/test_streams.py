@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from processes import HANG_S
 from typing_extensions import TypedDict
 
 from linkrouter.settings import Address
@@ -41,7 +42,7 @@ async def listen(folder, answer) -> httpx.Response:
     app = create_app(Tokens.of((), ()), [route])
     async with (
         serving(app, Address("127.0.0.1", 0)) as port,
-        httpx.AsyncClient(trust_env=False, verify=False) as client,
+        httpx.AsyncClient(trust_env=False, verify=False, timeout=HANG_S) as client,
     ):
         return await client.get(f"http://127.0.0.1:{port}/stream")
 

@@ -5,6 +5,7 @@ from typing import get_type_hints
 import httpx
 import pytest
 from link.take_backs import LINK_ID, NEW_PATH, RING, VECTORS
+from processes import HANG_S
 
 from linkrouter import __version__
 from linkrouter.central import take_back_models
@@ -209,7 +210,7 @@ async def test_a_tenants_token_writes_and_sees_its_own_rules_alone(tmp_path):
     scopes = frozenset({"takebacks", "clicks:write"})
     tokens = Tokens.of_callers({"seven" * 4: Caller(scopes, 7, "seven"), "all" * 6: Caller(scopes, None, "ops")})
     async with serving(create_app(tokens, central_routes(store)), Address("127.0.0.1", 0)) as port:
-        base = {"base_url": f"http://127.0.0.1:{port}", "trust_env": False, "verify": False}
+        base = {"base_url": f"http://127.0.0.1:{port}", "trust_env": False, "verify": False, "timeout": HANG_S}
         async with (
             httpx.AsyncClient(headers={"Authorization": "Bearer " + "seven" * 4}, **base) as seven,
             httpx.AsyncClient(headers={"Authorization": "Bearer " + "all" * 6}, **base) as everybody,
@@ -246,7 +247,9 @@ async def test_who_signs_writes_and_who_routes_reads(tmp_path, scope, statuses):
     tokens = Tokens.of_callers({"token" * 4: Caller(frozenset({scope}))})
     async with (
         serving(create_app(tokens, central_routes(store)), Address("127.0.0.1", 0)) as port,
-        httpx.AsyncClient(headers={"Authorization": "Bearer " + "token" * 4}, trust_env=False, verify=False) as client,
+        httpx.AsyncClient(
+            headers={"Authorization": "Bearer " + "token" * 4}, trust_env=False, verify=False, timeout=HANG_S
+        ) as client,
     ):
         base = f"http://127.0.0.1:{port}/v1/take-backs"
         answers = [

@@ -4,6 +4,7 @@ import json
 
 import httpx
 import pytest
+from processes import HANG_S
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
@@ -27,7 +28,7 @@ async def clients(tmp_path):
         {SEVEN: Caller(ADMIN.scopes, 7, "seven"), ALL: Caller(frozenset({"admin", "clicks:write"}))}
     )
     async with serving(create_app(tokens, routes), Address("127.0.0.1", 0)) as port:
-        base = {"base_url": f"http://127.0.0.1:{port}", "trust_env": False, "verify": False}
+        base = {"base_url": f"http://127.0.0.1:{port}", "trust_env": False, "verify": False, "timeout": HANG_S}
         async with (
             httpx.AsyncClient(headers=shown(SEVEN), **base) as seven,
             httpx.AsyncClient(headers=shown(ALL), **base) as everybody,

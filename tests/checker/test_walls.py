@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from processes import HANG_S
+
 PURE = [
     "checker.fetch.classify",
     "checker.fetch.head_hosts",
@@ -27,7 +29,7 @@ IMPURE = {"aiodns", "aiohttp", "aiosqlite", "click", "httpcore", "httpx", "rich"
 
 def test_the_pure_modules_import_nothing_that_does_io():
     script = f"import sys, {', '.join(f'linkrouter.{module}' for module in PURE)}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG_S)
 
     assert done.returncode == 0, done.stderr
     assert not IMPURE & {name.partition(".")[0] for name in done.stdout.split()}
@@ -39,6 +41,6 @@ def test_the_command_and_the_library_import_without_the_extra():
         "for name in ('aiodns', 'h2', 'publicsuffixlist', 'rich', 'pycares'): sys.modules[name] = None\n"
         "import linkrouter, linkrouter.cli.check, linkrouter.checker.compose, linkrouter.checker.reputation.dnsbl\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG_S)
 
     assert done.returncode == 0, done.stderr

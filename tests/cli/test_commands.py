@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import COMMAND, free_port, wait_until
+from processes import COMMAND, HANG_S, free_port, wait_until
 
 from linkrouter.link.codec import decode_base64url
 
@@ -231,7 +231,7 @@ def test_environment_loses_to_options_and_wins_over_the_file(home):
         cwd=home.path,
         env={"LINKROUTER_LISTEN": "127.0.0.1:0", "PATH": "/usr/bin", "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
-        timeout=30,
+        timeout=HANG_S,
     )
 
     # LISTEN came from the environment and was fine; the option, not the file, is what is complained about.
@@ -268,7 +268,7 @@ def test_demo_stops_cleanly_when_told(home, number):
             break
 
     process.send_signal(number)
-    rest, complaints = process.communicate(timeout=15)
+    rest, complaints = process.communicate(timeout=HANG_S)
 
     assert process.returncode == 0
     assert rest.decode().splitlines()[-1] == "Stopped."

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from brokers import Server, start_postgres, start_redis
-from processes import free_port
+from processes import HANG_S, free_port
 
 from linkrouter.clicks import StoreLimits, open_click_store
 from linkrouter.errors import SettingsError, StoreError, StoreFull
@@ -104,7 +104,7 @@ async def test_a_broker_that_is_killed_under_load_loses_nothing_it_acknowledged(
 
         writing = asyncio.create_task(write())
         await asyncio.gather(writing, kill(), read())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while len(set(taken)) < 6000:  # a commit whose answer was lost is in a stream that nobody has the lease of
                 await drain(store, taken)
                 await asyncio.sleep(0.1)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import fetch, free_port, wait_until
+from processes import HANG_S, fetch, free_port, wait_until
 
 from linkrouter.link import Keyring
 from linkrouter.link.takeback import match_link, sign_take_back
@@ -48,7 +48,7 @@ def take_back(home):
 
 def talk(port, request):
     """Send *request* and give everything that comes, dates struck out."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as client:
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)
         said = b""
@@ -142,7 +142,7 @@ def test_redirect_logs_nothing_of_a_request(serving, home):
 def test_a_wrong_command_line_gets_the_usage(write_exit, arguments):
     path = write_exit(Keyring.create()).path / "redirect.py"
 
-    done = subprocess.run([sys.executable, path, *arguments], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, path, *arguments], capture_output=True, text=True, timeout=HANG_S)
 
     assert done.returncode == 1
     assert done.stderr == "usage: python3 redirect.py --listen HOST:PORT\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from haproxy.machine import HOST, Machine, make_certificate
 from haproxy.networks import ip, run_inside, why_no_networks
-from processes import wait_until
+from processes import HANG_S, wait_until
 
 NAMES, ACME, PEBBLE = 8055, 14000, 15000  # the ports of the two programs' own interfaces
 PROGRAMS = {"pebble": "pebble", "pebble-challtestsrv": "pebble", "certbot": "certbot"}
@@ -124,7 +124,7 @@ class World:
         context = ssl.create_default_context(cafile=self.home / "localhost.crt")
 
         def ask():
-            with urllib.request.urlopen(url, body, timeout=10, context=context) as answer:
+            with urllib.request.urlopen(url, body, timeout=HANG_S, context=context) as answer:
                 return answer.read()
 
         return run_inside(self.namespace, ask)

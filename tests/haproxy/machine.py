@@ -17,7 +17,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processes import free_port, wait_until
+from processes import HANG_S, free_port, wait_until
 
 from haproxy import starter
 from linkrouter.link import Keyring
@@ -286,5 +286,5 @@ class Machine:
         request = urllib.request.Request(
             f"http://{self.address}:{self.ports['centre']}{path}", headers={"Authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=HANG_S) as answer:
             return json.load(answer)

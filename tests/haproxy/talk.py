@@ -8,6 +8,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from haproxy.machine import HOST, Machine
+from processes import HANG_S
 
 SOURCE = "127.0.0.77"  # so that the client's address is none that stands in logs for another reason
 
@@ -28,7 +29,7 @@ def connect(machine: Machine, *, name: str | None = HOST, alpn: str = "http/1.1"
     for limit, version in limits.items():
         setattr(context, limit, version)
     address = (machine.address, machine.ports["https"])
-    raw = socket.create_connection(address, timeout=20, source_address=(SOURCE, 0))
+    raw = socket.create_connection(address, timeout=HANG_S, source_address=(SOURCE, 0))
     return context.wrap_socket(raw, server_hostname=name)
 
 

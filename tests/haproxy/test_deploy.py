@@ -10,7 +10,7 @@ import threading
 import pytest
 from haproxy.machine import HOST, make_certificate, unit_of
 from haproxy.talk import ask
-from processes import wait_until
+from processes import HANG_S, wait_until
 
 from haproxy import starter
 from linkrouter.link import Keyring
@@ -248,7 +248,7 @@ def test_two_switches_at_once_are_one(region):
 
     second = region.deploy("rollback")
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=30)
+    first.communicate(timeout=HANG_S)
 
     assert second.returncode == 3
     assert "another linkrouter-deploy is at work" in complaint(second)
@@ -306,7 +306,7 @@ def test_an_interrupted_watch_is_rolled_back(region):
     assert any(line.startswith("watch ") for line in switch.stderr)
 
     switch.send_signal(signal.SIGTERM)
-    _, said = switch.communicate(timeout=30)
+    _, said = switch.communicate(timeout=HANG_S)
 
     assert switch.returncode == 3
     assert "interrupted; blue is active" in said
@@ -319,7 +319,7 @@ def test_a_switch_that_was_killed_is_seen_and_finished_by_another(region):
     )
     assert any(line.startswith("watch ") for line in switch.stderr)
     switch.kill()
-    switch.communicate(timeout=30)
+    switch.communicate(timeout=HANG_S)
 
     status = region.deploy("status")
     again = region.deploy("switch", "green")

@@ -16,7 +16,7 @@ from haproxy.authority import World, why_no_authority
 from haproxy.load import HOST, Load
 from haproxy.machine import edit_top, make_certificate
 from haproxy.networks import run_inside
-from processes import wait_until
+from processes import HANG_S, wait_until
 
 OWN, OTHER = "links.customer.example", "go.other.example"
 APP_FILES = ("/.well-known/apple-app-site-association", ASSETLINKS := "/.well-known/assetlinks.json")
@@ -81,7 +81,7 @@ def talk(world, host, path, port=443):
     """Ask for *path* of *host* as a browser that trusts the authority; give head and body."""
 
     def ask():
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as raw:
             tls = ssl.create_default_context(cafile=world.ca)
             with raw if port == 80 else tls.wrap_socket(raw, server_hostname=host) as connection:
                 connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
@@ -100,7 +100,7 @@ def serial(world, host):
     """Give the serial number of the certificate that is shown for *host*."""
 
     def look():
-        raw = socket.create_connection(("127.0.0.1", 443), timeout=10)
+        raw = socket.create_connection(("127.0.0.1", 443), timeout=HANG_S)
         with raw, ssl.create_default_context(cafile=world.ca).wrap_socket(raw, server_hostname=host) as connection:
             return connection.getpeercert()["serialNumber"]
 

@@ -9,7 +9,7 @@ from h2.connection import H2Connection
 from h2.events import ResponseReceived, StreamEnded, StreamReset
 from haproxy.machine import HOST, make_certificate
 from haproxy.talk import SOURCE, ask, ask_h2, connect, parse, say
-from processes import wait_until
+from processes import HANG_S, wait_until
 
 from linkrouter.link.codec import encode_base64url
 
@@ -160,7 +160,7 @@ def test_forged_headers_reach_no_click(machine, ask_one):
 
 
 def test_plain_http_is_redirected_for_good_and_unharmed(machine):
-    connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=10)
+    connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=HANG_S)
     connection.request("GET", "/2s/a%2Fb/Aa%2f?x=1", headers={"Host": HOST})
     answer = connection.getresponse()
 
@@ -171,7 +171,7 @@ def test_plain_http_is_redirected_for_good_and_unharmed(machine):
 
 @pytest.mark.parametrize("host", ["evil.example", f"{HOST}.evil.example", "127.0.0.1", f"x.{HOST}"])
 def test_plain_http_sends_nobody_to_a_name_that_is_not_ours(machine, host):
-    connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=10)
+    connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=HANG_S)
     connection.request("GET", "/2s/a", headers={"Host": host})
     answer = connection.getresponse()
 
@@ -182,7 +182,7 @@ def test_plain_http_sends_nobody_to_a_name_that_is_not_ours(machine, host):
 
 @pytest.mark.parametrize("host", [HOST, HOST.upper(), f"{HOST}:80"])
 def test_plain_http_knows_a_name_however_it_is_spelt(machine, host):
-    connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=10)
+    connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=HANG_S)
     connection.request("GET", "/2s/a", headers={"Host": host})
 
     assert connection.getresponse().status == 308
@@ -219,7 +219,7 @@ def test_a_request_over_http2_that_does_not_end_reaches_no_router(machine, end):
 
 def test_a_challenge_for_a_certificate_goes_to_the_acme_client(machine):
     with socket.create_server(("127.0.0.1", machine.ports["acme"])) as server:
-        connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=10)
+        connection = http.client.HTTPConnection(machine.address, machine.ports["http"], timeout=HANG_S)
         connection.request("GET", "/.well-known/acme-challenge/abc", headers={"Host": HOST})
         server.settimeout(10)
         client, _ = server.accept()

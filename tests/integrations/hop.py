@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiosmtpd.smtp import SMTP
+from processes import HANG_S
 
 from linkrouter.integrations.acceptances import Acceptances
 from linkrouter.integrations.delivery import Delivery
@@ -126,7 +127,7 @@ class Talk:
 
     async def read(self):
         lines = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             while line := await self.reader.readline():
                 lines.append(line.decode("utf-8", "surrogateescape").rstrip("\r\n"))
                 if line[3:4] != b"-":

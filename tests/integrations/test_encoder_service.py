@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from processes import HANG_S
 
 pytest.importorskip("aiosmtplib", reason="the extra smtp is not installed")
 
@@ -94,7 +95,7 @@ async def port(hop, tmp_path, told):
 @pytest.fixture
 async def client(port):
     headers = {"Authorization": f"Bearer {TOKEN}", "X-Postmark-Server-Token": TOKEN}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as found:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=HANG_S) as found:
         yield found
 
 

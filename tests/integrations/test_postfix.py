@@ -15,7 +15,7 @@ pytest.importorskip("aiosmtplib", reason="the extra smtp is not installed")
 
 from aiosmtpd.controller import Controller
 from integrations.postfix import Dkim, Postfix, missing
-from processes import free_port, make_home, wait_until
+from processes import HANG_S, free_port, make_home, wait_until
 
 from linkrouter import Keyring
 
@@ -61,7 +61,7 @@ class Scene:
         return self.relay
 
     def send(self, first, count, *recipients):
-        with smtplib.SMTP("127.0.0.1", self.postfix.port, timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", self.postfix.port, timeout=HANG_S) as client:
             for number in range(first, first + count):
                 text = f"From: a@example.com\r\nSubject: {number}\r\nMessage-ID: <{number}@example.com>\r\n"
                 text += f"Content-Type: text/html\r\n\r\n<a href='https://example.org/{number}'>f=C3=BCr</a>\r\n.\r\n"

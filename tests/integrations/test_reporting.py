@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from processes import wait_until
+from processes import HANG_S, wait_until
 
 from linkrouter import Encoder, Keyring
 from linkrouter.integrations.manifest import manifest_entry
@@ -260,7 +260,7 @@ else:
 
 @pytest.mark.parametrize(("how", "kept"), [("die", ["killed"]), ("fork", ["child", "killed"])])
 def test_a_process_that_ends_at_once_keeps_its_reports(tmp_path, how, kept):
-    subprocess.run([sys.executable, "-c", SENDER, "http://127.0.0.1:1", tmp_path, how], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", SENDER, "http://127.0.0.1:1", tmp_path, how], check=True, timeout=HANG_S)
 
     found = [json.loads(line) for name in ("waiting", "sending") for line in lines(tmp_path / f"{name}.jsonl")]
     assert sorted(one["message_id"] for one in found) == kept

@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 
 import pytest
+from processes import HANG_S
 
 pytest.importorskip("aiosmtpd", reason="the extra smtp is not installed")
 pytest.importorskip("aiosmtplib", reason="the extra smtp is not installed")
@@ -176,7 +177,7 @@ async def test_a_client_that_left_before_the_answer_does_not_double_its_mail(hop
     await asyncio.sleep(0.1)
     go_on.set()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while not hop.taken:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)

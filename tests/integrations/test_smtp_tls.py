@@ -7,6 +7,7 @@ import subprocess
 from base64 import b64encode
 
 import pytest
+from processes import HANG_S
 
 pytest.importorskip("aiosmtpd", reason="the extra smtp is not installed")
 pytest.importorskip("aiosmtplib", reason="the extra smtp is not installed")
@@ -43,7 +44,7 @@ async def test_a_client_logs_in_behind_starttls_and_not_before(certificate, tmp_
     cert, server = certificate
 
     def send(port):
-        with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", port, timeout=HANG_S) as client:
             client.ehlo()
             before = client.has_extn("auth"), client.docmd("AUTH", "PLAIN " + b64encode(b"\0shop\0s3cret").decode())[0]
             client.starttls(context=ssl.create_default_context(cafile=cert))

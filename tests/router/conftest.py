@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 import pytest
+from processes import HANG_S
 
 from linkrouter.clicks.click import Click, mint_click_ids
 from linkrouter.link import Keyring
@@ -39,7 +40,7 @@ class Running:
                     await asyncio.sleep(0)
             if close_half:
                 writer.write_eof()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 return await reader.read()
         finally:
             writer.close()

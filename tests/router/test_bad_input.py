@@ -6,7 +6,7 @@ import re
 import socket
 
 import pytest
-from processes import fetch, free_port, room, wait_until
+from processes import HANG_S, fetch, free_port, room, wait_until
 from router.bad_requests import MARK, bad_paths, bad_requests, request
 
 from linkrouter.link import Keyring
@@ -72,7 +72,7 @@ def test_no_canary_is_written_anywhere(home, direct):
 
 def send(port, raw):
     """Send *raw* and read what comes; a router that hangs up is as good as an answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as client:
         try:
             client.sendall(raw)
             client.shutdown(socket.SHUT_WR)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from processes import HANG_S
 
 from linkrouter.clicks.click import OVERHEAD_BYTES, Click, mint_click_ids, write_click
 from linkrouter.errors import StoreError, StoreFull
@@ -55,12 +56,12 @@ async def start_recorder():
         store.failing = None
         store.gate.set()
         recorder.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             await task
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -189,7 +190,7 @@ async def test_stopping_commits_what_waits():
     recorder.record(click(1))
 
     recorder.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         await running
 
     assert store.kept == [record_of(1)]

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 from aiohttp.web_protocol import RequestHandler
+from processes import HANG_S
 from router.rules import take_back
 
 from linkrouter.router.aiohttp_parts import find_missing_parts
@@ -304,7 +305,7 @@ async def test_a_connection_comes_back_to_direct_answers(start_router):
 
     connection.connection_made(client)
     connection.data_received(plain)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         while len(client.answers) < 22:
             await asyncio.sleep(0)
 
@@ -363,7 +364,7 @@ async def test_a_recipient_has_the_answers_before_the_clicks_are_made(start_rout
     with socket.create_connection(("127.0.0.1", router.server.port)) as client:
         client.setblocking(False)
         client.send(get(path) * 3)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             while len(received) < 3:
                 await asyncio.sleep(0.005)
 

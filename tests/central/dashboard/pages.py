@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import httpx
 from central.labelled import label_all
+from processes import HANG_S
 
 from linkrouter.central.store.records import Message, MessageLink, RouterLoss, RouterState
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
@@ -127,7 +128,9 @@ async def centre_with_pages(folder, *, filled=True):
 @asynccontextmanager
 async def visitor(origin: str, token: str | None = None, **headers: str):
     """Give a client that keeps cookies, signed in with *token*."""
-    async with httpx.AsyncClient(base_url=origin, trust_env=False, verify=False, headers=headers) as client:
+    async with httpx.AsyncClient(
+        base_url=origin, trust_env=False, verify=False, timeout=HANG_S, headers=headers
+    ) as client:
         if token is not None:
             answer = await client.post("/sign-in", data={"token": token})
             assert answer.status_code == 303, answer.text

@@ -13,6 +13,7 @@ import pytest_asyncio
 from central.dashboard.pages import ALL, centre_with_pages
 from central.dashboard.test_browser import chromium, looking  # noqa: F401 – a fixture
 from central.labelled import label_all
+from processes import HANG_S
 
 from linkrouter.processes.demo_history import add_history
 
@@ -66,7 +67,9 @@ async def history(chromium, tmp_path_factory):  # noqa: F811
     async with centre_with_pages(tmp_path_factory.mktemp("questions"), filled=False) as (origin, store):
         await add_history(store, time.time_ns() // 1000)
         await label_all(store)
-        api = httpx.AsyncClient(base_url=origin, headers={"Authorization": f"Bearer {ALL}"}, trust_env=False)
+        api = httpx.AsyncClient(
+            base_url=origin, headers={"Authorization": f"Bearer {ALL}"}, trust_env=False, timeout=HANG_S
+        )
         async with looking(chromium, origin) as page, api:
             yield page, api, origin
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from central.test_every_store import a_message
+from processes import HANG_S
 
 from linkrouter.central.store.records import MessageLink
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
@@ -220,9 +221,9 @@ async def test_it_goes_on_after_a_store_that_did_not_answer_and_counts_its_looks
         (looked if world.looks else failed).set()
 
     running = asyncio.create_task(world.watcher(sleep=sleep, metrics=metrics).run())
-    await asyncio.wait_for(failed.wait(), 10)
+    await asyncio.wait_for(failed.wait(), HANG_S)
     other.close()
-    await asyncio.wait_for(looked.wait(), 10)
+    await asyncio.wait_for(looked.wait(), HANG_S)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

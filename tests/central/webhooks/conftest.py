@@ -12,6 +12,7 @@ from ipaddress import ip_network
 import httpx
 import pytest
 from aiohttp import web
+from processes import HANG_S
 
 from linkrouter.central.api import central_routes
 from linkrouter.central.labelling import label_forever
@@ -119,7 +120,7 @@ class Sending:
         return answer.raise_for_status().json()
 
 
-async def until(condition, timeout_s=20.0):
+async def until(condition, timeout_s=HANG_S):
     """Wait until *condition* gives something true, and give that."""
     async with asyncio.timeout(timeout_s):
         while True:
@@ -167,6 +168,7 @@ async def sending(request, tmp_path) -> AsyncIterator[Sending]:
                     headers={"Authorization": f"Bearer {token}"},
                     trust_env=False,
                     verify=False,
+                    timeout=HANG_S,
                 )
             )
             for token in (ADMIN, TENANT, ROUTER)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from central.webhooks.conftest import BROWSER, person, until
-from processes import free_port
+from processes import HANG_S, free_port
 
 RECEIVERS = Path(__file__).with_name("receivers")
 NODE_CLIENTS = Path(os.environ.get("LINKROUTER_NODE_CLIENTS", Path(__file__).parents[3] / "build" / "clients"))
@@ -81,7 +81,7 @@ class Site:
         )
 
     async def event(self):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             return json.loads(await asyncio.to_thread(self.process.stdout.readline))
 
     def end(self):

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 from checker.servers import LOOPBACK
+from processes import HANG_S
 
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.processes.central import central_app, with_checks
@@ -80,4 +81,4 @@ async def checking_centre(folder, tokens=None, **settings):
 def client(origin, token=None):
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     # Nothing here speaks TLS, and reading the system's certificates takes longer than a test.
-    return httpx.AsyncClient(base_url=origin, headers=headers, trust_env=False, verify=False, timeout=20)
+    return httpx.AsyncClient(base_url=origin, headers=headers, trust_env=False, verify=False, timeout=HANG_S)

@@ -10,7 +10,7 @@ import urllib.request
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from processes import fetch, room, wait_until
+from processes import HANG_S, fetch, room, wait_until
 
 CANARY = "canary7f3a"
 WITHOUT_THE_EXTRA = """
@@ -65,7 +65,7 @@ def test_a_centre_that_stops_ends_its_checks_and_tells_who_listens(home):
     with hanging_site() as site:
         origin, headers, (_, answered, _) = begin(home, {"urls": ["#top", f"{site}/{CANARY}"]})
         request = urllib.request.Request(f"{origin}{answered['Location']}/events", headers=headers)
-        with urllib.request.urlopen(request, timeout=15) as stream:
+        with urllib.request.urlopen(request, timeout=HANG_S) as stream:
             while not stream.readline().startswith(b"data:"):
                 pass
             process.send_signal(signal.SIGTERM)

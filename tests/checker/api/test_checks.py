@@ -13,6 +13,7 @@ from checker.servers import site, status
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
+from processes import HANG_S
 
 from linkrouter.checker.api.models import MAX_CHECKED_LINKS, MAX_MAIL_BYTES
 from linkrouter.checker.api.reading import read_links
@@ -228,7 +229,7 @@ async def test_two_who_listen_get_the_same_while_the_check_runs(centre):
 async def test_a_check_goes_on_when_nobody_listens(centre):
     async with site(status(200)) as (origin, _):
         location = (await centre.post(urls=[f"{origin}/a"])).headers["Location"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while (result := (await centre.sender.get(location)).json())["state"] == "running":
                 await asyncio.sleep(0.01)
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from checker.world import Clock, Web, checking, mail
+from processes import HANG_S
 
 from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
@@ -32,7 +33,7 @@ async def arrivals(job, after=0):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while not condition():
             await asyncio.sleep(0.001)
 

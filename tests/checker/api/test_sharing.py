@@ -8,6 +8,7 @@ from aiohttp import web
 from checker.api.centre import SENDER, checking_centre, client, read_events
 from checker.servers import site, status
 from checker.world import Clock, Web, checking, mail
+from processes import HANG_S
 
 from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
@@ -127,7 +128,7 @@ async def test_no_check_waits_for_another_tokens_hanging_hosts():
         hanging = [
             jobs.start(mail(*(f"https://hangs{n}.example/{m}" for n in range(50))), caller=greedy) for m in range(4)
         ]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while web.hanging < 10:
                 await asyncio.sleep(0.01)
         refused = jobs.start(mail("https://more.example/"), caller=greedy)
@@ -239,7 +240,7 @@ async def test_a_stream_that_nobody_hears_lets_its_place_go(tmp_path):
             async with one.stream("GET", f"{location}/events") as stream:
                 assert stream.status_code == 200
                 await anext(read_events(stream))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             statuses = set()
             while 200 not in statuses:
                 async with one.stream("GET", f"{location}/events") as stream:

@@ -5,6 +5,7 @@ import base64
 import time
 
 import pytest
+from processes import HANG_S
 
 from linkrouter.checker.mail.apart import SMALL_CHARS, ToRead, read_apart, read_here
 
@@ -64,7 +65,7 @@ async def test_reading_ends_when_nobody_waits_for_it_any_more(monkeypatch, tmp_p
 
     with pytest.raises(asyncio.CancelledError):
         await reading
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         await asyncio.get_running_loop().shutdown_default_executor()
 
 

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from processes import HANG_S
 
 from linkrouter.checker.mail.kinds import guess_kind
 from linkrouter.cli.encode import guess_type
@@ -58,7 +59,7 @@ def test_the_page_guesses_the_same(tmp_path):
         """
     )
 
-    done = subprocess.run([node, script], input=json.dumps(CASES), capture_output=True, text=True, timeout=30)
+    done = subprocess.run([node, script], input=json.dumps(CASES), capture_output=True, text=True, timeout=HANG_S)
 
     assert done.stderr == ""
     assert json.loads(done.stdout) == [kind for _, kind in CASES]

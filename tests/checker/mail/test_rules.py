@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import HANG_S
 
 from linkrouter.checker.mail import rules
 from linkrouter.checker.mail.rules import find_malformed, rules_version
@@ -65,7 +66,9 @@ def test_the_page_finds_the_same(tmp_path):
         """
     )
 
-    done = subprocess.run([node, script], input=json.dumps(CASES + LONG), capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [node, script], input=json.dumps(CASES + LONG), capture_output=True, text=True, timeout=HANG_S
+    )
 
     assert done.stderr == ""
     assert json.loads(done.stdout) == [name for _, name in CASES + LONG]

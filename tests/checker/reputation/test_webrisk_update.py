@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from checker.reputation.risk_server import corrupted, digest, risk_server
 from checker.world import Clock
+from processes import HANG_S
 
 from linkrouter.checker.reputation.risk_lists import LIST_HOLDS_S
 from linkrouter.checker.reputation.webrisk_update import WebRiskUpdate
@@ -148,7 +149,7 @@ async def test_lists_are_brought_up_to_date_by_differences_when_they_are_due():
 
 
 async def _until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while not condition():
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
