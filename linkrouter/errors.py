@@ -2,6 +2,7 @@
 
     LinkrouterError
     ├── BadLink            a path is not a genuine tracked link (a router's constant 404)
+    │   └── UnknownKey     its key is not in the keyring at all, as with one that lags behind
     ├── BadRule            a take-back is not one that this keyring signed, or cannot be made
     ├── BadDestination     a URL may not be redirected to, so it cannot be signed
     ├── KeyringError       a keyring file cannot be used; says the cure
@@ -29,6 +30,7 @@ __all__ = [
     "SettingsError",
     "StoreError",
     "StoreFull",
+    "UnknownKey",
 ]
 
 
@@ -41,6 +43,10 @@ class BadLink(LinkrouterError):
 
     The reason is for the person at the command line; a router answers all of them alike.
     """
+
+
+class UnknownKey(BadLink):
+    """A path named a key that the keyring does not have; one that it has revoked is a plain `BadLink`."""
 
 
 class BadRule(LinkrouterError):

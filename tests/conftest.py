@@ -19,7 +19,7 @@ os.environ["LINKROUTER_WATCH_DAYS"] = "0"  # messages of the tests lead to the I
 ALONE = ["haproxy", "faults", "clicks/test_faults.py", "bench"]
 SLOW = [
     *("central/test_run_central.py", "clicks/test_brokers.py", "exit/test_exit_serving.py"),
-    *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py"),
+    *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py", "monitoring"),
     *("cli/test_take_backs.py", "cli/test_takeback_command.py", "cli/test_watching.py"),
 ]
 END_S = 60  # from the last test to the end of the process

@@ -5,6 +5,7 @@ that. No queue: what is not taken is the sender's still.
 """
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,14 @@ class Delivery:
 
         The transaction is not ended. What was taken of a mail that is answered no is known again (`Acceptances`).
         """
+        began = time.monotonic()
+        delivered = await self._deliver(mail, transaction)
+        code = delivered.reply.code
+        result = "taken" if delivered.reply.is_good else "later" if code < 500 else "refused"
+        self.metrics.observe("linkrouter_mail_seconds", result, time.monotonic() - began)
+        return delivered
+
+    async def _deliver(self, mail: MailInHand, transaction: Transaction) -> Delivered:
         content, labels = (mail.content, mail.labels) if mail.labels else take_labels(mail.content)
         held = await self._held(content, mail.tenant)
         if held is not None:
@@ -91,7 +100,11 @@ class Delivery:
         return Delivered(answer, tuple(replies), keys)
 
     async def _held(self, content: bytes, tenant: int) -> Reply | None:
-        held = await self.gate.find_hold([("message", content)], tenant) if self.gate is not None else None
+        if self.gate is None:
+            return None
+        began = time.monotonic()
+        held = await self.gate.find_hold([("message", content)], tenant)
+        self.metrics.observe("linkrouter_gate_seconds", "", time.monotonic() - began)
         if held is None:
             return None
         self.metrics.count("linkrouter_mails_held", held.why)

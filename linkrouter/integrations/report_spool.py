@@ -48,6 +48,14 @@ class ReportSpool:
         """Say whether central has heard of everything, as far as this folder tells."""
         return not any(os.path.exists(path) for path in (self._waiting, self._sending))
 
+    def size(self) -> int:
+        """Give how many bytes of reports central has not heard of."""
+        found = 0
+        for path in (self._waiting, self._sending):
+            with contextlib.suppress(OSError):
+                found += path.stat().st_size
+        return found
+
     @contextlib.contextmanager
     def lease(self) -> Iterator[bool]:
         """Be the only one who sends; False when another process is, or there is no folder that can be used."""

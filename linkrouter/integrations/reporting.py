@@ -124,6 +124,7 @@ class Reporter:
         self._wake, self._idle, self._stopping = threading.Event(), threading.Event(), threading.Event()
         self._reports = 0  # that `report` has kept
         self._failures, self._told, self._wait_s = 0, "", 0.0
+        self._failing_since: float | None = None
 
     def report(self, entry: Mapping[str, object]) -> None:
         """Keep *entry*, what `manifest_entry` gives, and have it sent soon."""
@@ -143,6 +144,15 @@ class Reporter:
         self._start()
         self._wake.set()
         return self._idle.wait(within_s)
+
+    def failing_s(self) -> float:
+        """Tell for how long central has taken no report, 0 when it takes them."""
+        since = self._failing_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def waiting_bytes(self) -> int:
+        """Tell the size of what central has not taken, as far as the folder and this process know."""
+        return self._spool.size() + sum(map(len, self._in_memory))
 
     def close(self, within_s: float = EXIT_S) -> None:
         """Stop; what is on its way may arrive within *within_s* seconds, and the rest stays on disk."""
@@ -222,7 +232,7 @@ class Reporter:
         elif answer.outcome != "taken":
             self._failed(answer)
             return False
-        self._failures = 0
+        self._failures, self._failing_since = 0, None
         if self._told:
             log("report.caught_up")
             self._told = ""
@@ -238,6 +248,7 @@ class Reporter:
     def _failed(self, answer: ReportAnswer) -> float:
         """Count a failure, tell of the first, and give the seconds to wait."""
         self._failures += 1
+        self._failing_since = self._failing_since or time.monotonic()
         event = "report.refused" if answer.outcome in ("denied", "wrong_address") else "report.retry"
         if event != self._told:
             self._told = event

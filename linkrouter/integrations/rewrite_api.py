@@ -20,6 +20,7 @@ from linkrouter.integrations.mail_headers import MailLabels, find_message_id
 from linkrouter.integrations.manifest import manifest_entry
 from linkrouter.integrations.reporting import Reporter
 from linkrouter.integrations.tracking import Tracker
+from linkrouter.metrics import Metrics
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.routes import Route
 from linkrouter.web.tokens import Caller
@@ -111,6 +112,7 @@ class Rewriting:
     """What the answers need; without a *reporter* it is the sender who tells central."""
 
     tracker: Tracker
+    metrics: Metrics
     tenant: int = 0
     reporter: Reporter | None = None
     gate: MailGate | None = None
@@ -150,6 +152,7 @@ class Rewriting:
         tenant = self.tenant if caller.tenant is None else caller.tenant
         held = await self.gate.find_hold(parts, tenant) if self.gate is not None else None
         if held is not None and not self.gate_warns:
+            self.metrics.count("linkrouter_mails_rewritten", "held")
             return Refusal(422 if held.why == "flagged" else 503, Fault(held.reason))
         labels = MailLabels(mode=mail.get("mode"), count_only=mail.get("count_only"))
         answer: dict[str, Any] = {}
@@ -160,6 +163,7 @@ class Rewriting:
         else:
             done = self.tracker.encoder(labels, tenant).rewrite_parts(parts)  # type: ignore[arg-type]
             answer |= dict(zip((kind for kind, _ in parts), done.content, strict=True))
+        self.metrics.count("linkrouter_mails_rewritten", "tracked" if done.links else "untracked")
         return _answer(answer, done, self._manifest(mail, parts, done, labels, tenant))
 
     def _manifest(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, Self
 
-from linkrouter.errors import BadDestination, BadLink, KeyringError
+from linkrouter.errors import BadDestination, BadLink, KeyringError, UnknownKey
 from linkrouter.link.codec import (
     MAX_PATH_CHARS,
     TAG_CHARS,
@@ -237,8 +237,10 @@ class Keyring:
 
     def _meta_and_mac(self, meta_text: str) -> tuple[Meta, _Mac]:
         meta = read_meta(meta_text)
+        if meta.key_id not in self._keys:
+            raise UnknownKey("its key is not in the keyring")
         if self._live(meta.key_id) is None:
-            raise BadLink("its key is not in the keyring, or is revoked")
+            raise BadLink("its key is revoked")
         return meta, self._mac(meta.key_id, meta.tenant)
 
     def _mac(self, key_id: int, tenant: int, purpose: bytes = b"linkrouter link v2") -> _Mac:

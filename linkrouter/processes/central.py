@@ -31,6 +31,7 @@ from linkrouter.checker.check import Checker
 from linkrouter.checker.compose import is_installed, open_checker
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
+from linkrouter.processes.observing import observing
 from linkrouter.processes.signals import reload_on_hangup, until_stopped
 from linkrouter.processes.upkeep import central_admin_port, open_insight, upkeep
 from linkrouter.processes.watching import watching
@@ -71,19 +72,14 @@ def central_app(
     metrics, watch = metrics or Metrics(), watch or WatchApi(store)
     routes = (*central_routes(store, insight, min_cell, metrics, delivery, watch), *checks.routes)
     documented = with_document(routes, "linkrouter central", __version__)
-    observe, sessions = partial(_observe, metrics), Sessions()
+    observe = observing(metrics, "linkrouter_central_request_seconds", "linkrouter_central_errors")
+    sessions = Sessions()
     if find_spec("jinja2") is None:  # the extra "dashboard" is not installed
         return create_app(tokens, documented, checks.files, observe=observe)
     check_page = "".join(file.content.decode() for file in checks.files if file.path == CHECK_PATH)
     files = (*(file for file in checks.files if file.path != CHECK_PATH), *dashboard_files())
     pages = dashboard_pages(store, insight or Insight(), min_cell, sessions, watch, check_page, delivery)
     return create_app(tokens, documented, files, pages=pages, sessions=sessions, observe=observe)
-
-
-def _observe(metrics: Metrics, operation: str, status: int, seconds: float) -> None:
-    metrics.observe("linkrouter_central_request_seconds", operation, seconds)
-    if status >= 500:
-        metrics.count("linkrouter_central_errors", str(status))
 
 
 async def run_central(settings: CentralSettings, *, hour_s: float = HOUR_S) -> None:
@@ -98,11 +94,12 @@ async def run_central(settings: CentralSettings, *, hour_s: float = HOUR_S) -> N
     loop.set_exception_handler(quiet_exception_handler)
     tokens = _load_tokens(settings)
     async with AsyncExitStack() as stack:
-        checks = await stack.enter_async_context(with_checks(settings))
+        metrics = Metrics("central")
+        checks = await stack.enter_async_context(with_checks(settings, metrics))
         store = open_central_store(settings.database)
         stack.push_async_callback(store.close)
         await store.open()
-        insight, metrics = await stack.enter_async_context(open_insight(settings)), Metrics("central")
+        insight = await stack.enter_async_context(open_insight(settings))
         watch = await stack.enter_async_context(watching(store, checks.checker, settings, metrics, hour_s=hour_s))
         delivery = WebhookDelivery(store, Poster(settings.allow_network), metrics, watch)
         await stack.enter_async_context(upkeep(store, insight, settings, metrics, delivery))
@@ -124,7 +121,7 @@ def _load_tokens(settings: CentralSettings) -> Tokens:
 
 
 @asynccontextmanager
-async def with_checks(settings: CentralSettings) -> AsyncIterator[Checks]:
+async def with_checks(settings: CentralSettings, metrics: Metrics | None = None) -> AsyncIterator[Checks]:
     """Give what makes central check mails; without the extra `check` its paths answer 501.
 
     Raises:
@@ -138,7 +135,7 @@ async def with_checks(settings: CentralSettings) -> AsyncIterator[Checks]:
             yield Checks(routes=check_routes(None), files=files)
             return
         checker = await stack.enter_async_context(open_checker(replace(settings, cache=_cache(settings))))
-        jobs = await stack.enter_async_context(CheckJobs(checker, within_s=settings.total_timeout))
+        jobs = await stack.enter_async_context(CheckJobs(checker, within_s=settings.total_timeout, metrics=metrics))
         routes = check_routes(CheckApi(checker, jobs, local=local))
         yield Checks(routes=routes, files=files, stop=jobs.stop, checker=checker)
 

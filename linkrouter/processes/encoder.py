@@ -14,6 +14,7 @@ from linkrouter.integrations.rewrite_api import Rewriting, rewrite_routes
 from linkrouter.integrations.tracking import Tracker
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
+from linkrouter.processes.observing import observing
 from linkrouter.processes.sending import (
     load_tracker,
     open_next_hop,
@@ -50,11 +51,13 @@ async def run_encoder(settings: EncoderSettings) -> None:
         reporter = stack.enter_context(opened_reporter(settings))
         delivery = await stack.enter_async_context(opened_delivery(settings, tracker, reporter, metrics))
         await stack.enter_async_context(admin_port(metrics, settings.admin_listen))
-        rewriting = Rewriting(tracker, settings.tenant, reporter, delivery.gate, delivery.gate_warns)
+        metrics.counter("linkrouter_mails_rewritten", ("tracked", "untracked", "held"))
+        rewriting = Rewriting(tracker, metrics, settings.tenant, reporter, delivery.gate, delivery.gate_warns)
         routes = rewrite_routes(rewriting, settings.max_message_bytes)
         if settings.next_hop is not None:
             routes += _sending_routes(settings, delivery, stack)
-        app = create_app(tokens, with_document(routes, "linkrouter encoder", __version__))
+        observe = observing(metrics, "linkrouter_encoder_request_seconds", "linkrouter_encoder_errors")
+        app = create_app(tokens, with_document(routes, "linkrouter encoder", __version__), observe=observe)
         wait = stack.enter_context(until_stopped(loop))
         reload_on_hangup(loop, partial(_reload, tracker, app[TOKENS], settings))
         async with serving(app, settings.listen) as port:

@@ -18,6 +18,7 @@ from linkrouter.integrations.tracking import Tracker
 from linkrouter.integrations.witness import Witness
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.metrics import Metrics
+from linkrouter.processes.certificate import certificate_ends_at
 from linkrouter.processes.sending import (
     load_tracker,
     machine_name,
@@ -59,12 +60,16 @@ async def run_relay(settings: RelaySettings) -> None:
         await stack.enter_async_context(admin_port(metrics, settings.admin_listen))
         witness = Witness(delivery.acceptances.fileno(), settings.spool / "reports" if reporter is not None else None)
         stack.callback(witness.close)
+        tls = _tls(settings)
+        if tls is not None and settings.tls_cert is not None:
+            ends_at = certificate_ends_at(tls, settings.tls_cert)
+            metrics.gauge("linkrouter_certificate_end_timestamp_seconds", lambda: ends_at)
         relay = SmtpRelay(
             delivery,
             open_next_hop(settings, settings.next_hop, hostname, witness),
             limits=limits,
             tenant=settings.tenant,
-            tls=_tls(settings),
+            tls=tls,
             find_sender=_finder(tokens, settings.tenant) if tokens is not None else None,
             auth_needs_tls=settings.tls_cert is not None,
             hostname=hostname,

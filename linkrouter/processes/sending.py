@@ -125,6 +125,12 @@ async def opened_delivery(
         if settings.gate != "off":
             checker = await stack.enter_async_context(open_checker(settings))
             gate = MailGate(checker, within_s=settings.total_timeout, local=bool(settings.allow_network))
+        if reporter is not None:
+            metrics.gauge("linkrouter_reports_waiting_bytes", reporter.waiting_bytes)
+            metrics.gauge("linkrouter_reports_failing_seconds", reporter.failing_s)
+        metrics.counter("linkrouter_mails_sent", ("tracked", "untracked"))
+        metrics.counter("linkrouter_mails_held", ("flagged", "unknown"))
+        metrics.counter("linkrouter_mails_not_sent", ("refused", "later", "malformed", "too_large"))
         acceptances = Acceptances(settings.spool / "acceptances")
         stack.callback(acceptances.close)
         yield Delivery(

@@ -15,6 +15,7 @@ from linkrouter.errors import SettingsError
 from linkrouter.insight import Networks, Places, has_fast_agent_parser
 from linkrouter.log import log
 from linkrouter.metrics import Metrics
+from linkrouter.processes.holdings import watch_holdings
 from linkrouter.settings import DEFAULT_ADMIN, CentralSettings, InsightSettings
 from linkrouter.web.admin import admin_port
 
@@ -53,9 +54,9 @@ async def upkeep(
     metrics.counter("linkrouter_webhook_attempts", STATES_OF_DELIVERY)
     metrics.gauge("linkrouter_webhook_behind_events", lambda: behind[0])
     metrics.gauge("linkrouter_central_unlabelled_clicks", lambda: waiting[0])
-    metrics.gauge("linkrouter_central_database_bytes", store.size)
     tasks = [
         asyncio.create_task(label_forever(store, insight, settings.settle_s, tell=tell)),
+        asyncio.create_task(watch_holdings(store, metrics)),
         asyncio.create_task(forget_forever(store, settings.retention_days, settings.address_days)),
         asyncio.create_task(
             deliver_forever(delivery, Pace(lambda: clicks["stored"]), tell=lambda count: behind.__setitem__(0, count))

@@ -61,6 +61,9 @@ _PAGES: dict[str, tuple[str, str, str, str]] = {
 }
 
 
+_PAGES[Outcome.UNKNOWN_KEY] = _PAGES[Outcome.NOT_FOUND]  # nobody outside learns which keys there are
+
+
 class Answers:
     """The prebuilt bytes; `refresh` once a second keeps their `Date` right."""
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from multidict import CIMultiDictProxy, istr
 
 from linkrouter.clicks.click import MAX_USER_AGENT_BYTES, Click
-from linkrouter.errors import BadLink
+from linkrouter.errors import BadLink, UnknownKey
 from linkrouter.link.keyring import OpenedLink
 
 __all__ = ["Outcome", "Peer", "RequestPolicy", "describe", "find_link", "is_trusted"]
@@ -36,6 +36,7 @@ class Outcome:
     REPLACED = "replaced"  # a take-back led elsewhere
     STOPPED = "stopped"  # a take-back led nowhere
     NOT_FOUND = "not_found"
+    UNKNOWN_KEY = "unknown_key"  # not found, either: a link of a key that this router does not have
     APP_FILE = "app_file"  # of an own domain
     METHOD_NOT_ALLOWED = "method_not_allowed"
     MALFORMED = "malformed"
@@ -64,11 +65,16 @@ def find_link(target: str, open_link: Callable[[str], OpenedLink]) -> OpenedLink
 
     A query string is not part of a link: mail clients and social networks append their own. A target in absolute form
     (RFC 9112, section 3.2.2) is its path, and a fragment that a client should have kept to itself is no part of it.
+
+    Raises:
+        UnknownKey: it has the shape of a link, of a key that is not known here.
     """
     path, _, _ = target.partition("?")
     try:
         return open_link(path)
-    except BadLink:
+    except BadLink as exc:
+        if isinstance(exc, UnknownKey) and path.startswith(("/2s/", "/2/")):
+            raise
         plain = _ABSOLUTE_FORM.sub("", path.partition("#")[0])
         return find_link(plain, open_link) if plain != path else None
 

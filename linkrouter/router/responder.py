@@ -11,6 +11,7 @@ from collections.abc import Callable
 from multidict import CIMultiDictProxy, istr
 
 from linkrouter.clicks.click import Click
+from linkrouter.errors import UnknownKey
 from linkrouter.link.keyring import OpenedLink
 from linkrouter.link.takeback import STOP
 from linkrouter.link.takeback_table import RuleInForce
@@ -63,7 +64,10 @@ class Responder:
         """Give the answer to one request; the next `record` makes its click."""
         if method not in ("GET", "HEAD"):
             return self._page(Outcome.METHOD_NOT_ALLOWED, method, close)
-        link = find_link(target, self.open_link)
+        try:
+            link = find_link(target, self.open_link)
+        except UnknownKey:
+            return self._page(Outcome.UNKNOWN_KEY, method, close)
         if link is None:
             return self._own_answer(method, target, headers, close)
         if self.domains is not None and not self.domains.serves(headers.get(_HOST), link.meta.tenant):

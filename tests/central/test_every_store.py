@@ -291,6 +291,20 @@ async def test_a_cancelled_batch_leaves_the_store_usable(store, make_clicks):
     assert (len(await ids(store, limit=10_000)) - 1) % 500 == 0
 
 
+async def test_a_store_tells_what_it_holds(store, make_clicks):
+    assert (await store.holdings())[2:] == (None, None, {})
+    clicks = make_clicks(3)
+    losses = [RouterLoss(f"loss-{n}", router, "full", 7, NOON, NOON) for n, router in enumerate(("ams", "fra", "ams"))]
+    await store.add_clicks(clicks, losses)
+
+    held = await store.holdings()
+
+    assert held.lost == {"ams": 14, "fra": 7}
+    assert (held.oldest_at, held.newest_at) == (clicks[0].clicked_at, clicks[-1].clicked_at)
+    assert store.size() > (held.journal_bytes or 0)
+    assert held.free_bytes is None or held.free_bytes > 0
+
+
 async def test_a_closed_store_says_so(url, make_clicks):
     store = open_central_store(url)
     await store.open()

@@ -43,12 +43,23 @@ def edit_top(config: str, values: dict[str, str]) -> str:
     return config
 
 
-def make_certificate(folder: Path, name: str, *options: str) -> Path:
+def make_certificate(folder: Path, name: str, *options: str, before: tuple[str, ...] = ()) -> Path:
     """Make a self-signed certificate for *name*; give the file with it and its key."""
     key, certificate, both = (folder / f"{name}.{end}" for end in ("key", "crt", "pem"))
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256"),
+            *(
+                *before,
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-sha256",
+            ),
             *("-days", "90", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
             *("-addext", "basicConstraints=critical,CA:FALSE"),
             *("-keyout", key, "-out", certificate, *options),

@@ -63,7 +63,7 @@ async def running_service(folder, hop_port, reporter=None, max_bytes=1_000_000):
     next_hop = NextHop(Address("127.0.0.1", hop_port), timeout_s=5)
     delivery = Delivery(tracker, acceptances, Metrics(), reporter=reporter)
     routes = (
-        *rewrite_routes(Rewriting(tracker, 0, reporter), max_bytes),
+        *rewrite_routes(Rewriting(tracker, Metrics(), 0, reporter), max_bytes),
         *send_routes(PostmarkSending(delivery, next_hop), max_bytes),
     )
     tokens = Tokens.of_callers({TOKEN: Caller(frozenset({"messages:write"}), 7)})

@@ -4,12 +4,14 @@ import asyncio
 import gc
 import re
 import socket
+from dataclasses import replace
 
 import pytest
 from aiohttp.web_protocol import RequestHandler
 from processes import HANG_S
 from router.rules import take_back
 
+from linkrouter.link import Keyring
 from linkrouter.router.aiohttp_parts import find_missing_parts
 
 LAST = b"GET /robots.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -167,6 +169,23 @@ async def test_a_draining_router_is_not_ready_and_closes_after_its_answer(start_
     assert ready.startswith(b"HTTP/1.1 503 ")
     assert b"HTTP/1.1 302 Found" in redirect
     assert b"\r\nConnection: close\r\n" in redirect
+
+
+async def test_a_link_of_a_key_that_is_missing_here_is_told_from_one_that_is_wrong(start_router):
+    router = await start_router()
+    newer = router.ring.rotate().sign("https://example.com/a")
+    paths = {newer: "unknown_key", newer.replace("/2s/", "/3s/"): "not_found", newer[:-1] + "~": "unknown_key"}
+    paths[router.ring.sign("https://example.com/a")[:-1] + "~"] = "not_found"
+
+    for path, outcome in paths.items():
+        before = router.metrics.counter("linkrouter_requests")[outcome]
+        assert (await router.talk(get(path, "Connection: close"))).startswith(b"HTTP/1.1 404 ")
+        assert router.metrics.counter("linkrouter_requests")[outcome] == before + 1
+    revoked = Keyring([replace(key, state="revoked") for key in router.ring.keys])
+    router.responder.open_link = revoked.open
+    await router.talk(get(router.ring.sign("https://example.com/a"), "Connection: close"))
+
+    assert router.metrics.counter("linkrouter_requests")["not_found"] == 3
 
 
 async def test_keys_change_under_load_without_a_refused_link(start_router):

@@ -26,6 +26,7 @@ from linkrouter.central.store.records import (
     Erased,
     FoundClick,
     FoundMessage,
+    Holdings,
     Kept,
     LinkCell,
     Message,
@@ -279,6 +280,13 @@ class CentralStore(ClickLog, Registry, Protocol):
 
         Raises:
             StoreError: the store cannot write now; nothing changed.
+        """
+
+    async def holdings(self) -> Holdings:
+        """Tell what the store holds, for those who watch over it.
+
+        Raises:
+            StoreError: the store cannot answer.
         """
 
     def size(self) -> int:

@@ -11,6 +11,7 @@ __all__ = [
     "FoundClick",
     "FoundLabel",
     "FoundMessage",
+    "Holdings",
     "Kept",
     "LinkCell",
     "Message",
@@ -152,6 +153,19 @@ class Erased(NamedTuple):
     messages: int
     links: int
     clicks: int
+
+
+class Holdings(NamedTuple):
+    """What a store holds beside its size: None where it does not know. Times are microseconds since the epoch.
+
+    `lost` is how many clicks each router could not keep, as it told central.
+    """
+
+    journal_bytes: int | None
+    free_bytes: int | None  # of the disk that it is on
+    oldest_at: int | None
+    newest_at: int | None
+    lost: dict[str, int]
 
 
 class RouterState(NamedTuple):

@@ -7,6 +7,7 @@ token takes more of it than its share; a tenant's token finds its own tenant's c
 
 import asyncio
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from linkrouter.checker.check import CHECK_TIMEOUT_S, Checker, Fresh
 from linkrouter.checker.formats import InputRecord
 from linkrouter.checker.mail.extract import LinkToCheck
 from linkrouter.checker.shares import ASKER, FairShares
-from linkrouter.checker.verdict import LinkReport
+from linkrouter.checker.verdict import VERDICTS, LinkReport
 from linkrouter.log import log
+from linkrouter.metrics import Metrics
 from linkrouter.web.tokens import ADMIN, Caller
 
 __all__ = [
@@ -102,12 +104,16 @@ class CheckJobs:
         max_running: int = MAX_RUNNING_CHECKS,
         max_links_kept: int = MAX_LINKS_KEPT,
         keep_s: float = KEEP_CHECKS_S,
+        metrics: Metrics | None = None,
     ) -> None:
         self._checker = checker
         self._within_s = within_s
         self._running = FairShares(max_running)
         self._max_links_kept = max_links_kept
         self._keep_s = keep_s
+        self._metrics = metrics or Metrics()
+        self._metrics.counter("linkrouter_checked_links", VERDICTS)
+        self._metrics.gauge("linkrouter_checks_running", lambda: len(self._tasks))
         self._jobs: dict[str, CheckJob] = {}  # the oldest first
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -158,15 +164,19 @@ class CheckJobs:
 
     async def _run(self, job: CheckJob, author: str, fresh: Fresh) -> None:
         ASKER.set(job.owner.token_id)
+        began = time.monotonic()
         index = {(link.url, link.places): number for number, link in enumerate(job.links)}
         try:
             async for report in job.checker.check(job.links, author=author, within_s=self._within_s, fresh=fresh):
                 job.arrivals.append((index[report.url, report.places], report))
                 job.done += report.complete
+                if report.complete:
+                    self._metrics.count("linkrouter_checked_links", report.verdict)
                 job.wake()
             job.state = "done"
         except Exception as exc:  # the border of the task: its links stay pending, and so hold the mail
             log("check.failed", reason=type(exc).__name__)
+        self._metrics.observe("linkrouter_check_seconds", "", time.monotonic() - began)
 
     def _finish(self, job: CheckJob, task: "asyncio.Task[None]") -> None:
         """Do what follows a check, however it ended: it may have been cancelled before it began."""

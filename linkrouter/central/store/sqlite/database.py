@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +140,19 @@ class SqliteDatabase(SqlDatabase):
 
     def size(self) -> int:
         """Give the size of the file with its write-ahead log, in bytes."""
-        found = 0
-        for path in (self._path, self._path.with_name(self._path.name + "-wal")):
-            with suppress(OSError):
-                found += path.stat().st_size
-        return found
+        return _size(self._path) + self.journal_size()
+
+    def journal_size(self) -> int:
+        """Give the size of the write-ahead log, in bytes."""
+        return _size(self._path.with_name(self._path.name + "-wal"))
+
+    def free_bytes(self) -> int | None:
+        """Give the free space of its disk, in bytes."""
+        try:
+            disk = os.statvfs(self._path.parent)
+        except OSError:
+            return None
+        return disk.f_bavail * disk.f_frsize
 
     async def check(self) -> None:
         """See `CentralStore`; takes the write lock of the file and lets it go."""
@@ -213,6 +221,13 @@ class SqliteDatabase(SqlDatabase):
             await reader.close()
         else:
             self._readers.append(reader)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 async def _undo(connection: aiosqlite.Connection) -> None:

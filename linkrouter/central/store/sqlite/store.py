@@ -5,6 +5,7 @@ from pathlib import Path
 from linkrouter.central.store.questions import Erasure
 from linkrouter.central.store.records import Erased
 from linkrouter.central.store.sql.click_log import SqlClickLog
+from linkrouter.central.store.sql.holdings import SqlHoldings
 from linkrouter.central.store.sql.registry import SqlRegistry
 from linkrouter.central.store.sqlite.database import SqliteDatabase
 from linkrouter.errors import SettingsError
@@ -35,7 +36,7 @@ def sqlite_path(url: str) -> Path:
     return Path(path)
 
 
-class SqliteCentralStore(SqliteDatabase, SqlClickLog, SqlRegistry):
+class SqliteCentralStore(SqliteDatabase, SqlClickLog, SqlRegistry, SqlHoldings):
     """Both of central's protocols over one file."""
 
     async def erase(self, asked: Erasure) -> Erased:
