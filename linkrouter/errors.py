@@ -11,6 +11,7 @@
     ├── StoreError         a click store cannot be opened or written
     │   ├── StoreFull      it is at its limit; try again when sync has made room
     │   └── DamagedFrame   a segment gave back other bytes than were written; its store reads it back as backlog
+    ├── NoRing             clicks cannot go through shared memory here; says why
     └── HeldMail           the gate did not answer "send" for a mail that was to be rewritten
 
 Messages are lower case, name the subject first and carry neither a link nor a secret. What an
@@ -27,6 +28,7 @@ __all__ = [
     "HeldMail",
     "KeyringError",
     "LinkrouterError",
+    "NoRing",
     "SettingsError",
     "StoreError",
     "StoreFull",
@@ -83,6 +85,10 @@ class StoreFull(StoreError):
 
 class DamagedFrame(StoreError):
     """A row of a segment did not hold the bytes that were written; it does not leave the store."""
+
+
+class NoRing(LinkrouterError):
+    """There is no place for rings here; a router then does everything in one process, unless told otherwise."""
 
 
 class HeldMail(LinkrouterError):

@@ -21,6 +21,9 @@ EVENTS: dict[str, int] = {
     "broker.lost": logging.ERROR,  # it does not have what it said to have
     "broker.not_durable": logging.WARNING,  # its clicks would not survive its own end: appendonly is off
     "broker.taken_over": logging.INFO,  # the clicks of a process that is gone
+    "carrier.died": logging.ERROR,  # it is started again; redirects go on, and clicks wait in the ring
+    "carrier.started": logging.INFO,
+    "carrier.stopped": logging.INFO,
     "central.forgetting_failed": logging.ERROR,  # the store does not let old clicks go; tried again
     "central.labelling_failed": logging.ERROR,  # the store does not take labels; tried again
     "central.no_metrics": logging.WARNING,  # the usual admin port is taken; give ADMIN_LISTEN
@@ -42,6 +45,10 @@ EVENTS: dict[str, int] = {
     "mail.untracked": logging.ERROR,  # a fault of ours: the mail went on as it was
     "recorder.dropped": logging.ERROR,
     "recorder.retry": logging.WARNING,
+    "ring.adopted": logging.INFO,  # clicks of a worker that is gone
+    "ring.damaged": logging.ERROR,  # what is whole is read, the rest is counted
+    "ring.left_alone": logging.ERROR,  # of another version, or it cannot be opened
+    "ring.none": logging.WARNING,  # no shared memory for this worker: it does everything itself
     "relay.failed": logging.ERROR,  # a fault of ours: the sender was told to try again
     "relay.started": logging.INFO,
     "relay.stopped": logging.INFO,

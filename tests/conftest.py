@@ -13,6 +13,7 @@ from processes import make_home
 settings.register_profile("shared machine", deadline=None)  # how long an example takes is the neighbours' doing, too
 settings.load_profile("shared machine")
 os.environ["LINKROUTER_WATCH_DAYS"] = "0"  # messages of the tests lead to the Internet, which central would look at
+os.environ["LINKROUTER_RING"] = "off"  # most tests look at one process; those of the ring say so
 
 # Besides what is marked so. The first freeze and kill processes, wait for real time-outs and fill disks: nothing may
 # run beside them. The others start processes for nearly every test.

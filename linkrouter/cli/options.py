@@ -23,6 +23,7 @@ _METAVARS = {
     "parse_paths": "FILES",
     "parse_patterns": "REGEX",
     "parse_reputations": "LIST",
+    "parse_ring_size": "BYTES",
     "parse_seconds": "SECONDS",
     "parse_size": "BYTES",
     "parse_statuses": "STATUSES",

@@ -15,9 +15,19 @@ from typing import Protocol
 from linkrouter.clicks.click import iso_utc
 from linkrouter.errors import SettingsError
 
-__all__ = ["Batch", "ClickStore", "Loss", "OwnShare", "StoreLimits", "StoreStatus", "open_click_store"]
+__all__ = [
+    "APPEND_RETRY_S",
+    "Batch",
+    "ClickStore",
+    "Loss",
+    "OwnShare",
+    "StoreLimits",
+    "StoreStatus",
+    "open_click_store",
+]
 
 ENTRY_POINT_GROUP = "linkrouter.click_stores"
+APPEND_RETRY_S = (0.05, 1.0)  # first and longest wait after `append` failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "linkrouter_requests": ("counter", "outcome", "Requests on the traffic port, by what they got."),
     "linkrouter_clicks_dropped": ("counter", "reason", "Clicks that were not kept, by reason."),
     "linkrouter_clicks_recorded": ("counter", "kind", "Clicks made durable."),
-    "linkrouter_queue_clicks": ("gauge", "", "Clicks in memory, waiting for the next commit."),
-    "linkrouter_queue_oldest_seconds": ("gauge", "", "Age of the oldest click in memory."),
+    "linkrouter_queue_clicks": ("gauge", "", "Clicks in memory or in the ring, waiting for the next commit."),
+    "linkrouter_queue_oldest_seconds": ("gauge", "", "Age of the oldest of them."),
     "linkrouter_spool_pending_clicks": (
         "gauge",
         "",

@@ -6,7 +6,7 @@ redirect. A bad file never takes the place of a good one that was read before.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from linkrouter.clicks.click import Click
@@ -35,7 +35,10 @@ def load_keyring(settings: RouterSettings) -> Keyring:
 
 
 class Answering:
-    """The part of a process that recipients meet; *record* and *is_ready* are the part that they do not."""
+    """The part of a process that recipients meet; *record* and *is_ready* are the part that they do not.
+
+    With *has_ring* a click is recorded before its answer is sent, and another process asks central for take-backs.
+    """
 
     def __init__(
         self,
@@ -43,9 +46,10 @@ class Answering:
         worker: int | None,
         metrics: Metrics,
         *,
-        record: Callable[[Click], None],
+        record: Callable[[Sequence[Click]], None],
         is_ready: Callable[[], bool],
         mint_id: Callable[[int], str],
+        has_ring: bool = False,
     ) -> None:
         from linkrouter.router import RequestPolicy, Responder, RouterServer
         from linkrouter.router.domains import load_domains, tell_domains
@@ -62,14 +66,17 @@ class Answering:
             metrics=metrics,
             mint_id=mint_id,
             policy=RequestPolicy(settings.trusted_proxies, settings.respect_opt_out),
+            records_first=has_ring,
         )
         self._responder.domains = tell_domains(load_domains(settings.domains), metrics)
-        self.take_backs = TakeBackUpkeep(settings, worker, metrics, self._responder)
+        self.take_backs = TakeBackUpkeep(settings, worker, metrics, self._responder, fetches=not has_ring)
         self._server = RouterServer(self._responder, direct_answers=settings.direct_answers)
 
     @asynccontextmanager
-    async def listening(self, token: str) -> AsyncIterator[None]:
+    async def listening(self, token: str, others: Callable[[], object] | None = None) -> AsyncIterator[None]:
         """Answer while the block runs, with the take-backs that are on the disk in force; *token* is for central.
+
+        *others* gives what another process wants to be shown at the admin port, too, as `pack_metrics` gives it.
 
         Raises:
             SettingsError: an address cannot be listened on.
@@ -87,7 +94,7 @@ class Answering:
             listen = settings.admin_listen
             port = listen.port + (self._worker or 0) if listen.port else 0
             try:
-                admin = await start_admin(self._metrics, listen.host, port)
+                admin = await start_admin(self._metrics, listen.host, port, others)
             except OSError as exc:
                 raise _cannot_listen("ADMIN_LISTEN", listen, exc) from exc
         except SettingsError:

@@ -30,9 +30,20 @@ RULE_EVENTS = ("takebacks.refused", "takebacks.retry", "takebacks.caught_up")
 
 
 class TakeBackUpkeep:
-    """Keeps *responder* in step with the list. `load` comes before the first request, `run` for ever."""
+    """Keeps *responder* in step with the list. `load` comes before the first request, `run` for ever.
 
-    def __init__(self, settings: RouterSettings, worker: int | None, metrics: Metrics, responder: "Responder") -> None:
+    With *fetches* it asks central, too. Without a responder it does nothing else, for workers that follow the file.
+    """
+
+    def __init__(
+        self,
+        settings: RouterSettings,
+        worker: int | None,
+        metrics: Metrics,
+        responder: "Responder | None",
+        *,
+        fetches: bool = True,
+    ) -> None:
         from linkrouter.router.rule_file import Lease, RuleFile
         from linkrouter.router.take_backs import TakeBackList
         from linkrouter.sync.backoff import Backoff
@@ -40,6 +51,7 @@ class TakeBackUpkeep:
         self._settings = settings
         self._worker = worker or 0
         self._responder = responder
+        self._fetches = fetches and bool(settings.ingest_url)
         path = _list_path(settings)
         self._new_list: Callable[[Keyring], TakeBackList] = lambda ring: TakeBackList(RuleFile(path), ring)
         self._list: TakeBackList = self._new_list(Keyring(()))
@@ -86,7 +98,7 @@ class TakeBackUpkeep:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
-                if self._settings.ingest_url:
+                if self._fetches:
                     tasks.create_task(self._fetch())
         finally:
             self._lease.release()
@@ -115,6 +127,8 @@ class TakeBackUpkeep:
             if self._keyring is keyring:
                 self._keyring = None
             self._list = found
+            if self._responder is None:
+                return
             self._responder.find_rule = found.find
             if found.file.seq != self._noted:
                 self._noted = found.file.seq

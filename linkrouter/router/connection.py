@@ -54,9 +54,9 @@ class AnswerBatch:
 
     A write wakes the proxy at the other end, which costs more than the redirect: done one by one between the work, each
     would find it asleep again. So each step is done for all connections before the next step, and answers wait for one
-    more look at the sockets, which finds what came while the first requests were parsed, and clicks are made when all
-    answers are on their way. Measured per request, on 64 connections and on 4: 43 and 44 µs of CPU one by one, 17.5 and
-    34 µs in one turn, 17.5 and 26 µs in two.
+    more look at the sockets, which finds what came while the first requests were parsed, and clicks are made all
+    together, before the answers or after them. Measured per request, on 64 connections and on 4: 43 and 44 µs of CPU
+    one by one, 17.5 and 34 µs in one turn, 17.5 and 26 µs in two.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, responder: Responder) -> None:
@@ -73,6 +73,8 @@ class AnswerBatch:
     def _answer(self) -> None:
         connections, self._connections = self._connections, []
         answers = [(connection.transport, connection.answer_directly()) for connection in connections]
+        if self._responder.records_first:
+            self._responder.record()
         for transport, content in answers:
             if transport is not None and content:
                 transport.write(content)
@@ -200,8 +202,9 @@ class DirectConnection(PlainConnection):
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's protocol takes a bool
         """Answer a client that only closed its own half, and keep the other open while the task owes an answer."""
         if self._direct and self.transport is not None:
-            self.transport.write(self.answer_directly())
+            content = self.answer_directly()
             self._responder.record()
+            self.transport.write(content)
         self._is_last = True
         return self._task_owes
 

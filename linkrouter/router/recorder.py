@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from itertools import islice
 
 from linkrouter.clicks.click import KINDS, OVERHEAD_BYTES, Click, clicked_at, write_click
-from linkrouter.clicks.store import ClickStore, Loss
+from linkrouter.clicks.store import APPEND_RETRY_S, ClickStore, Loss
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.log import log
 from linkrouter.metrics import Metrics
 
-__all__ = ["Recorder", "RecorderLimits"]
+__all__ = ["TELL_DROPS_S", "Recorder", "RecorderLimits"]
 
 MAX_GROUPS = 10  # in one commit
-RETRY_S = (0.05, 1.0)  # first and longest wait after the store failed
-TELL_AGAIN_S = 60.0  # between two log lines about dropping; the counters tell the rest
+TELL_DROPS_S = 60.0  # between two log lines about dropping; the counters tell the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +110,11 @@ class Recorder:
             self._open_group()
             self._full.set()
 
+    def record_all(self, clicks: Sequence[Click]) -> None:
+        """Queue *clicks*, each as `record` does."""
+        for click in clicks:
+            self.record(click)
+
     def take_losses(self) -> list[Loss]:
         """Hand over what was dropped since the last call; whoever takes it tells central."""
         taken = list(self._losses.values())
@@ -163,11 +167,11 @@ class Recorder:
         if len(self._groups) == 1:
             self._open_group()
         count = min(len(self._groups) - 1, MAX_GROUPS)
-        delay_s = RETRY_S[0]
+        delay_s = APPEND_RETRY_S[0]
         while not await self._append(self._oldest(count)):
             count = 1
             await self._pause(delay_s)
-            delay_s = min(delay_s * 2, RETRY_S[1])
+            delay_s = min(delay_s * 2, APPEND_RETRY_S[1])
         for _ in range(count):
             self._forget(self._groups.popleft())
         if not self._clicks and not self._stopping.is_set():
@@ -222,7 +226,7 @@ class Recorder:
     async def _pause(self, delay_s: float) -> None:
         """Wait before the next try; a process that is being stopped has little time and waits the least."""
         if self._stopping.is_set():
-            await asyncio.sleep(RETRY_S[0])
+            await asyncio.sleep(APPEND_RETRY_S[0])
             return
         try:
             async with asyncio.timeout(delay_s):
@@ -245,7 +249,7 @@ class Recorder:
     def _tell(self, reason: str) -> None:
         """Log that clicks are dropped, but not at every loss: a broken disk would fill the next one with lines."""
         now_s = time.monotonic()
-        if now_s - self._told_at.get(reason, float("-inf")) >= TELL_AGAIN_S:
+        if now_s - self._told_at.get(reason, float("-inf")) >= TELL_DROPS_S:
             self._told_at[reason] = now_s
             log("recorder.dropped", reason=reason)
 

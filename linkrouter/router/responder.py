@@ -1,12 +1,12 @@
 """The responder: from one request to its answer and its click, whichever way it came through the server.
 
 Promise: the direct answer and aiohttp's own way both get their bytes here, so they cannot differ; nothing here waits.
-The recipient comes first: `answer` does only what the bytes need; `record`, called once they are sent, makes clicks.
+`answer` does only what the bytes need; `record`, called once a turn of the loop, makes the clicks of all its answers.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from multidict import CIMultiDictProxy, istr
 
@@ -31,18 +31,20 @@ class Responder:
 
     *open_link* is a keyring's `open`; assign another to change keys under load. `find_rule` tells which take-back
     applies to a link, and `domains` whose links a host serves; None, while there is nothing to tell, costs nothing.
-    *record* gets the click of every genuine link.
+    *record* gets the clicks of genuine links, those of a turn together. With *records_first* that is before their
+    answers are sent, so that a process which dies has sent none whose click it did not record.
     """
 
     def __init__(
         self,
         *,
         open_link: Callable[[str], OpenedLink],
-        record: Callable[[Click], None],
+        record: Callable[[Sequence[Click]], None],
         is_ready: Callable[[], bool],
         metrics: Metrics,
         mint_id: Callable[[int], str],
         policy: RequestPolicy,
+        records_first: bool = False,
     ) -> None:
         self.open_link = open_link
         self.find_rule: FindRule | None = None
@@ -50,6 +52,7 @@ class Responder:
         self.is_ready = is_ready
         self.policy = policy
         self.draining = False
+        self.records_first = records_first
         self.answers = Answers()
         self._followed: deque[tuple[OpenedLink, str, CIMultiDictProxy[str], Peer, str | None]] = deque()
         self._turned = 0  # of them, by a take-back
@@ -85,11 +88,15 @@ class Responder:
     def record(self) -> None:
         """Make a click of every genuine link that was asked for since the last call."""
         followed, now_us = self._followed, time.time_ns() // 1000
+        if not followed:
+            return
+        clicks = []
         self._outcomes[Outcome.REDIRECT] += len(followed) - self._turned
         self._turned = 0
         while followed:
             link, method, headers, peer, takeback = followed.popleft()
-            self._record(describe(link, method, headers, peer, self.policy, now_us, self._mint_id, takeback))
+            clicks.append(describe(link, method, headers, peer, self.policy, now_us, self._mint_id, takeback))
+        self._record(clicks)
 
     def failed(self, outcome: str, method: str) -> bytes:
         """Give the page for a request that could not be answered; the connection closes after it."""

@@ -11,7 +11,12 @@ from linkrouter.settings.reading import PREFIX, Settings, default_router_id, fin
 from linkrouter.settings.router import RouterSettings
 from linkrouter.settings.secrets import credentials_directory, read_secret
 from linkrouter.settings.sending import EncoderSettings, RelaySettings, SenderSettings
-from linkrouter.settings.service_manager import ServiceManager, find_service_manager
+from linkrouter.settings.service_manager import (
+    ServiceManager,
+    environment_of_children,
+    find_service_manager,
+    runtime_directory,
+)
 from linkrouter.settings.token_files import add_token_line, remove_token_lines
 from linkrouter.settings.tokens import TokenLine, read_tokens
 
@@ -35,6 +40,7 @@ __all__ = [
     "add_token_line",
     "credentials_directory",
     "default_router_id",
+    "environment_of_children",
     "find_service_manager",
     "find_upwards",
     "is_journal",
@@ -42,5 +48,6 @@ __all__ = [
     "read_settings",
     "read_tokens",
     "remove_token_lines",
+    "runtime_directory",
     "wants_colour",
 ]

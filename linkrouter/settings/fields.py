@@ -26,6 +26,7 @@ __all__ = [
     "parse_paths",
     "parse_patterns",
     "parse_reputations",
+    "parse_ring_size",
     "parse_seconds",
     "parse_size",
     "parse_statuses",
@@ -102,6 +103,14 @@ def parse_size(text: str) -> int:
     if match is None:
         raise ValueError("must be a number of bytes, with K, M, G or T if you like")
     return int(match[1]) << 10 * " KMGT".index(match[2] or " ")
+
+
+def parse_ring_size(text: str) -> int:
+    """Read a number of bytes from 1M to 1G, cut to whole pages."""
+    size = parse_size(text)
+    if not 1024**2 <= size <= 1024**3:
+        raise ValueError("must be a number of bytes from 1M to 1G")
+    return size // 4096 * 4096
 
 
 def parse_word(text: str) -> str:

@@ -9,9 +9,11 @@ from linkrouter.settings.fields import (
     Address,
     Network,
     parse_address,
+    parse_choice,
     parse_http_url,
     parse_networks,
     parse_number,
+    parse_ring_size,
     parse_seconds,
     parse_size,
     parse_switch,
@@ -56,5 +58,13 @@ class RouterSettings:
         "Where the list of take-backs is kept; beside the spool by default, with ROUTER_ID in its name.", Path, None
     )
     takebacks_interval_s: float = setting("Seconds between two looks for new take-backs.", parse_seconds, 15.0)
+    ring: str = setting(
+        "Whether clicks go through shared memory to a process of their own; auto where that is worth it.",
+        parse_choice("auto", "on", "off"),
+        "auto",
+    )
+    ring_bytes: int = setting(
+        "Bytes of shared memory for each worker's clicks, from 1M to 1G.", parse_ring_size, 16 * 1024**2
+    )
     drain_ms: int = setting("How long a stopping router says 503 on /-/ready first.", parse_number(0, 8000), 500)
     mounted_secrets: bool = setting(MOUNTED_SECRETS, parse_switch, False)

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["ServiceManager", "find_service_manager"]
+__all__ = ["ServiceManager", "environment_of_children", "find_service_manager", "runtime_directory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,15 @@ def find_service_manager(environ: Mapping[str, str] = os.environ) -> ServiceMana
     mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())  # and not meant for a parent of this one
     watchdog_s = int(microseconds) / 1e6 if mine and microseconds.isdecimal() and int(microseconds) else None
     return ServiceManager("\0" + address[1:] if address.startswith("@") else address, watchdog_s)
+
+
+def environment_of_children(address: str) -> dict[str, str]:
+    """Give the environment for processes whose signs of life are to come to *address*."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("WATCHDOG_USEC", "WATCHDOG_PID")}
+    return inherited | {"NOTIFY_SOCKET": address}
+
+
+def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Give the first directory that systemd made for as long as this unit runs, if it made one."""
+    name = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(name) if name else None

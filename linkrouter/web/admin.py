@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from linkrouter.errors import SettingsError
 from linkrouter.metrics import Metrics
 from linkrouter.metrics.process import ProcessFigures
+from linkrouter.metrics.shared import SharedMetrics
 from linkrouter.settings import Address
 
 __all__ = ["admin_port", "start_admin"]
@@ -20,14 +21,18 @@ __all__ = ["admin_port", "start_admin"]
 LAG_INTERVAL_S = 0.25  # between two looks at how late the loop is
 
 
-async def start_admin(metrics: Metrics, host: str, port: int) -> web.AppRunner:
+async def start_admin(
+    metrics: Metrics, host: str, port: int, others: Callable[[], object] | None = None
+) -> web.AppRunner:
     """Serve *metrics* on *host* and *port*; `cleanup` the runner to stop.
+
+    *others* gives those of another process, as `pack_metrics` packed them.
 
     Raises:
         OSError: the address is taken or is not this machine's.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(metrics)
+    registry.register(metrics if others is None else SharedMetrics(metrics, others))
     registry.register(ProcessFigures())
 
     async def show(request: web.Request) -> web.Response:

@@ -43,7 +43,7 @@ def responder(ring: Keyring, kind: str) -> Responder:
     """Give a responder with rules of *kind* in force, none of which is for the link that is asked for."""
     made = Responder(
         open_link=ring.open,
-        record=lambda click: None,
+        record=lambda clicks: None,
         is_ready=lambda: True,
         metrics=Metrics(),
         mint_id=mint_click_ids(bytes(8)),

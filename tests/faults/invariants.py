@@ -15,7 +15,7 @@ from faults.load import ADDRESS, CANARY, Request
 from faults.scene import ALIVE_S, Kill, Scene, memory_peak_mb
 from processes import fetch, room
 
-COMMIT_WINDOW_S = 0.05  # what a kill may cost, as traffic
+COMMIT_WINDOW_S = 0.05  # what a kill may cost, as traffic, where one process does everything
 # One click may be older than the window: its commit takes time of its own, longer on a busy disk.
 OLDEST_LOST_S = COMMIT_WINDOW_S + 0.25
 # Without --faults nobody has made the machine quiet: a disk that stalls is not the router's fault.
@@ -104,6 +104,8 @@ def check_losses(missing: list[Request], scene: Scene, damaged: int, in_doubt: i
 
 def check_kill_window(missing: list[Request], scene: Scene, patience: float) -> int:
     """I2 for kills: what nobody counted was answered right before one. Give how many that is."""
+    if scene.ring:
+        assert not missing, f"{len(missing)} clicks that were answered are lost"
     ages = [nearest_kill(one, scene.kills) for one in missing]
     assert max(ages, default=0.0) <= OLDEST_LOST_S * patience * room(), (
         f"a click was lost {max(ages):.3f} s before a kill"

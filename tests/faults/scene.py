@@ -9,11 +9,15 @@ import subprocess
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from faults.load import Load, Request, make_links
 from processes import COMMAND, Home, children, fetch, free_port, wait_until
 
 from linkrouter.clicks import open_click_store
+from linkrouter.clicks.ring.file import ring_files
+from linkrouter.clicks.ring.page import CARRIED, CLICKS, PAGE_BYTES
+from linkrouter.clicks.ring.place import find_ring_directory
 from linkrouter.clicks.store import StoreStatus
 from linkrouter.link import Keyring
 
@@ -40,6 +44,7 @@ class Scene:
     environment: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     workers: int = 1  # of each router
+    ring: bool = False  # whether clicks go through shared memory to a carrier
     port: int = field(default_factory=free_port)  # where the load goes
     centre_port: int = 0  # where routers send; the centre itself by default
     rate: float = 200.0
@@ -86,7 +91,7 @@ class Scene:
                     *(*self.command, "router", "--keys", "keys.json"),
                     *("--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"),
                     *("--ingest-url", f"http://127.0.0.1:{centre}", "--ingest-token-file", "ingest-token"),
-                    *("--workers", str(self.workers)),
+                    *("--workers", str(self.workers), "--ring", "on" if self.ring else "off"),
                     *self.options,
                 ],
                 cwd=self.home.path,
@@ -120,12 +125,54 @@ class Scene:
 
     def kill_worker(self, number: int) -> None:
         """Kill one of the router's workers, and wait until its supervisor has started another."""
+        self.kill_children(f"--worker {number}")
+
+    def kill_children(self, *roles: str) -> None:
+        """Kill those of the router's processes that have one of *roles* in their command, and wait for others."""
+        before = self.processes_of(self.router)
         kill = Kill(time.monotonic())
         self.kills.append(kill)
-        os.kill(children(self.router.pid)[number], signal.SIGKILL)
-        wait_until(lambda: len(children(self.router.pid)) == self.workers and self.is_measurable())
+        for role in roles:
+            os.kill(next(pid for pid, command in before.items() if role in command), signal.SIGKILL)
+        wait_until(lambda: self.is_whole() and not self.processes_of(self.router).keys() >= before.keys())
         kill.ended_at = time.monotonic()
         self.wait_for_life(kill.began_at)
+
+    def is_whole(self) -> bool:
+        """Tell whether all processes of the router are there and say what they do."""
+        count = self.workers + self.ring
+        return len(self.processes_of(self.router)) == count and self.is_measurable() and self.is_ready()
+
+    def is_ready(self) -> bool:
+        return bool(self.home.answers(self.router.port, "/-/ready"))
+
+    def processes_of(self, router: subprocess.Popen) -> dict[int, str]:
+        """Give the processes that *router* supervises, with their commands."""
+        found = {}
+        for pid in children(router.pid):
+            with contextlib.suppress(OSError):
+                found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return {pid: command for pid, command in found.items() if command}
+
+    def kill_supervisor(self) -> None:
+        """Kill what keeps the router's processes, wait until they have ended by themselves, and start another."""
+        orphans = self.processes_of(self.router)
+        died_at = time.monotonic()
+        self.router.kill()
+        self.router.wait()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans))
+        self.replace_router(died_at)
+
+    def rings_waiting(self) -> int:
+        """Tell how many clicks wait in rings, from outside."""
+        if not self.ring:
+            return 0
+        waiting = 0
+        for path in ring_files(find_ring_directory(f"sqlite:///{self.home.path}/spool", 1, 1 << 20, None)):
+            with contextlib.suppress(OSError):
+                words = memoryview(path.read_bytes()[:PAGE_BYTES]).cast("Q")
+                waiting += words[CLICKS] - words[CARRIED]
+        return waiting
 
     def is_measurable(self) -> bool:
         """Tell whether every worker of the router gives its metrics."""
@@ -227,7 +274,7 @@ class Scene:
     def is_drained(self) -> bool:
         """Tell whether nothing waits any more: in memory, in the spool, of what was dropped."""
         queued = sum(self.metrics(router)["queue_clicks", ""] for router in self.living())
-        if queued or self.spool().pending:
+        if queued or self.rings_waiting() or self.spool().pending:
             return False
         missing = self.home.ask_central("/v1/stats/clicks")["missing"]["count"]
         return missing >= self.dropped_in_all() + sum(self.spool().lost.values())

@@ -58,7 +58,7 @@ async def start_router():
         clicks: list[Click] = []
         responder = Responder(
             open_link=ring.open,
-            record=record or clicks.append,
+            record=record or clicks.extend,
             is_ready=lambda: ready,
             metrics=metrics,
             mint_id=mint_click_ids(b"12345678"),
