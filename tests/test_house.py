@@ -49,7 +49,7 @@ LAYERS = [
     {"settings", "link", "clicks.click", "dial", "insight"},
     {"encoder", "clicks", "web"},
     {"router", "sync", "central", "checker"},
-    {"integrations"},
+    {"integrations", "doctor"},
     {"processes"},
     {"cli"},
     {"__main__"},

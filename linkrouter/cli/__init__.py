@@ -21,6 +21,7 @@ _COMMANDS = {
     "check": "Check every link of a mail before it is sent.",
     "decode": "What a tracked link says, and whether it is genuine.",
     "demo": "Everything on this machine: keys, a sample mail, router, sync, central.",
+    "doctor": "What is wrong here, each finding with its cure.",
     "domains": "Look at the file of own domains.",
     "encode": "Rewrite the links of a mail.",
     "encoder": "Tracked links over HTTP, for senders in any language.",
