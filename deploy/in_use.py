@@ -11,6 +11,7 @@ from asking import ask
 from haproxy_socket import Server, Stopped
 
 _KEY_INFO = re.compile(r'(?m)^linkrouter_key_info\{key_id="(\d+)",state="(\w+)"\} 1\.0$')
+_BUILD_INFO = re.compile(r'(?m)^linkrouter_build_info\{[^}]*version="([^"]+)"')
 _DOMAINS_INFO = re.compile(r'(?m)^linkrouter_domains_info\{fingerprint="(\w+)"\} 1\.0$')
 
 
@@ -30,6 +31,12 @@ def domains_in_use(server: Server, settings: Path) -> str | None:
     """Give the fingerprint of the own domains that *server* says it uses; None as above, or when it uses no file."""
     found = {tuple(_DOMAINS_INFO.findall(said)) for said in _metrics(server, settings)}
     return "".join(found.pop()) or None if len(found) == 1 else None
+
+
+def version_in_use(server: Server, settings: Path) -> str | None:
+    """Give the version that *server* says it is; None when it does not answer."""
+    found = sorted({match[1] for said in _metrics(server, settings) if (match := _BUILD_INFO.search(said))})
+    return " ".join(found) or None
 
 
 def read_settings(settings: Path, *names: str) -> dict[str, str]:

@@ -24,18 +24,14 @@ class Remote:
     name: str
     command: tuple[str, ...]
 
-    def ask(self, *arguments: str, stdin: bytes = b"") -> dict[str, object]:
+    def ask(self, *arguments: str, stdin: bytes = b"", fine: tuple[int, ...] = (0,)) -> dict[str, object]:
         """Run linkrouter-deploy there with *arguments*, and give the JSON object it prints.
 
         Raises:
-            Stopped: it cannot be reached, or says that it did not succeed.
+            Stopped: it cannot be reached, or ends with a code that is not *fine*.
         """
-        command = [*self.command, *arguments]
-        try:
-            done = subprocess.run(command, input=stdin, capture_output=True, check=False)  # noqa: S603 - the operator's
-        except OSError as exc:
-            raise Stopped(f"{self.name}: {command[0]!r} cannot be run ({exc.strerror}); give --reach") from exc
-        if done.returncode:
+        done = self._run(*arguments, stdin=stdin, out=subprocess.PIPE)
+        if done.returncode not in fine:
             said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
             raise Stopped(f"{self.name}: {said[-1].removeprefix('linkrouter-deploy: ')}")
         try:
@@ -43,6 +39,22 @@ class Remote:
         except ValueError as exc:
             raise Stopped(f"{self.name}: its linkrouter-deploy answers what is no JSON; is it older?") from exc
         return answer
+
+    def run(self, *arguments: str) -> None:
+        """Run linkrouter-deploy there with *arguments*; what it says is seen.
+
+        Raises:
+            Stopped: it cannot be reached, or says that it did not succeed.
+        """
+        if code := self._run(*arguments, out=None).returncode:
+            raise Stopped(f"{self.name} did not succeed (exit {code}, see above)")
+
+    def _run(self, *arguments: str, stdin: bytes = b"", out: int | None) -> "subprocess.CompletedProcess[bytes]":
+        command = [*self.command, *arguments]
+        try:
+            return subprocess.run(command, input=stdin, stdout=out, stderr=out, check=False)  # noqa: S603 - operator's
+        except OSError as exc:
+            raise Stopped(f"{self.name}: {command[0]!r} cannot be run ({exc.strerror}); give --reach") from exc
 
 
 def read_inventory(path: Path, reach: str, local: Sequence[str]) -> list[Remote]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haproxy_socket import OTHER, HAProxy, Server, Stopped
-from in_use import keys_in_use
+from in_use import keys_in_use, version_in_use
 from keyfile import KeyFile, summary_of
 
 
@@ -54,6 +54,7 @@ def status_of(proxy: HAProxy, keys: KeyFile, settings: Path, self_signed: Path) 
                 "active": server.name.startswith(f"{active}-"),
                 "check": server.check,
                 "keys": used[server.name],
+                "version": version_in_use(server, settings) if server.is_up else None,
             }
             for server in servers
         ],

@@ -11,6 +11,7 @@ from haproxy.talk import ask
 from processes import fetch, wait_until
 
 from haproxy import starter
+from linkrouter import __version__
 from linkrouter.link import Keyring
 
 REACH = """
@@ -219,6 +220,49 @@ def test_status_names_a_router_with_other_keys_than_the_file(machines):
     said = json.loads(fresh.stdout)
     assert said["keys"] == "1:verify 2:sign"
     assert {row["keys"] for row in said["routers"] if row["up"]} == {"1:verify 2:sign"}
+
+
+def test_status_of_all_machines_is_one_table_with_what_differs(machines):
+    first, other = machines
+    alike = change(first, "status", "--all")
+    other.keyring.rotate().save(other.home / "keys.json")
+    assert other.deploy("reload").returncode == 0
+    (first.home / "machines").write_text("local\nother\nnowhere\n")
+
+    done, asked = change(first, "status", "--all"), change(first, "status", "--all", "--json")
+
+    head, *rows = alike.stdout.splitlines()
+    assert alike.returncode == 0
+    assert head.split() == ["machine", "active", "routers", "keys", "version"]
+    assert [row.split()[:2] for row in rows] == [["local", "blue"], ["other", "blue"]]
+    assert all(row.endswith(f"1:sign  {__version__}") for row in rows)
+    assert done.returncode == asked.returncode == 1
+    assert "machines have different keys (local: 1:sign, other: 1:verify 2:sign): run 'linkrouter-deploy push'" in (
+        done.stdout
+    )
+    said = json.loads(asked.stdout)
+    assert set(said["machines"]) == {"local", "other"}
+    assert set(said["silent"]) == {"nowhere"}
+
+
+def test_a_switch_of_all_machines_stops_at_the_first_failed_canary(machines):
+    first, other = machines
+    canaries = other.home / "canaries"
+    sound = canaries.read_text()
+    canaries.write_text(f"https://{HOST}/2s/forged https://example.com/\n")
+    (first.home / "machines").write_text("other\nlocal\n")
+
+    failed = change(first, "switch", "--all", "green")
+    after = [json.loads(machine.deploy("status", "--json").stdout)["active"] for machine in machines]
+    canaries.write_text(sound)
+    done = change(first, "--keep-old", "switch", "--all", "green")
+    then = [json.loads(machine.deploy("status", "--json").stdout)["active"] for machine in machines]
+    back = change(first, "--keep-old", "switch", "--all", "blue")
+
+    assert "other did not succeed (exit 3, see above); done: none; not begun: local" in complaint(failed)
+    assert after == ["blue", "blue"]
+    assert done.returncode == back.returncode == 0, done.stderr
+    assert then == ["green", "green"]
 
 
 def test_a_restart_of_the_active_colour_leaves_one_router_serving(machines):
