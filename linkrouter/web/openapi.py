@@ -52,7 +52,7 @@ def api_document(routes: Sequence[Route], title: str, version: str) -> dict[str,
 
 def statuses(route: Route) -> tuple[int, ...]:
     """Give every status that *route* can refuse with."""
-    found = {500, 503, *route.refuses}
+    found = {500, 503, *((507,) if route.method != "GET" else ()), *route.refuses}
     if route.scope is not None:
         found |= {401, 403}
     if route.body is not None:

@@ -29,6 +29,7 @@ DETAILS = {
     429: "as many of these are running as may at once; try again",
     500: "something went wrong here, and was logged",
     503: "the store cannot do this now; try again",
+    507: "the store's disk is full; nothing of this was kept, try again when there is room",
 }
 # Python 3.13 took new names from RFC 9110; a title stays what it was, whatever runs here.
 TITLES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}

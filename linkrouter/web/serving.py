@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from linkrouter.errors import SettingsError, StoreError
+from linkrouter.errors import SettingsError, StoreError, StoreFull
 from linkrouter.log import log, quiet_exception_handler
 from linkrouter.web.dialects import OWN_DIALECT, Dialect
 from linkrouter.web.headers import SAFE_HEADERS
@@ -201,7 +201,7 @@ def _refused(
         response.headers["WWW-Authenticate"] = "Bearer"
     if refusal.status == 415:
         response.headers["Accept-Encoding"] = "gzip"
-    if refusal.status in (429, 503):
+    if refusal.status in (429, 503, 507):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
@@ -230,7 +230,7 @@ async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
         return _refused(Refusal(exc.status))
     except StoreError as exc:
         log("central.store_failed", reason=type(exc.__cause__ or exc).__name__)
-        return _refused(Refusal(503), request.get(DIALECT, OWN_DIALECT))
+        return _refused(Refusal(507 if isinstance(exc, StoreFull) else 503), request.get(DIALECT, OWN_DIALECT))
     except Exception as exc:  # the border: a request that fails must not tell how
         quiet_exception_handler(asyncio.get_running_loop(), {"exception": exc})
         return _refused(Refusal(500), request.get(DIALECT, OWN_DIALECT))

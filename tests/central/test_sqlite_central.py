@@ -1,6 +1,7 @@
 """What is SQLite's own: the file, its locks and its faults."""
 
 import asyncio
+import contextlib
 import sqlite3
 import stat
 
@@ -188,6 +189,41 @@ async def test_a_slow_question_holds_up_no_other(tmp_path, make_clicks):
 
     assert still_running
     assert [len(clicks) for clicks in found] == [2] * 20
+
+
+async def test_the_log_stays_short_whatever_questions_follow_each_other(tmp_path, make_clicks):
+    store = SqliteCentralStore(tmp_path / "central.db", max_log_bytes=500_000, log_look_s=0.01)
+    log = tmp_path / "central.db-wal"
+    await store.open()
+    end = asyncio.Event()
+
+    async def ask(held: asyncio.Event, next_held: asyncio.Event) -> None:  # lets go when the other has taken hold
+        while not end.is_set():
+            async with store.snapshot() as reader:
+                await reader.fetch_value("SELECT count(*) FROM clicks")
+                held.set()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(next_held.wait(), 0.2)
+            held.clear()
+
+    one, other = asyncio.Event(), asyncio.Event()
+    asking = [asyncio.create_task(ask(one, other)), asyncio.create_task(ask(other, one))]
+    try:
+        largest, shortened = 0, 0
+        for batch in range(200):
+            await store.add_clicks(make_clicks(100, batch * 100, user_agent="x" * 200))
+            size = log.stat().st_size
+            shortened += size < largest
+            largest = 0 if size < largest else size
+            if shortened > 2:
+                break
+            await asyncio.sleep(0.02)
+    finally:
+        end.set()
+        await asyncio.gather(*asking)
+        await store.close()
+
+    assert shortened > 2
 
 
 async def test_a_question_is_answered_from_an_index(store):

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ __all__ = ["SqliteConnection", "SqliteDatabase"]
 LOCK_WAIT_S = 5
 READ_DEADLINE_S = 30
 MAX_READERS = 4  # questions at once; each is a thread and a cache
+MAX_LOG_BYTES = 256 * 1024**2  # of the write-ahead log; then questions make way for a moment
+LOG_LOOK_S = 5.0  # between two looks at its size
 
 # The link index grows at random places, so each click dirties a page of its own: a larger cache and a rarer
 # checkpoint take a fifth off the cost of a click (measured at 400,000 clicks).
@@ -75,9 +77,18 @@ class SqliteDatabase(SqlDatabase):
     """The file *path*; a question ends after *read_deadline_s*, the wait for another's lock after *lock_wait_s*."""
 
     def __init__(
-        self, path: Path, *, read_deadline_s: float = READ_DEADLINE_S, lock_wait_s: float = LOCK_WAIT_S
+        self,
+        path: Path,
+        *,
+        read_deadline_s: float = READ_DEADLINE_S,
+        lock_wait_s: float = LOCK_WAIT_S,
+        max_log_bytes: int = MAX_LOG_BYTES,
+        log_look_s: float = LOG_LOOK_S,
     ) -> None:
         self._path = path
+        self._max_log_bytes = max_log_bytes
+        self._log_look_s = log_look_s
+        self._log_keeper: asyncio.Task[None] | None = None
         self._read_deadline_s = read_deadline_s
         self._lock_wait_s = lock_wait_s
         self._writer: aiosqlite.Connection | None = None
@@ -92,6 +103,7 @@ class SqliteDatabase(SqlDatabase):
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._writer = await self._connect()
             await self._set_up(self._writer)
+            self._log_keeper = asyncio.create_task(self._keep_log_short())
         except (OSError, sqlite3.Error) as exc:
             await self.close()
             raise SettingsError(f"DATABASE: {str(self._path)!r} {_cure(exc)}") from exc
@@ -132,6 +144,30 @@ class SqliteDatabase(SqlDatabase):
             if self._writer is not None:
                 await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    async def _keep_log_short(self) -> None:
+        """Empty the log when it is large. Questions that follow each other without a gap would let it grow for ever."""
+        while True:
+            await asyncio.sleep(self._log_look_s)
+            if self.journal_size() > self._max_log_bytes:
+                with suppress(sqlite3.Error):  # a full disk; at the next look it is tried again
+                    await self._shorten_log()
+
+    async def _shorten_log(self) -> None:
+        """Empty the log once the questions that run have ended, by their deadline at the latest; new ones wait."""
+        held = 0
+        try:
+            for _ in range(MAX_READERS):
+                await self._reading.acquire()
+                held += 1
+            async with self._writing:
+                if self._writer is not None:  # clicks must not wait for a reader of another process
+                    await self._writer.execute("PRAGMA busy_timeout = 0")
+                    await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    await self._writer.execute(f"PRAGMA busy_timeout = {int(self._lock_wait_s * 1000)}")
+        finally:
+            for _ in range(held):
+                self._reading.release()
+
     async def keep_no_copies(self) -> None:
         """Overwrite from now on what is taken away."""
         async with self._writing:
@@ -161,6 +197,10 @@ class SqliteDatabase(SqlDatabase):
 
     async def close(self) -> None:
         """See `CentralStore`."""
+        keeper, self._log_keeper = self._log_keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
         readers, self._readers = self._readers, []
         writer, self._writer = self._writer, None
         for connection in (*readers, *((writer,) if writer is not None else ())):
