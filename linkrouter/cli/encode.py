@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["encode", "guess_type"]
 
 _TAG = re.compile(rb"<(?:!doctype|html|head|body|table|div|p|a|span|img|h[1-6])\b", re.IGNORECASE)
-_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t\r\n]*<?([^<>\s]{1,200})>?", re.IGNORECASE | re.MULTILINE)
 _GUESS_BYTES = 64 * 1024
 
 
@@ -69,6 +68,7 @@ def encode(
     What was left alone, and why, is said on standard error.
     """
     from linkrouter.encoder import Encoder
+    from linkrouter.integrations.mail_headers import find_message_id
     from linkrouter.integrations.manifest import manifest_entry
 
     try:
@@ -91,7 +91,12 @@ def encode(
         done = encoder.rewrite_html(raw) if content_type == "html" else encoder.rewrite_text(raw)
     if manifest is not None and done.links:
         entry = manifest_entry(
-            done.links, message_id or _find_message_id(raw), recipient, tag, tenant, message_key=done.message_key
+            done.links,
+            message_id or find_message_id(raw) or str(uuid.uuid4()),
+            recipient,
+            tag,
+            tenant,
+            message_key=done.message_key,
         )
         _append(manifest, entry)
     sys.stdout.buffer.write(done.content)
@@ -111,12 +116,6 @@ def _append(manifest: Path, entry: dict[str, object]) -> None:
     """Append one line; a new file is for its owner alone, since it holds recipients and links with their secrets."""
     with open(manifest, "a", encoding="ascii", opener=open_for_owner) as out:
         out.write(json.dumps(entry) + "\n")
-
-
-def _find_message_id(raw: bytes) -> str:
-    head = re.split(rb"\r?\n\r?\n", raw[:_GUESS_BYTES], maxsplit=1)[0]
-    match = _MESSAGE_ID.search(head)
-    return match[1].decode("ascii", "replace") if match else str(uuid.uuid4())
 
 
 def _report(done: "Rewritten[bytes]") -> None:

@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 from linkrouter.encoder import Rewritten
@@ -17,8 +16,9 @@ from linkrouter.integrations.acceptances import Acceptances, copy_key
 from linkrouter.integrations.gating import MailGate
 from linkrouter.integrations.mail_headers import MailLabels, find_message_id, take_labels
 from linkrouter.integrations.manifest import manifest_entry
-from linkrouter.integrations.next_hop import Envelope, Reply, Transaction
+from linkrouter.integrations.next_hop import Envelope, Transaction
 from linkrouter.integrations.reporting import Reporter
+from linkrouter.integrations.smtp_reply import Reply
 from linkrouter.integrations.tracking import Tracker
 from linkrouter.log import log
 from linkrouter.metrics import Metrics
@@ -126,24 +126,25 @@ class Delivery:
         again: bool,
     ) -> Reply:
         """Track the links of a copy and hand it over; what the next hop takes is counted, reported and remembered."""
-        done = self.tracker.track(content, labels, mail.tenant)
-        entry = (
-            self._entry(mail, message_id, recipients, done, labels)
-            if self.reporter is not None and done.links
-            else None
-        )
-        reply = await _address(transaction, recipients[0]) if again else None
-        if reply is None:
-            report = json.dumps(entry).encode("ascii") if entry else b""
-            reply = await transaction.send(done.content, key if message_id else "", report)
-        if reply.is_good:
+        refused = await transaction.begin_copy(recipients[0]) if again else None
+        if refused is None or refused.is_good:
+            refused = transaction.begin_data(content)
+        if refused is not None:
+            return refused
+        done = self.tracker.track(content, labels, mail.tenant)  # while the next hop makes ready
+        entry = self._entry(mail, message_id, recipients, done, labels)
+
+        def heed(reply: Reply) -> None:
+            if not reply.is_good:
+                return
             self.metrics.count("linkrouter_mails_sent", "tracked" if done.links else "untracked")
             if entry is not None and self.reporter is not None:
                 self.reporter.report(entry)
             if message_id:  # it is known again by that
                 self.acceptances.accept(key)
-        transaction.has_answer()
-        return reply
+
+        report = json.dumps(entry).encode("ascii") if entry else b""
+        return await transaction.send(done.content, key if message_id else "", report, heed)
 
     def _entry(
         self,
@@ -166,15 +167,6 @@ class Delivery:
             metadata=labels.metadata,
             count_only=self.tracker.is_counted_only(labels),
         )
-
-
-async def _address(transaction: Transaction, recipient: str) -> Reply | None:
-    """Begin the next copy, and give what hinders it."""
-    for step in (transaction.begin_again, partial(transaction.add_recipient, recipient)):
-        said = await step()
-        if not said.is_good:
-            return said
-    return None
 
 
 def _summary(replies: Sequence[Reply]) -> Reply:

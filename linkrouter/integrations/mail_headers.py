@@ -29,6 +29,7 @@ _OURS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _DKIM = re.compile(rb"^dkim-signature[ \t]*:((?:[^\r\n]++|\r\n[ \t])*+)", re.IGNORECASE | re.MULTILINE)
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 _MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t\r\n]*<?([^<>\s]{1,900})>?", re.IGNORECASE | re.MULTILINE)
 
 
@@ -60,8 +61,12 @@ def take_labels(raw: bytes) -> tuple[bytes, MailLabels]:
 
 
 def find_message_id(raw: bytes) -> str:
-    """Give the id that *raw* has in its header, without the angle brackets; empty when there is none."""
-    match = _MESSAGE_ID.search(raw, 0, _head_end(raw))
+    """Give the id that *raw* has in its header, without the angle brackets; empty when there is none.
+
+    Lines may end with CRLF, as in SMTP, or with LF, as in a file.
+    """
+    blank = _BLANK_LINE.search(raw, 0, HEAD_BYTES)
+    match = _MESSAGE_ID.search(raw, 0, blank.start() + 1) if blank else None
     return match[1].decode("utf-8", "replace") if match else ""
 
 

@@ -6,22 +6,22 @@ hop may have it.
 """
 
 import asyncio
-import re
 import ssl
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
-from weakref import WeakKeyDictionary, finalize
 
-from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPResponseException
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from linkrouter.dial.trust import trusting_context
 from linkrouter.errors import SettingsError
+from linkrouter.integrations.hop_connection import GONE, Heed, HopConnection
+from linkrouter.integrations.smtp_reply import Reply
 from linkrouter.integrations.witness import Witness
 from linkrouter.settings import Address
 
-__all__ = ["Envelope", "NextHop", "NextHopTls", "Reply", "Transaction"]
+__all__ = ["Envelope", "NextHop", "NextHopTls", "Transaction"]
 
 NextHopTls = Literal["auto", "off", "starttls", "tls"]
 
@@ -29,28 +29,7 @@ MAX_IDLE_S = 30.0  # servers begin to hang up after a minute or so
 MAX_IDLE_CONNECTIONS = 32
 CLOSING = 421
 
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What SMTP answered: a code and its text, which may have several lines and begins with an enhanced code."""
-
-    code: int
-    text: str = field(repr=False)  # servers like to put addresses into it
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it says yes."""
-        return 200 <= self.code < 300
-
-    def __str__(self) -> str:
-        *before, last = _CONTROL.sub(" ", self.text).split("\n") or [""]
-        return "\r\n".join([*(f"{self.code}-{line}" for line in before), f"{self.code} {last}"])
-
-
 UNREACHABLE = Reply(451, "4.4.1 the next hop does not answer; try again")
-GONE = Reply(451, "4.4.2 the next hop went away before it answered; try again")
 NO_UTF8 = Reply(550, "5.6.7 the next hop takes no SMTPUTF8")
 NO_8BIT = Reply(554, "5.6.3 the next hop takes no 8BITMIME")
 
@@ -65,75 +44,76 @@ class Envelope:
 
 
 class Transaction:
-    """One mail on its way, from the MAIL that the next hop took; `end` it, whatever happened."""
+    """One mail on its way; `end` it, whatever happened.
 
-    def __init__(self, hop: "NextHop", client: SMTP, envelope: Envelope) -> None:
+    The next hop hears of the sender with the first recipient, and what it says against the sender is the answer to
+    each recipient.
+    """
+
+    def __init__(self, hop: "NextHop", connection: HopConnection, envelope: Envelope, *, is_reused: bool) -> None:
         self._hop = hop
-        self._client = client
+        self._connection = connection
         self._envelope = envelope
-        self._open = True
-
-    async def begin_again(self) -> Reply:
-        """Give the next hop MAIL once more, for another copy of the mail on the same connection."""
-        if self._open:
-            reply = await self._command("RSET")
-            if not reply.is_good:
-                return reply
-        reply = await self._command(_mail_line(self._client, self._envelope))
-        self._open = reply.is_good
-        return reply
+        self._is_reused = is_reused
+        self._is_begun = False
 
     async def add_recipient(self, address: str) -> Reply:
         """Give the next hop a recipient, and what it says."""
-        return await self._command(f"RCPT TO:<{address}>")
+        if self._is_begun:
+            [reply] = await self._connection.ask(f"RCPT TO:<{address}>")
+            return _passed_on(reply)
+        reply = await self._begin(address)
+        if self._is_reused and (reply is GONE or reply.code == CLOSING):  # it went, or wanted to go, while it was idle
+            self._connection.close()
+            connection = await self._hop.connect()
+            if connection is None:
+                return UNREACHABLE
+            self._connection, self._is_reused = connection, False
+            reply = await self._begin(address)
+        return _passed_on(reply)
 
-    def has_answer(self) -> None:
-        """Say that what the answer means is written down."""
-        self._hop.tell_heard(self._client)
+    async def begin_copy(self, address: str) -> Reply:
+        """Begin anew on the same connection, with one recipient."""
+        return _passed_on(await self._begin(address))
 
-    async def send(self, content: bytes, key: str = "", report: bytes = b"") -> Reply:
-        """Hand over *content*, whose lines end with CRLF, and give the next hop's answer.
+    async def _begin(self, address: str) -> Reply:
+        lines = [_mail_line(self._connection, self._envelope), f"RCPT TO:<{address}>"]
+        *before, sender, recipient = await self._connection.ask(*(["RSET"] if self._is_begun else []), *lines)
+        self._is_begun = sender.is_good
+        return next((reply for reply in (*before, sender) if not reply.is_good), recipient)
 
-        The answer to a mail with a *key* is heard, with its *report*, even if this process is killed before.
-        """
-        if not content.isascii() and not self._client.supports_extension("8bitmime"):
+    def begin_data(self, content: bytes) -> Reply | None:
+        """Say that a mail like *content* comes, so that the next hop makes ready; what hinders it is given."""
+        if not content.isascii() and not self._connection.offers("8bitmime"):
             return NO_8BIT
-        self._open = False
-        if key:
-            self._hop.tell_witness(self._client, key, report)
-        try:
-            said = await self._client.data(content)
-        except SMTPDataError as exc:
-            return _passed_on(exc.code, exc.message)
-        except (SMTPException, OSError, ValueError):
-            self._client.close()
-            return GONE
-        return Reply(said.code, said.message)
+        self._connection.begin_data()
+        return None
+
+    async def send(self, content: bytes, key: str, report: bytes, heed: Heed) -> Reply:
+        """See `HopConnection.send`."""
+        reply = await self._connection.send(content, key, report, heed)
+        self._is_begun = False
+        return _passed_on(reply)
 
     async def end(self) -> None:
         """Give the connection back, or close it when it is not where a mail may begin."""
-        if self._open and not (await self._command("RSET")).is_good:
-            self._client.close()
-        self._open = False
-        self._hop.give_back(self._client)
-
-    async def _command(self, line: str) -> Reply:
-        try:
-            said = await self._client.execute_command(line.encode("utf-8", "surrogateescape"))
-        except (SMTPException, OSError, ValueError):
-            self._client.close()
-            return GONE
-        return _passed_on(said.code, said.message)
+        if self._is_begun and self._connection.is_idle:
+            [reply] = await self._connection.ask("RSET")
+            self._is_begun = not reply.is_good
+        if self._is_begun or not self._connection.is_idle:
+            self._connection.close()
+        self._is_begun = False
+        self._hop.give_back(self._connection)
 
 
-def _passed_on(code: int, text: str) -> Reply:
+def _passed_on(reply: Reply) -> Reply:
     """Give what the next hop said to whoever waits; that it closes its connection is no reason to close ours."""
-    return Reply(451, text) if code == CLOSING or not 200 <= code < 600 else Reply(code, text)
+    return Reply(451, reply.text) if reply.code == CLOSING or not 200 <= reply.code < 600 else reply
 
 
-def _mail_line(client: SMTP, envelope: Envelope) -> str:
+def _mail_line(connection: HopConnection, envelope: Envelope) -> str:
     line = f"MAIL FROM:<{envelope.sender}>"
-    if envelope.eight_bit and client.supports_extension("8bitmime"):
+    if envelope.eight_bit and connection.offers("8bitmime"):
         line += " BODY=8BITMIME"
     return line + " SMTPUTF8" if envelope.utf8 else line
 
@@ -171,40 +151,31 @@ class NextHop:
         self._timeout_s = timeout_s
         self._hostname = hostname
         self._context = _tls_context(ca_file, checked=tls != "auto")
-        self._idle: deque[tuple[SMTP, float]] = deque()
+        self._idle: deque[tuple[HopConnection, float]] = deque()
         self._witness = witness
-        self._shared: WeakKeyDictionary[SMTP, int] = WeakKeyDictionary()
         self._closed = False
 
     async def begin(self, envelope: Envelope) -> Transaction | Reply:
-        """Begin a mail; what the next hop says instead of yes, or what hinders us, is given as it is to be said."""
-        while self._idle:
-            client, since = self._idle.pop()  # the one used last: the others may go
-            if not client.is_connected or time.monotonic() - since > MAX_IDLE_S:
-                client.close()
-                continue
-            begun = await self._mail(client, envelope)
-            if begun is not GONE and client.is_connected:
-                return begun
-        try:
-            client = await self._connect()
-        except (SMTPException, OSError, ValueError):
+        """Begin a mail, of which the next hop hears with the first recipient; give what hinders it."""
+        reused = self._take_idle()
+        connection = reused or await self.connect()
+        if connection is None:
             return UNREACHABLE
-        return await self._mail(client, envelope)
-
-    async def _mail(self, client: SMTP, envelope: Envelope) -> Transaction | Reply:
-        if envelope.utf8 and not client.supports_extension("smtputf8"):
-            self.give_back(client)
+        if envelope.utf8 and not connection.offers("smtputf8"):
+            self.give_back(connection)
             return NO_UTF8
-        transaction = Transaction(self, client, envelope)
-        transaction._open = False
-        reply = await transaction.begin_again()
-        if reply.is_good:
-            return transaction
-        self.give_back(client)
-        return reply
+        return Transaction(self, connection, envelope, is_reused=reused is not None)
 
-    async def _connect(self) -> SMTP:
+    def _take_idle(self) -> HopConnection | None:
+        while self._idle:
+            connection, since = self._idle.pop()  # the one used last: the others may go
+            if connection.is_idle and time.monotonic() - since < MAX_IDLE_S:
+                return connection
+            connection.close()
+        return None
+
+    async def connect(self) -> HopConnection | None:
+        """Open a connection; None when there is none to be had."""
         name, password = self._login or (None, None)
         client = SMTP(
             hostname=self._address.host,
@@ -221,51 +192,28 @@ class NextHop:
             await client.connect()
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
+            return HopConnection(client, self._timeout_s, self._witness)
         except SMTPResponseException:
             client.close()
-            raise
-        self._share(client)
-        return client
+        except (SMTPException, OSError, ValueError):
+            pass
+        return None
 
-    def tell_witness(self, client: SMTP, key: str, report: bytes) -> None:
-        """See `Transaction.send`."""
-        if client in self._shared and self._witness is not None:
-            self._witness.sending(self._shared[client], key, report)
-
-    def tell_heard(self, client: SMTP) -> None:
-        """See `Transaction.has_answer`."""
-        if client in self._shared and self._witness is not None:
-            self._witness.heard(self._shared[client])
-
-    def _share(self, client: SMTP) -> None:
-        """Share a connection with the witness, unless only this process can read it."""
-        if self._witness is None or client.get_transport_info("sslcontext") is not None:
-            return
-        number = self._shared[client] = self._witness.share(client.get_transport_info("socket").fileno())
-        finalize(client, self._witness.forget, number)
-
-    def give_back(self, client: SMTP) -> None:
-        """Keep *client* for the next mail."""
+    def give_back(self, connection: HopConnection) -> None:
+        """Keep *connection* for the next mail."""
         if self._closed or len(self._idle) >= MAX_IDLE_CONNECTIONS:
-            client.close()
-        elif client.is_connected:
-            self._idle.append((client, time.monotonic()))
+            connection.close()
+        elif connection.is_idle:
+            self._idle.append((connection, time.monotonic()))
         while self._idle and time.monotonic() - self._idle[0][1] > MAX_IDLE_S:
             self._idle.popleft()[0].close()
 
     async def close(self) -> None:
         """Say goodbye on each idle connection; those in use are closed when they are given back."""
         self._closed = True
-        clients = [client for client, _ in self._idle]
+        connections = [connection for connection, _ in self._idle]
         self._idle.clear()
-        await asyncio.gather(*map(_quit, clients), return_exceptions=True)
-
-
-async def _quit(client: SMTP) -> None:
-    try:
-        await client.quit(timeout=1.0)
-    finally:
-        client.close()
+        await asyncio.gather(*(connection.quit() for connection in connections))
 
 
 def _tls_context(ca_file: str | None, *, checked: bool) -> ssl.SSLContext:

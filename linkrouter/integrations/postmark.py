@@ -13,8 +13,9 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from linkrouter.integrations.delivery import Delivery, MailInHand
-from linkrouter.integrations.next_hop import NextHop, Reply
+from linkrouter.integrations.next_hop import NextHop
 from linkrouter.integrations.postmark_mail import POSTMARK_FIELDS, ComposedMail, PostmarkMail, compose_mail
+from linkrouter.integrations.smtp_reply import Reply
 from linkrouter.web.postmark_dialect import POSTMARK_DIALECT
 from linkrouter.web.problems import Fault, Refusal
 from linkrouter.web.routes import Route

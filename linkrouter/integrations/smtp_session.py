@@ -8,13 +8,18 @@ refuse the empty sender of a bounce, take ten times as long to read a mail, and 
 """
 
 import asyncio
+import ssl
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, syntax
 
+from linkrouter.integrations import smtp_rules as rules
 from linkrouter.integrations.delivery import Delivered, Delivery, MailInHand
-from linkrouter.integrations.next_hop import Envelope, Reply, Transaction
+from linkrouter.integrations.next_hop import Envelope, NextHop, Transaction
+from linkrouter.integrations.smtp_reply import Reply
 from linkrouter.integrations.smtp_syntax import (
     BAD_PATH,
     MAIL_TOO_LARGE,
@@ -25,21 +30,42 @@ from linkrouter.integrations.smtp_syntax import (
 )
 from linkrouter.log import log
 
-if TYPE_CHECKING:
-    from linkrouter.integrations.smtp import SmtpRelay
+__all__ = ["RelayContext", "RelaySession"]
 
-__all__ = ["RelaySession"]
 
-BUSY = Reply(421, "4.3.2 too many connections; try again")
-STOPPING = Reply(421, "4.3.2 the relay is stopping; try again")
-FAILED = Reply(451, "4.3.0 something went wrong here; try again")
-BARE = Reply(550, "5.6.0 the message has a bare CR or LF; lines end with CRLF")
-BEHIND_STARTTLS = Reply(554, "5.5.1 nothing may be sent behind STARTTLS before its answer")
-NO_MAIL = Reply(503, "5.5.1 give MAIL first")
-NO_RECIPIENT = Reply(503, "5.5.1 give RCPT first")
-TWO_MAILS = Reply(503, "5.5.1 one mail at a time; RSET ends it")
-TOO_MANY_RECIPIENTS = Reply(452, "4.5.3 too many recipients; send the rest in another mail")
-GOOD = Reply(250, "2.1.0 ok")
+@dataclass(slots=True, kw_only=True, eq=False)
+class RelayContext:
+    """What all sessions of a relay share: how they are to be, and who is there.
+
+    Args:
+        delivery: What becomes of a mail.
+        next_hop: Where it goes.
+        limits: What is taken.
+        tenant: Whose mails come from senders that need no password.
+        tls: The certificate for STARTTLS.
+        find_sender: With it, senders must give a name and a password.
+        auth_needs_tls: Whether they may only do so behind STARTTLS.
+        hostname: The name in the greeting.
+    """
+
+    delivery: Delivery
+    next_hop: NextHop
+    limits: rules.RelayLimits
+    tenant: int = 0
+    tls: ssl.SSLContext | None = None
+    find_sender: rules.FindSender | None = None
+    auth_needs_tls: bool = True
+    hostname: str = "linkrouter"
+    is_stopping: bool = field(default=False, init=False)
+    sessions: "set[RelaySession]" = field(default_factory=set, init=False)
+    tasks: "set[asyncio.Task[Any]]" = field(default_factory=set, init=False)
+
+    def start(self, work: "Coroutine[Any, Any, Any]") -> "asyncio.Task[Any]":
+        """Run *work* to its end, whoever waits for it."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
 
 
 class _Exceptions:
@@ -47,7 +73,7 @@ class _Exceptions:
 
     async def handle_exception(self, error: Exception) -> str:
         log("relay.failed", exception=type(error).__name__)
-        return str(FAILED)
+        return str(rules.FAILED)
 
 
 class RelaySession(SMTP):
@@ -56,7 +82,7 @@ class RelaySession(SMTP):
     line_length_limit = 4096  # of commands
     command_size_limit = 4096
 
-    def __init__(self, relay: "SmtpRelay") -> None:
+    def __init__(self, relay: RelayContext) -> None:
         super().__init__(
             _Exceptions(),
             data_size_limit=relay.limits.message_bytes,
@@ -80,7 +106,7 @@ class RelaySession(SMTP):
 
     async def _handle_client(self) -> None:
         if self._relay.is_stopping or len(self._relay.sessions) >= self._relay.limits.connections:
-            await self._say(STOPPING if self._relay.is_stopping else BUSY)
+            await self._say(rules.STOPPING if self._relay.is_stopping else rules.BUSY)
             self.hang_up()
             return
         self._relay.sessions.add(self)
@@ -99,7 +125,7 @@ class RelaySession(SMTP):
     def turn_away_if_idle(self) -> None:
         """Say goodbye to a client whose mail is not on its way."""
         if not self._has_mail:
-            self._writer.write(f"{STOPPING}\r\n".encode())
+            self._writer.write(f"{rules.STOPPING}\r\n".encode())
             self.hang_up()
 
     def hang_up(self) -> None:
@@ -154,7 +180,7 @@ class RelaySession(SMTP):
     async def smtp_STARTTLS(self, arg: str) -> None:
         """Go on behind TLS, unless somebody may have put commands in front of it (RFC 3207, section 6)."""
         if self._reader._buffer:  # type: ignore[attr-defined]
-            await self._say(BEHIND_STARTTLS)
+            await self._say(rules.BEHIND_STARTTLS)
             self.hang_up()
             await asyncio.sleep(0)  # it ends here
         self._abandon()
@@ -170,7 +196,7 @@ class RelaySession(SMTP):
 
     async def _begin(self, arg: str) -> Reply:
         if self._transaction is not None:
-            return TWO_MAILS
+            return rules.TWO_MAILS
         parsed = parse_mail(arg, self._relay.limits.message_bytes)
         if isinstance(parsed, Reply):
             return parsed
@@ -178,7 +204,7 @@ class RelaySession(SMTP):
         if isinstance(begun, Reply):
             return begun
         self._envelope, self._transaction = parsed, begun
-        return GOOD
+        return rules.GOOD
 
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     async def smtp_RCPT(self, arg: str | None) -> None:
@@ -189,12 +215,12 @@ class RelaySession(SMTP):
 
     async def _add_recipient(self, arg: str) -> Reply:
         if self._transaction is None:
-            return NO_MAIL
+            return rules.NO_MAIL
         address = parse_recipient(arg, utf8=self._envelope.utf8)
         if isinstance(address, Reply):
             return address
         if len(self._recipients) >= self._relay.limits.recipients:
-            return TOO_MANY_RECIPIENTS
+            return rules.TOO_MANY_RECIPIENTS
         reply = await self._transaction.add_recipient(address)
         if reply.is_good and address not in self._recipients:
             self._recipients.append(address)
@@ -219,7 +245,7 @@ class RelaySession(SMTP):
         if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
             return
         if arg or not self._recipients or self._transaction is None:
-            await self._say(BAD_PATH if arg else NO_RECIPIENT if self._transaction else NO_MAIL)
+            await self._say(BAD_PATH if arg else rules.NO_RECIPIENT if self._transaction else rules.NO_MAIL)
             return
         self._has_mail = True
         try:
@@ -243,7 +269,7 @@ class RelaySession(SMTP):
                 "linkrouter_mails_not_sent", "too_large" if content is None else "malformed"
             )
             self._abandon()
-            return MAIL_TOO_LARGE if content is None else BARE
+            return MAIL_TOO_LARGE if content is None else rules.BARE
         mail = MailInHand(self._envelope, tuple(self._recipients), content, self._tenant)
         work = self._relay.start(_deliver(self._relay.delivery, mail, self._transaction))
         self._transaction, self._recipients = None, []

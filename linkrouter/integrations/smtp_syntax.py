@@ -8,7 +8,8 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from linkrouter.integrations.next_hop import Envelope, Reply
+from linkrouter.integrations.next_hop import Envelope
+from linkrouter.integrations.smtp_reply import Reply
 
 __all__ = ["BAD_PATH", "MAIL_TOO_LARGE", "has_bare_line_ends", "parse_mail", "parse_recipient", "read_data"]
 

@@ -6,14 +6,15 @@ reads keyring and tokens again, and a bad file keeps the old ones.
 
 import asyncio
 import ipaddress
-import os
 import ssl
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
 from linkrouter.errors import SettingsError
-from linkrouter.integrations.smtp import FindSender, RelayLimits, SmtpRelay
+from linkrouter.integrations.smtp import SmtpRelay
+from linkrouter.integrations.smtp_rules import FindSender, RelayLimits
+from linkrouter.integrations.smtp_session import RelayContext
 from linkrouter.integrations.tracking import Tracker
 from linkrouter.integrations.witness import Witness
 from linkrouter.log import log, quiet_exception_handler
@@ -28,7 +29,7 @@ from linkrouter.processes.sending import (
     reload_keys,
 )
 from linkrouter.processes.signals import reload_on_hangup, until_stopped
-from linkrouter.settings import RelaySettings
+from linkrouter.settings import RelaySettings, listen_error
 from linkrouter.web.admin import admin_port
 from linkrouter.web.serving import TokenBox
 from linkrouter.web.tokens import Tokens
@@ -64,9 +65,9 @@ async def run_relay(settings: RelaySettings) -> None:
         if tls is not None and settings.tls_cert is not None:
             ends_at = certificate_ends_at(tls, settings.tls_cert)
             metrics.gauge("linkrouter_certificate_end_timestamp_seconds", lambda: ends_at)
-        relay = SmtpRelay(
-            delivery,
-            open_next_hop(settings, settings.next_hop, hostname, witness),
+        context = RelayContext(
+            delivery=delivery,
+            next_hop=open_next_hop(settings, settings.next_hop, hostname, witness),
             limits=limits,
             tenant=settings.tenant,
             tls=tls,
@@ -74,15 +75,13 @@ async def run_relay(settings: RelaySettings) -> None:
             auth_needs_tls=settings.tls_cert is not None,
             hostname=hostname,
         )
+        relay = SmtpRelay(context)
         wait = stack.enter_context(until_stopped(loop))
         reload_on_hangup(loop, partial(_reload, tracker, tokens, settings))
         try:
             server = await relay.listen(settings.listen.host, settings.listen.port)
         except OSError as exc:
-            raise SettingsError(
-                f"LISTEN: {str(settings.listen)!r} cannot be listened on ({os.strerror(exc.errno or 0)}); "
-                "stop what uses it, or give another HOST:PORT"
-            ) from exc
+            raise listen_error("LISTEN", settings.listen, exc) from exc
         log("relay.started", port=server.sockets[0].getsockname()[1])
         await wait()
         server.close()

@@ -5,7 +5,7 @@ Promise: nothing else in the package reads the environment.
 
 from linkrouter.settings.central import DEFAULT_ADMIN, CentralSettings, DatabaseSettings, InsightSettings
 from linkrouter.settings.check import CheckCommandSettings, CheckSettings
-from linkrouter.settings.fields import REPUTATION_SOURCES, Address
+from linkrouter.settings.fields import REPUTATION_SOURCES, Address, listen_error
 from linkrouter.settings.journal import is_journal, wants_colour
 from linkrouter.settings.reading import PREFIX, Settings, default_router_id, find_upwards, read_settings
 from linkrouter.settings.router import RouterSettings
@@ -44,6 +44,7 @@ __all__ = [
     "find_service_manager",
     "find_upwards",
     "is_journal",
+    "listen_error",
     "read_secret",
     "read_settings",
     "read_tokens",

@@ -4,6 +4,7 @@ Promise: each gives the value or raises `ValueError` with the words that follow 
 """
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
@@ -11,11 +12,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from linkrouter.errors import SettingsError
+
 __all__ = [
     "MOUNTED_SECRETS",
     "REPUTATION_SOURCES",
     "Address",
     "Network",
+    "listen_error",
     "parse_address",
     "parse_choice",
     "parse_choices",
@@ -51,6 +55,14 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def listen_error(setting: str, address: Address, exc: OSError) -> SettingsError:
+    """Give what is to be raised when the *address* of *setting* cannot be listened on."""
+    return SettingsError(
+        f"{setting}: {str(address)!r} cannot be listened on ({os.strerror(exc.errno or 0)}); "
+        "stop what uses it, or give another HOST:PORT"
+    )
 
 
 def parse_address(text: str) -> Address:

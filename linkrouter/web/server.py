@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from linkrouter.errors import SettingsError
-from linkrouter.settings import Address
+from linkrouter.settings import Address, listen_error
 from linkrouter.web.files import StaticFile, serve_file
 from linkrouter.web.pages import SESSIONS, Page, serve_page, signed_in_to_call
 from linkrouter.web.routes import DEFAULT_MAX_BODY_BYTES, Route
@@ -78,10 +77,7 @@ async def serving(app: web.Application, listen: Address) -> AsyncIterator[int]:
         try:
             await web.TCPSite(runner, listen.host, listen.port).start()
         except OSError as exc:
-            raise SettingsError(
-                f"LISTEN: {str(listen)!r} cannot be listened on ({exc.strerror}); "
-                "stop what uses it, or give another HOST:PORT"
-            ) from exc
+            raise listen_error("LISTEN", listen, exc) from exc
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -3,8 +3,9 @@
     .venv/bin/python tests/bench/bench_relay.py
 
 One connection, 10 KB of HTML with 12 links: straight to the sink (one hop), through the relay with MODE=none (two hops
-and what the relay does itself), and through the relay that tracks. Then as many as go, over ten connections. The relay
-has one core, client and sink (Postfix's smtp-sink) the other.
+and what the relay does itself), and through the relay that tracks. Client, relay and sink (Postfix's smtp-sink) share
+one core for that: to wake a process on another costs more than a hop on many virtual machines, and would count for the
+relay and not for the hop it is held against. Then as many as go, over ten connections, the relay on a core of its own.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from processes import free_port, make_home, wait_until
 from linkrouter import Encoder, Keyring
 
 BASE_URL = "https://click.example.com"
-MAILS = 1000
+MAILS, ROUNDS = 400, 5
 CONNECTIONS = 10
 SECONDS = 10
 
@@ -70,7 +71,7 @@ class Client:
 
 
 async def one_by_one(port, mail):
-    """Give the median seconds of a mail, and the mean."""
+    """Give the median seconds of a mail."""
     client = await Client.to(port)
     taken = []
     for number in range(MAILS):
@@ -122,10 +123,13 @@ def start_relay(home, sink, mode):
         *("--spool", f"spool-{mode}"),
     )
     wait_until(lambda: asyncio.run(Client.to(port)))
-    os.sched_setaffinity(process.pid, {0})
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {0})
     return port, process
+
+
+def move(process, core):
+    """Let *process* run on *core* alone."""
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {core})
 
 
 def cpu_s(process):
@@ -155,16 +159,19 @@ def main():
             through, busy = start_relay(home, sink, "none"), start_relay(home, sink, "html-and-text")
             encoder = encoder_s(home, mail)
             rounds = [
-                tuple(asyncio.run(one_by_one(port, mail)) for port in (sink, through[0], busy[0])) for _ in range(3)
+                tuple(asyncio.run(one_by_one(port, mail)) for port in (sink, through[0], busy[0]))
+                for _ in range(ROUNDS)
             ]
             hop, passed, tracked = (statistics.median(column) for column in zip(*rounds, strict=True))
+            if os.cpu_count() > 1:
+                move(busy[1], 0)
             before = cpu_s(busy[1])
             rate = asyncio.run(many_at_once(busy[0], mail))
             cpu = (cpu_s(busy[1]) - before) / (rate * SECONDS)
         finally:
             home.end()
     added = tracked - hop
-    print(f"{processor()}, {len(mail)} bytes, 12 links")
+    print(f"{processor()}, {len(mail)} bytes, 12 links; client, relay and next hop on one core")
     print(f"encoder {encoder * 1e3:.2f} ms; one hop {hop * 1e3:.2f} ms")
     print(f"through the relay {passed * 1e3:.2f} ms with MODE=none, {tracked * 1e3:.2f} ms tracked")
     print(f"added {added * 1e3:.2f} ms; of that {(tracked - passed) * 1e3:.2f} ms by tracking")

@@ -10,7 +10,9 @@ from processes import HANG_S
 from linkrouter.integrations.acceptances import Acceptances
 from linkrouter.integrations.delivery import Delivery
 from linkrouter.integrations.next_hop import NextHop
-from linkrouter.integrations.smtp import RelayLimits, SmtpRelay
+from linkrouter.integrations.smtp import SmtpRelay
+from linkrouter.integrations.smtp_rules import RelayLimits
+from linkrouter.integrations.smtp_session import RelayContext
 from linkrouter.integrations.tracking import Tracker
 from linkrouter.link import Keyring
 from linkrouter.metrics import Metrics
@@ -95,12 +97,8 @@ async def running_relay(hop_port, folder, *, limits=None, delivery=None, hop=Non
     """Run a relay, and give it; `port` is where it listens."""
     acceptances = Acceptances(folder / "acceptances")
     given = Delivery(Tracker(BASE_URL, KEYRING), acceptances, Metrics(), **(delivery or {}))
-    relay = SmtpRelay(
-        given,
-        NextHop(Address("127.0.0.1", hop_port), **{"timeout_s": 5.0, **(hop or {})}),
-        limits=limits or RelayLimits(),
-        **options,
-    )
+    next_hop = NextHop(Address("127.0.0.1", hop_port), **{"timeout_s": 5.0, **(hop or {})})
+    relay = SmtpRelay(RelayContext(delivery=given, next_hop=next_hop, limits=limits or RelayLimits(), **options))
     server = await relay.listen("127.0.0.1", 0)
     relay.port = server.sockets[0].getsockname()[1]
     try:

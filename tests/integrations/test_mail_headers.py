@@ -58,6 +58,8 @@ def test_what_has_no_field_of_ours_in_a_whole_header_is_the_very_same_object(raw
     [
         (b"Message-ID: <a@example.com>\r\n\r\n", "a@example.com"),
         (b"Subject: x\r\nmessage-id:\r\n <a@example.com>\r\n\r\n", "a@example.com"),
+        (b"Subject: x\nMessage-ID:\n <a@example.com>\n\nx\n", "a@example.com"),
+        (b"Subject: x\n\nMessage-ID: <a@example.com>\r\n\r\n", ""),
         (b"Subject: x\r\n\r\nMessage-ID: <a@example.com>\r\n", ""),
         (b"Message-ID: <>\r\n\r\n", ""),
     ],

@@ -12,7 +12,7 @@ pytest.importorskip("aiosmtplib", reason="the extra smtp is not installed")
 
 from integrations.hop import KEYRING, Talk, running_hop, running_relay
 
-from linkrouter.integrations.smtp import RelayLimits
+from linkrouter.integrations.smtp_rules import RelayLimits
 
 URL = "https://example.org/seeds/"
 MAIL = f"""From: a@example.com\r
@@ -122,6 +122,7 @@ async def test_what_the_next_hop_says_is_passed_on(hop, talk):
     }
 
     assert await talk.send(MAIL, "b@example.org", sender="bad@example.com") == "553 5.1.8 sender refused"
+    await talk.say("RSET")
     assert await talk.send(MAIL, "gone@example.org") == "550 5.1.1 no such person"
     await talk.say("RSET")
     assert await talk.send(MAIL, "full@example.org") == "452 4.2.2 mailbox full"
