@@ -38,9 +38,12 @@ def missing():
 
 
 class Postfix:
-    """One instance: takes mail at `port`, and hands it to *relayhost*, through *content_filter* where there is one."""
+    """One instance: takes mail at `port`, and hands it to *relayhost*, through *content_filter* where there is one.
 
-    def __init__(self, folder, relayhost, *, content_filter="", milter=""):
+    *more* are settings of `main.cf`.
+    """
+
+    def __init__(self, folder, relayhost, *, content_filter="", milter="", **more):
         self.folder, self.port = folder, free_port()
         for name in ("queue", "data", "conf"):
             (folder / name).mkdir(parents=True)
@@ -75,6 +78,7 @@ class Postfix:
             "queue_run_delay": "1s",
             "transport_retry_time": "1s",
             "default_process_limit": "20",
+            **more,
         }
         (folder / "conf" / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
         smtpd = f"127.0.0.1:{self.port} inet n - n - - smtpd\n"

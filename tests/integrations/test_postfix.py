@@ -1,9 +1,11 @@
-"""The relay as content filter of Debian's real Postfix, before a real OpenDKIM: as docs/relay.md has it."""
+"""The relay behind Debian's real Postfix, as content filter before OpenDKIM and as smarthost (docs/relay.md)."""
 
 import re
 import shutil
 import signal
 import smtplib
+import ssl
+import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -14,6 +16,7 @@ pytest.importorskip("aiosmtpd", reason="the extra smtp is not installed")
 pytest.importorskip("aiosmtplib", reason="the extra smtp is not installed")
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 from integrations.postfix import Dkim, Postfix, missing
 from processes import HANG_S, free_port, make_home, wait_until
 
@@ -22,6 +25,12 @@ from linkrouter import Keyring
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=str(missing()))]
 
 BASE_URL = "https://click.example.com"
+
+
+def link_in(keyring, content):
+    """Give the one tracked link of a mail, verified."""
+    [path] = re.findall(rb"https://click\.example\.com(/2s/[^'\"\s]+)", content)
+    return keyring.verify(path.decode())
 
 
 class Mailbox:
@@ -68,8 +77,7 @@ class Scene:
                 client.sendmail("a@example.com", recipients or [f"r{number}@example.org"], text.encode())
 
     def link_in(self, content):
-        [path] = re.findall(rb"https://click\.example\.com(/2s/[^'\"\s]+)", content)
-        return self.keyring.verify(path.decode())
+        return link_in(self.keyring, content)
 
     def was_lost_by_next_hop(self, recipient):
         """Whether the next hop died after it took this mail and before it said so, which nobody can tell."""
@@ -87,15 +95,20 @@ class Scene:
 
 
 @pytest.fixture
-def scene():
+def folder():
+    made = Path(tempfile.mkdtemp(prefix="linkrouter-mail-"))  # Postfix must get through all folders above
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def scene(folder):
     if not shutil.which("opendkim-genkey"):
         pytest.skip("opendkim-tools is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="linkrouter-mail-"))  # Postfix must get through all folders above
-    folder.chmod(0o755)
     made = Scene(folder)
     yield made
     made.end()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_every_recipient_gets_a_mail_with_links_of_its_own_and_a_good_signature(scene):
@@ -147,3 +160,58 @@ def test_nothing_is_lost_or_doubled_while_relay_next_hop_and_central_are_killed(
     assert len(scene.central_knows()) == count
     assert len(doubled) <= 10  # at most one for each connection, at the one kill of the next hop
     assert "example.org" not in scene.home.log()
+
+
+class Provider:
+    """A mail server of somebody else, which wants TLS, a name and a password."""
+
+    def __init__(self, folder):
+        self.mailbox, self.certificate = Mailbox(), folder / "provider.pem"
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+                *("-subj", "/CN=provider.example", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
+                *("-keyout", folder / "provider.key", "-out", self.certificate),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(self.certificate, folder / "provider.key")
+        wants = {"tls_context": tls, "require_starttls": True, "auth_required": True, "authenticator": self.know}
+        self.controller = Controller(self.mailbox, hostname="127.0.0.1", port=free_port(), **wants)
+        self.controller.start()
+
+    def know(self, server, session, envelope, mechanism, given):
+        return AuthResult(success=(given.login, given.password) == (b"shop", b"pa55word"))
+
+
+def test_a_smarthost_hands_on_to_a_provider_and_postfix_keeps_what_comes_meanwhile(folder):
+    provider, home, port = Provider(folder), make_home(folder), free_port()
+    (folder / "password").touch(mode=0o600)
+    (folder / "password").write_text("pa55word")
+    keyring = Keyring.load(folder / "keys.json")
+    postfix = Postfix(folder / "queue", f"[127.0.0.1]:{port}", default_destination_recipient_limit="1")
+    postfix.start()
+    try:
+        with smtplib.SMTP("127.0.0.1", postfix.port, timeout=30) as client:
+            text = b"From: a@example.com\r\nMessage-ID: <1@example.com>\r\n\r\nhttps://example.org/1\r\n"
+            client.sendmail("a@example.com", ["b@example.org", "c@example.org"], text)
+        wait_until(lambda: "Connection refused" in postfix.log())
+        home.start(
+            *("relay", "--listen", f"127.0.0.1:{port}", "--keys", "keys.json", "--base-url", BASE_URL),
+            *("--next-hop", f"127.0.0.1:{provider.controller.port}", "--next-hop-tls", "starttls"),
+            *("--next-hop-ca", str(provider.certificate), "--next-hop-user", "shop"),
+            *("--next-hop-password-file", "password", "--admin-listen", "127.0.0.1:0"),
+        )
+        wait_until(lambda: len(provider.mailbox.mails) == 2, 60)
+    finally:
+        postfix.kill()
+        home.end()
+        provider.controller.stop()
+
+    links = {recipient: link_in(keyring, content) for recipient, content in provider.mailbox.mails}
+    assert {recipient: link.destination for recipient, link in links.items()} == dict.fromkeys(
+        ["b@example.org", "c@example.org"], "https://example.org/1"
+    )
+    assert len({link.link_id for link in links.values()}) == 2
