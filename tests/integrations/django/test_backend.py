@@ -1,5 +1,6 @@
 """The backend in one process, whatever Django is installed."""
 
+import asyncio
 import logging
 import re
 import smtplib
@@ -9,6 +10,8 @@ import pytest
 
 pytest.importorskip("django", reason="Django is not installed; the extra 'django' has it")
 
+from checker.reputation.lists import rbldnsd
+from checker.servers import site, status
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.test import override_settings
@@ -19,6 +22,7 @@ from integrations.django.backends import Opened, Recorder
 from linkrouter import HeldMail, Keyring
 from linkrouter.integrations.django import EmailBackend
 from linkrouter.integrations.django.checks import check_settings
+from linkrouter.integrations.django.gate import check_message
 from linkrouter.link import Key
 from linkrouter.link.codec import decode_base64url
 
@@ -44,7 +48,7 @@ def send(*messages, **options):
 
 
 def link_in(text, keys):
-    return Keyring.load(keys).verify(re.search(r"https://click\.example\.com(/2s/[^\s\"<]+)", text)[1])
+    return Keyring.load(keys).verify(re.search(r"https://click\.example\.com(/2s?/[^\s\"<]+)", text)[1])
 
 
 @pytest.fixture(autouse=True)
@@ -426,6 +430,28 @@ class TestGate:
 
     def test_who_fails_silently_gets_what_passes(self, outbox):
         assert send(a_mail("no link", None), a_mail(), fail_silently=True) == 1
+
+    async def test_a_checked_mail_goes_tracked_and_one_with_a_flagged_link_does_not(self, outbox, keys, tmp_path):
+        listed = ["test.surbl.org :127.0.0.254:", "1.0.0.127 :127.0.0.8:"]
+
+        def look(zone, server, url):
+            where = {"dns_server": "{}:{}".format(*server), "surbl_zone": zone, "allow_network": ["127.0.0.0/8"]}
+            self.configure(CHECK={"cache": tmp_path / zone, "reputation": ["surbl"], **where})
+            mail = a_mail(f"Look: {url}", None)
+            return check_message(mail), mail
+
+        async with site(status(200)) as (origin, _):
+            with rbldnsd(s_test=listed[:1], t_test=listed) as server:
+                clean, mail = await asyncio.to_thread(look, "s.test", server, f"{origin}/seeds")
+                sent = await asyncio.to_thread(send, mail)
+                flagged, mail = await asyncio.to_thread(look, "t.test", server, f"{origin}/seeds")
+                with pytest.raises(HeldMail) as caught:
+                    await asyncio.to_thread(send, mail)
+
+        assert (clean.may_send, sent, len(outbox)) == (True, 1, 1)
+        assert link_in(outbox[0].body, keys).destination == f"{origin}/seeds"
+        assert (flagged.may_send, [finding.why for finding in flagged.blocks]) == (False, ["PH: phishing"])
+        assert caught.value.links == (f"{origin}/seeds",)
 
     def test_verdicts_that_cannot_be_read_open_no_gate(self, outbox, tmp_path):
         (tmp_path / "checks.db").write_bytes(b"no database" * 999)

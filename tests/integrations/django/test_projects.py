@@ -1,13 +1,16 @@
 """Fresh projects of each Django: a mail is sent, its link is clicked, and the click is on the message at central.
 
-Real everything: `django-admin startproject`, an SMTP server, a router, central, and what people send through.
+Real everything: `django-admin startproject` with the settings of docs/django.md, an SMTP server, a router, central, and
+what people send through.
 """
 
 import email
 import json
 import re
+import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from integrations.django.environments import LOWEST_PYTHON, make_environment
@@ -16,32 +19,16 @@ from processes import fetch, free_port, wait_until
 pytestmark = pytest.mark.slow
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-COMMON = """
-INSTALLED_APPS += ["linkrouter.integrations.django"]
-LINKROUTER = {{
-    "BASE_URL": "{click}",
-    "KEYS": "{home}/keys.json",
-    "CENTRAL_URL": "{central}",
-    "CENTRAL_TOKEN_FILE": "{home}/api-token",
-}}
-"""
-BY_BACKEND = """
-EMAIL_BACKEND = "linkrouter.integrations.django.EmailBackend"
-LINKROUTER["BACKEND"] = "django.core.mail.backends.smtp.EmailBackend"
-EMAIL_HOST, EMAIL_PORT = "127.0.0.1", {smtp}
-"""
-BY_MAILERS = """
-MAILERS = {{
-    "default": {{
-        "BACKEND": "linkrouter.integrations.django.EmailBackend",
-        "OPTIONS": {{"send_using": "smtp"}},
-    }},
-    "smtp": {{
-        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "OPTIONS": {{"host": "127.0.0.1", "port": {smtp}}},
-    }},
-}}
-"""
+ROOT = Path(__file__).parents[3]
+CONSOLE = '"django.core.mail.backends.console.EmailBackend"'
+SMTP = '"django.core.mail.backends.smtp.EmailBackend"'
+
+
+def guide(version):
+    """Give the settings that docs/django.md has for Django *version*."""
+    text = (ROOT / "docs/django.md").read_text()
+    before, since_mailers = re.findall(r"```python\n(INSTALLED_APPS.*?)```", text, re.DOTALL)
+    return since_mailers if version == "6.1" else before
 
 
 class Shop:
@@ -55,13 +42,20 @@ class Shop:
         self.click = f"http://127.0.0.1:{free_port()}"
         self.smtp = free_port()
         self.run("-m", "django", "startproject", "shop", self.folder)
-        settings = BY_MAILERS if version == "6.1" else BY_BACKEND
-        self.configure(COMMON + settings)
+        for name in ("keys.json", "api-token"):
+            shutil.copy(home.path / name, self.folder)
+        settings = guide(version).replace("http://127.0.0.1:8080", self.click)
+        settings = settings.replace("http://127.0.0.1:8090", f"http://127.0.0.1:{home.central_port}")
+        if version == "6.1":
+            smtp = f'{SMTP}, "OPTIONS": {{"host": "127.0.0.1", "port": {self.smtp}}}'
+            settings = settings.replace(CONSOLE, smtp)
+        else:
+            settings = settings.replace(CONSOLE, SMTP) + f'EMAIL_HOST, EMAIL_PORT = "127.0.0.1", {self.smtp}\n'
+        self.configure(settings)
 
     def configure(self, text):
-        central = f"http://127.0.0.1:{self.home.central_port}"
         with open(self.folder / "shop" / "settings.py", "a") as file:
-            file.write(text.format(click=self.click, home=self.home.path, central=central, smtp=self.smtp))
+            file.write(f"\n{text}\n")
 
     def start(self):
         mailbox = [
@@ -167,16 +161,16 @@ CELERY_EMAIL_MESSAGE_EXTRA_ATTRIBUTES = ["track_links", "count_only", "tags", "m
 """
 QUEUES_BY_BACKEND = """
 LINKROUTER["BACKEND"] = "anymail.backends.test.EmailBackend"
-POST_OFFICE = {{"BACKENDS": {{"default": "linkrouter.integrations.django.EmailBackend"}}}}
+POST_OFFICE = {"BACKENDS": {"default": "linkrouter.integrations.django.EmailBackend"}}
 CELERY_EMAIL_BACKEND = "linkrouter.integrations.django.EmailBackend"
 """
 QUEUES_BY_MAILERS = """
-MAILERS = {{
-    "default": {{"BACKEND": "linkrouter.integrations.django.EmailBackend", "OPTIONS": {{"send_using": "esp"}}}},
-    "esp": {{"BACKEND": "anymail.backends.test.EmailBackend"}},
-    "queue": {{"BACKEND": "post_office.EmailBackend"}},
-}}
-POST_OFFICE = {{"DEFAULT_MAILER": "default"}}
+MAILERS = {
+    "default": {"BACKEND": "linkrouter.integrations.django.EmailBackend", "OPTIONS": {"send_using": "esp"}},
+    "esp": {"BACKEND": "anymail.backends.test.EmailBackend"},
+    "queue": {"BACKEND": "post_office.EmailBackend"},
+}
+POST_OFFICE = {"DEFAULT_MAILER": "default"}
 """
 SEND = """
 import json
