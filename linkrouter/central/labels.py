@@ -97,22 +97,24 @@ def label_clicks(
         for click in clicks
     ]
     judged = judge_message(observed, links=message.most_links if message else None, networks=insight.networks)
+    number, tag = (message.seq, message.tag) if message else (0, "")
     for click, seen in zip(clicks, observed, strict=True):
-        judgement = judged[click.id]
-        if click.ip is None and not click.user_agent:
+        _, click_id, link_id, _, part, _, _, ip, user_agent = click
+        judgement = judged[click_id]
+        if ip is None and not user_agent:
             judgement = _machine_by_itself(seen) or judgement
-        agent = describe_agent(click.user_agent) if click.user_agent else None
-        place = insight.places.find_place(click.ip) if click.ip else None
-        link = links.get((click.link_id, click.part))
+        agent = describe_agent(user_agent) if user_agent else None
+        place = insight.places.find_place(ip) if ip else None
+        link = links.get((link_id, part))
         yield (
             click,
             Label(
                 click.seq,
                 click.tenant,
                 click.clicked_at,
-                message.seq if message else 0,
-                message.tag if message else "",
-                click.part,
+                number,
+                tag,
+                part,
                 click.kind,
                 (agent and agent.browser) or UNKNOWN,
                 (agent and agent.os) or UNKNOWN,

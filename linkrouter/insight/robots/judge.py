@@ -5,7 +5,7 @@ its clicks do together. One weak signal (a cloud, no agent, an old browser, hast
 machine's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from linkrouter.insight.networks import Networks
 from linkrouter.insight.robots.agents import is_declared_agent, is_old_agent
@@ -18,6 +18,7 @@ from linkrouter.insight.robots.patterns import (
     find_runs,
     find_two_devices,
     find_two_places,
+    group_by_client,
 )
 
 __all__ = ["judge_message"]
@@ -49,9 +50,9 @@ def judge_message(
     if links is None:
         links = len({click.link_id for click, _ in seen if not click.is_trap})
     strong = _strong(seen, links)
-    weak = _weak([one for one in seen if one[0].id not in strong], links)
+    weak = _weak(_others(seen, strong), links)
     for click, network in seen:
-        judgements[click.id] = _judged(strong.get(click.id), _own_signs(click, network) + weak.get(click.id, []))
+        judgements[click.id] = _judged(strong.get(click.id), [*_own_signs(click, network), *weak.get(click.id, ())])
     return judgements
 
 
@@ -64,11 +65,14 @@ def _judge_alone(click: ObservedClick, networks: Networks) -> Judgement:
 def _strong(seen: list[Seen], links: int) -> dict[str, str]:
     """Give the clicks that are machines' without doubt, each with its deciding reason."""
     strong = {click.id: reason for click, _ in seen if (reason := _declared(click))}
-    left = [one for one in seen if one[0].id not in strong]
-    strong |= find_runs(left, links)
-    strong |= dict.fromkeys(find_neighbours(seen, strong), "near machine")
-    left = [one for one in seen if one[0].id not in strong]
-    return strong | dict.fromkeys(find_two_places(left), "two places")
+    strong |= find_runs(_others(seen, strong), links)
+    if strong:
+        strong |= dict.fromkeys(find_neighbours(seen, strong), "near machine")
+    return strong | dict.fromkeys(find_two_places(_others(seen, strong)), "two places")
+
+
+def _others(seen: list[Seen], strong: Mapping[str, str]) -> list[Seen]:
+    return [one for one in seen if one[0].id not in strong] if strong else seen
 
 
 def _declared(click: ObservedClick) -> str | None:
@@ -83,10 +87,11 @@ def _weak(seen: list[Seen], links: int) -> dict[str, list[str]]:
     """Give what the clicks that are left do together; a reader's pace stands with the signs it outweighs."""
     weak: dict[str, list[str]] = {}
     if len(seen) > 1:
+        by_client = group_by_client(seen)
         rules = (
-            (find_hasty(seen, links), "hasty"),
+            (find_hasty(by_client, links), "hasty"),
             (find_two_devices(seen), "two devices"),
-            (find_readers(seen), "reading pace"),
+            (find_readers(by_client), "reading pace"),
         )
         for ids, reason in rules:
             for click_id in ids:
@@ -104,6 +109,8 @@ def _own_signs(click: ObservedClick, network: str) -> list[str]:
 
 
 def _judged(strong: str | None, signs: list[str]) -> Judgement:
+    if not strong and not signs:
+        return _HUMAN
     if strong:
         return Judgement("machine", (strong, *(sign for sign in signs if sign != "reading pace")))
     is_reader = "reading pace" in signs

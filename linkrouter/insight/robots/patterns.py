@@ -13,7 +13,16 @@ from linkrouter.insight.networks import NetworkKind
 from linkrouter.insight.robots.observed import ObservedClick
 from linkrouter.units import SECOND_US
 
-__all__ = ["Seen", "find_hasty", "find_neighbours", "find_readers", "find_runs", "find_two_devices", "find_two_places"]
+__all__ = [
+    "Seen",
+    "find_hasty",
+    "find_neighbours",
+    "find_readers",
+    "find_runs",
+    "find_two_devices",
+    "find_two_places",
+    "group_by_client",
+]
 
 Seen = tuple[ObservedClick, NetworkKind]  # a click and where its address belongs
 
@@ -59,6 +68,11 @@ _GROUPINGS: tuple[tuple[Callable[[Seen], object], int, bool], ...] = (
     (lambda one: one[0].user_agent, 5 * SECOND_US, False),
     (lambda one: "all", SECOND_US, False),
 )
+
+
+def group_by_client(seen: Iterable[Seen]) -> list[list[Seen]]:
+    """Give the clicks proper of each client, those of one address and agent."""
+    return _grouped((one for one in seen if one[0].kind == "click"), _GROUPINGS[0][0])
 
 
 def _grouped(seen: Iterable[Seen], key: Callable[[Seen], object]) -> list[list[Seen]]:
@@ -180,10 +194,12 @@ def _near_pairs(
                 yield one, others[at]
 
 
-def find_hasty(seen: Sequence[Seen], links: int) -> set[str]:
+def find_hasty(by_client: Iterable[Sequence[Seen]], links: int) -> set[str]:
     """Give the clicks of a client on two links almost at once: a tab opener or a small scan."""
     found: set[str] = set()
-    for group in _grouped((one for one in seen if one[0].kind == "click"), _GROUPINGS[0][0]):
+    for group in by_client:
+        if len(group) == 1:
+            continue
         all_links = _distinct([click for click, _ in group]) >= links
         for (one, network), (other, _) in pairwise(group):
             limit_us = HASTY_ALL_US if all_links or network == "cloud" else HASTY_US
@@ -192,10 +208,10 @@ def find_hasty(seen: Sequence[Seen], links: int) -> set[str]:
     return found
 
 
-def find_readers(seen: Sequence[Seen]) -> set[str]:
+def find_readers(by_client: Iterable[Sequence[Seen]]) -> set[str]:
     """Give the clicks of a client that went on to another link after 5 s to 15 min."""
     found: set[str] = set()
-    for group in _grouped((one for one in seen if one[0].kind == "click"), _GROUPINGS[0][0]):
+    for group in by_client:
         for (one, _), (other, _) in pairwise(group):
             gap_us = other.clicked_at - one.clicked_at
             if one.link_id != other.link_id and READING_US[0] <= gap_us <= READING_US[1]:

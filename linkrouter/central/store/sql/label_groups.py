@@ -86,8 +86,12 @@ async def find_groups(connection: SqlConnection, windows: Mapping[Pair, Window |
     groups: dict[Name, Group] = {}
     for pair, window in windows.items():
         low, high = (window[0] - 2 * AROUND_US, window[1] + 2 * AROUND_US) if window else ALWAYS
-        group = groups.setdefault(message_of.get(pair) or _name_by_id(pair), Group((low, high)))
-        group.window = (min(group.window[0], low), max(group.window[1], high))
+        name = message_of.get(pair) or _name_by_id(pair)
+        group = groups.get(name)
+        if group is None:
+            groups[name] = Group((low, high))
+        else:
+            group.window = (min(group.window[0], low), max(group.window[1], high))
     await _add_clicks_of_messages(connection, groups)
     await _add_clicks_by_id(connection, groups)
     return list(groups.values())
@@ -98,10 +102,12 @@ def judge_groups(groups: Iterable[Group], insight: Insight) -> list[tuple[Stored
     labels: list[tuple[StoredClick, Label]] = []
     for group in groups:
         low, high = group.window
+        if group.window != ALWAYS:
+            low, high = low + AROUND_US, high - AROUND_US
         labels += (
-            (click, label)
-            for click, label in label_clicks(list(group.clicks.values()), group.message, insight)
-            if group.window == ALWAYS or low + AROUND_US <= click.clicked_at <= high - AROUND_US
+            one
+            for one in label_clicks(list(group.clicks.values()), group.message, insight)
+            if low <= one[0].clicked_at <= high
         )
     return labels
 
@@ -130,11 +136,10 @@ async def _add_clicks_of_messages(connection: SqlConnection, groups: Mapping[Nam
     links: dict[int, dict[tuple[str, str], KnownLink]] = {}
     row: Any
     for row in await connection.fetch(CLICKS_OF_MESSAGES.format(click=CLICK), {"wanted": wanted}):
-        message, click = row[0], StoredClick._make(row[1:10])
-        url, position, trap = row[10:]
-        groups[message].clicks[click.seq] = click
+        message, seq, click_id, link_id, tenant, part, kind, clicked_at, ip, agent, url, position, trap = row
+        groups[message].clicks[seq] = StoredClick(seq, click_id, link_id, tenant, part, kind, clicked_at, ip, agent)
         if url is not None:
-            links.setdefault(message, {})[click.link_id, click.part] = KnownLink(url, position, bool(trap))
+            links.setdefault(message, {})[link_id, part] = KnownLink(url, position, bool(trap))
     for message, tag, most in await connection.fetch(MANIFESTS, {"messages": [name for name, *_ in wanted]}):
         groups[message].message = KnownMessage(message, tag, most, links.get(message, {}))
 

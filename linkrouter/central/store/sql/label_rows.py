@@ -74,36 +74,26 @@ async def read_rows(connection: SqlConnection, seqs: Iterable[int]) -> dict[int,
 
 def _encode(labels: list[tuple[StoredClick, Label]], words: Mapping[str, int]) -> dict[int, LabelRow]:
     """Give *labels* as rows, with the numbers of their words, by the clicks' `seq`."""
-    return {
-        click.seq: LabelRow._make(
-            (
-                label.seq,
-                label.tenant,
-                label.clicked_at,
-                label.message,
-                words[label.tag],
-                PARTS_BY_NUMBER.index(label.part),
-                KINDS_BY_NUMBER.index(label.kind),
-                *(words[text] for text in label[7:14]),
-                ROBOTS_BY_NUMBER.index(label.robot),
-                words[label.reasons[0]] if label.robot == "machine" and label.reasons else 0,
-                words[",".join(label.reasons)],
-                label.version,
-                0,
-            )
+    rows = {}
+    for _, label in labels:
+        seq, tenant, clicked_at, message, tag, part, kind, *texts, robot, reasons, version = label
+        browser, os, platform, country, region, city, url = map(words.__getitem__, texts)
+        rows[seq] = LabelRow(
+            *(seq, tenant, clicked_at, message, words[tag], PARTS_BY_NUMBER.index(part), KINDS_BY_NUMBER.index(kind)),
+            *(browser, os, platform, country, region, city, url, ROBOTS_BY_NUMBER.index(robot)),
+            words[reasons[0]] if robot == "machine" and reasons else 0,
+            words[",".join(reasons)] if reasons else words[""],
+            version,
+            0,
         )
-        for click, label in labels
-    }
+    return rows
 
 
 async def _number_words(connection: SqlConnection, labels: list[tuple[StoredClick, Label]]) -> dict[str, int]:
     """Give the number of each text of *labels*; new ones get theirs."""
-    texts = {""}
-    for _, label in labels:
-        texts.update(label[7:14])
-        texts.add(label.tag)
-        if label.reasons:
-            texts.update((",".join(label.reasons), label.reasons[0]))
+    texts = {""}.union(*{(label.tag, *label[7:14]) for _, label in labels})
+    for reasons in {label.reasons for _, label in labels if label.reasons}:
+        texts.update((",".join(reasons), reasons[0]))
     known: dict[str, int] = dict(await connection.fetch(WORDS, {"words": list(texts)}))
     if missing := sorted(texts - known.keys()):
         await connection.execute_many(ADD_WORD, [(word,) for word in missing])
@@ -129,6 +119,12 @@ async def _settle_firsts(connection: SqlConnection, labelled: Labelled, by_pair:
     elsewhere = await read_rows(connection, (first.seq for first in known.values() if first.seq not in rows))
     for pair, found in by_pair.items():
         before = known.get(pair)
+        if before is None and len(found) == 1:  # as most are
+            [row] = found
+            if row.kind == 0 and row.robot != MACHINE:
+                labelled.firsts[pair] = First(row.clicked_at, row.seq)
+                rows[row.seq] = row._replace(is_first=1)
+            continue
         if before is not None and before.seq not in rows and before.seq not in elsewhere:
             continue  # counted once and for all, before the click itself was dropped
         people = [First(row.clicked_at, row.seq) for row in found if row.kind == 0 and row.robot != MACHINE]
