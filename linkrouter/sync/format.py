@@ -5,13 +5,17 @@ central or from a proxy before it, takes any.
 """
 
 import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from linkrouter.clicks.store import Loss
 from linkrouter.retry import find_retry_after
+
+try:
+    from isal import isal_zlib as packing  # gzip for a fifth of the time; the extra "fast"
+except ImportError:
+    import zlib as packing  # type: ignore[no-redef]
 
 __all__ = ["IngestAnswer", "IngestOutcome", "read_answer", "write_batch"]
 
@@ -56,7 +60,7 @@ def write_batch(
 
     Each record is the JSON of a click already and is not looked into.
     """
-    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WBITS)
+    packer = packing.compressobj(GZIP_LEVEL, packing.DEFLATED, GZIP_WBITS)
     yield packer.compress(b'{"router":%b,"clicks":[' % json.dumps(router_id).encode("ascii"))
     for at in range(0, len(records), PACKED_CLICKS):
         yield packer.compress((b"," if at else b"") + b",".join(records[at : at + PACKED_CLICKS]))

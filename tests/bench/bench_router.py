@@ -2,9 +2,10 @@
 
     python tests/bench/bench_router.py [--rounds 5] [--seconds 3]
 
-Every server runs on one core and the load on another; each round visits every server in turn, so that a noisy minute
-hits all of them, and the table gives medians. CPU is the kernel's account of the whole process tree, per answered
-request. Requests are a browser's behind a proxy, to 1,000 different links. Wanted: wrk, nginx, go, haproxy, h2load.
+Every server runs on one core and the load on another, where a ring's carrier is, too; each round visits every server in
+turn, so that a noisy minute hits all of them, and the table gives medians. CPU is the kernel's account of the whole
+process tree, with what comes after the load, per answered request. Requests are a browser's behind a proxy, to 1,000
+different links. Wanted: wrk, nginx, go, haproxy, h2load.
 """
 
 import argparse
@@ -39,8 +40,10 @@ class Server:
     name: str
     command: list[str]
     port: int
+    has_ring: bool = False
     process: subprocess.Popen[bytes] | None = None
     cpu_us: list[float] = field(default_factory=list)
+    worker_cpu_us: list[float] = field(default_factory=list)  # without carrier and supervisor
     rate: list[float] = field(default_factory=list)
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
@@ -114,10 +117,13 @@ def _servers(home: Path, ring: Keyring, central_port: int) -> Iterator[Server]:
     router = [sys.executable, "-m", "linkrouter", "router", "--keys", str(home / "keys.json")]
     port = free_port(count=2)
     yield Server(OURS, [*router, *_ports(port), "--click-store", "memory:"], port)
-    spool = ["--click-store", f"sqlite:///{home}/spool"]
+    spool = ["--click-store", f"sqlite:///{home}/spool", "--ring", "off"]
     sync = ["--ingest-url", f"http://127.0.0.1:{central_port}", "--ingest-token-file", str(home / "ingest-token")]
     port = free_port(count=2)
     yield Server("linkrouter, SQLite spool + sync", [*router, *_ports(port), *spool, *sync], port)
+    port = free_port(count=2)
+    ring = ["--click-store", f"sqlite:///{home}/ring-spool", "--ring", "on", "--router-id", "ring"]
+    yield Server("linkrouter, ring + SQLite spool + sync", [*router, *_ports(port), *ring, *sync], port, has_ring=True)
     ordinary = ["--click-store", "memory:", "--direct-answers", "off"]
     port = free_port(count=2)
     yield Server("linkrouter, memory:, no direct answers", [*router, *_ports(port), *ordinary], port)
@@ -145,7 +151,7 @@ def _central(home: Path) -> Iterator[int]:
 def _all_started(servers: list[Server], home: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for server in servers:
-            stack.enter_context(_started(server, home, load.pinned(0)))
+            stack.enter_context(_started(server, home, [] if server.has_ring else load.pinned(0)))
         yield
 
 
@@ -156,6 +162,10 @@ def _started(server: Server, home: Path, pin: list[str]) -> Iterator[None]:
         server.process = subprocess.Popen([*pin, *server.command], env=environ, stdout=log, stderr=log)
     try:
         load.wait_for_port(server.port, server.process, home / "servers.log")
+        if server.has_ring and load.pinned(0):
+            for pid in load.tree(server.process.pid):
+                core = "0" if pid == _worker_of(server) else str(load.load_core())
+                subprocess.run(["taskset", "-a", "-p", "-c", core, str(pid)], check=True, stdout=subprocess.DEVNULL)
         yield
     finally:
         server.process.terminate()
@@ -167,13 +177,24 @@ def _measure_full(server: Server, script: Path, seconds: int) -> None:
     assert server.process is not None
     if server.process.poll() is not None:
         raise SystemExit(f"{server.name} ended with {server.process.returncode}")
-    before = load.cpu_s(server.process.pid)
+    worker = _worker_of(server)
+    before, worker_before = load.cpu_s(server.process.pid), load.cpu_s(worker)
     measured = load.closed_loop(f"http://127.0.0.1:{server.port}", script, seconds)
+    load.wait_for_rest(server.process.pid)  # what comes after the load is part of the cost
     server.cpu_us.append((load.cpu_s(server.process.pid) - before) / measured.answered * 1e6)
+    server.worker_cpu_us.append((load.cpu_s(worker) - worker_before) / measured.answered * 1e6)
     server.rate.append(measured.rate)
     server.p50_ms.append(measured.p50_ms)
     server.p99_ms.append(measured.p99_ms)
-    load.wait_for_rest(server.process.pid)
+
+
+def _worker_of(server: Server) -> int:
+    """Give the process of *server* that answers."""
+    assert server.process is not None
+    for pid in load.tree(server.process.pid) if server.has_ring else ():
+        if b"\0--worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    return server.process.pid
 
 
 def _measure_half(server: Server, home: Path, paths: list[str], rate: int, seconds: int) -> None:
@@ -201,6 +222,12 @@ def _print_table(servers: list[Server], half: int) -> None:
             f"| {server.name} | {cpu:.1f} µs | {cpu / base:.2f} | {rate:,.0f} "
             f"| {statistics.median(server.p50_ms):.2f} ms | {statistics.median(server.p99_ms):.2f} ms | {at_half} |"
         )
+    memory = next((server for server in servers if server.name == OURS), None)
+    for server in servers:
+        if server.has_ring:
+            worker = statistics.median(server.worker_cpu_us)
+            beside = f", {worker / statistics.median(memory.cpu_us):.2f} × memory:" if memory else ""
+            print(f"\nits worker alone: {worker:.1f} µs, {worker / base:.2f} × Go{beside}")
     print(
         json.dumps({server.name: [round(value, 1) for value in server.cpu_us] for server in servers}), file=sys.stderr
     )

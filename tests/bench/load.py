@@ -164,9 +164,9 @@ def wait_for_port(port: int, process: "subprocess.Popen[bytes] | None" = None, l
     """Return once something listens on *port* of the loopback: *process*, which writes to *log*.
 
     Raises:
-        SystemExit: nothing does within ten seconds, or *process* has ended.
+        SystemExit: nothing does within half a minute, or *process* has ended.
     """
-    for _ in range(200):
+    for _ in range(600):
         if process is not None and process.poll() is not None:
             said = log.read_text(errors="replace")[-500:] if log else ""
             raise SystemExit(f"{process.args!r} ended with {process.returncode}: {said}")
