@@ -12,6 +12,7 @@ from aiohttp import web
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
+from processes import room
 
 from linkrouter.checker.fetch.client import HttpClient
 from linkrouter.checker.fetch.fetcher import Fetcher
@@ -92,7 +93,7 @@ async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=20.0, 
         client, limits or HostLimits(), lying_hosts=options.pop("lying_hosts", {}), local=local, **options
     )
     try:
-        yield lambda url: fetcher.fetch(url, asyncio.get_running_loop().time() + within_s)
+        yield lambda url: fetcher.fetch(url, asyncio.get_running_loop().time() + within_s * room())
     finally:
         await client.close()
 
