@@ -42,7 +42,7 @@ lint: $(STAMP) ## check format, lint and types
 	$(PY) -m ruff check deploy/linkrouter-deploy
 	MYPYPATH=deploy $(PY) -m mypy --scripts-are-modules deploy/linkrouter-deploy
 
-test-fast: $(STAMP) ## run what takes three minutes: all but HAProxy, browsers, injected faults and other long tests
+test-fast: $(STAMP) ## run what takes two minutes: all but HAProxy, browsers, injected faults and other long tests
 	$(PY) -m pytest -m "not slow" -n 2 $(PYTEST_OPTIONS)
 
 # First what computes, on both cores; then what mostly waits for processes, four files at a time; then what has the

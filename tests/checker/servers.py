@@ -85,7 +85,7 @@ def answering(data):
 
 
 @asynccontextmanager
-async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=20.0, resolve_host=None, tls=None, **options):
+async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=None, resolve_host=None, tls=None, **options):
     """Give a function from a URL to what fetching it gives."""
     names = {} if resolve_host is None else {"resolve_host": resolve_host}
     client = HttpClient(allowed, ca_file=tls, **names)
@@ -93,7 +93,7 @@ async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=20.0, 
         client, limits or HostLimits(), lying_hosts=options.pop("lying_hosts", {}), local=local, **options
     )
     try:
-        yield lambda url: fetcher.fetch(url, asyncio.get_running_loop().time() + within_s * room())
+        yield lambda url: fetcher.fetch(url, asyncio.get_running_loop().time() + (within_s or 20.0 * room()))
     finally:
         await client.close()
 
