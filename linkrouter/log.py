@@ -22,6 +22,7 @@ EVENTS: dict[str, int] = {
     "broker.not_durable": logging.WARNING,  # its clicks would not survive its own end: appendonly is off
     "broker.taken_over": logging.INFO,  # the clicks of a process that is gone
     "carrier.died": logging.ERROR,  # it is started again; redirects go on, and clicks wait in the ring
+    "carrier.hung": logging.ERROR,
     "carrier.started": logging.INFO,
     "carrier.stopped": logging.INFO,
     "central.forgetting_failed": logging.ERROR,  # the store does not let old clicks go; tried again
@@ -86,6 +87,7 @@ EVENTS: dict[str, int] = {
     "webhooks.delivery_failed": logging.ERROR,  # the store did not answer; tried again, nothing is lost
     "webhooks.disabled": logging.WARNING,  # an endpoint is gone, or took nothing for days
     "worker.died": logging.ERROR,
+    "worker.hung": logging.ERROR,
     "worker.started": logging.INFO,
 }
 

@@ -19,6 +19,7 @@ from linkrouter.metrics import Metrics
 from linkrouter.metrics.shared import pack_metrics
 from linkrouter.processes.answering import load_keyring
 from linkrouter.processes.forwarding import Forwarding
+from linkrouter.processes.life_signs import signs_of_life
 from linkrouter.processes.lifetime import new_click_store, settle_memory, stop_of_signals, watch_memory
 from linkrouter.processes.report import NOTE_S, describe_carried
 from linkrouter.processes.signals import reload_on_hangup
@@ -85,7 +86,8 @@ async def _carry(settings: RouterSettings, store: ClickStore, directory: Path, s
         others = [tasks.create_task(work) for work in works]
         reload_on_hangup(asyncio.get_running_loop(), reload)
         settle_memory()
-        await stop.wait()
+        with signs_of_life(asyncio.get_running_loop()):
+            await stop.wait()
         carrier.stop()
         await asyncio.wait([carrying], timeout=LAST_CARRY_S)
         for task in (carrying, *others):

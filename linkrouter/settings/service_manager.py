@@ -27,10 +27,11 @@ def find_service_manager(environ: Mapping[str, str] = os.environ) -> ServiceMana
     return ServiceManager("\0" + address[1:] if address.startswith("@") else address, watchdog_s)
 
 
-def environment_of_children(address: str) -> dict[str, str]:
-    """Give the environment for processes whose signs of life are to come to *address*."""
+def environment_of_children(address: str, watchdog_s: float | None) -> dict[str, str]:
+    """Give the environment for processes whose signs of life are to come to *address*, each *watchdog_s* at least."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("WATCHDOG_USEC", "WATCHDOG_PID")}
-    return inherited | {"NOTIFY_SOCKET": address}
+    watchdog = {} if watchdog_s is None else {"WATCHDOG_USEC": str(int(watchdog_s * 1e6))}
+    return inherited | {"NOTIFY_SOCKET": address} | watchdog
 
 
 def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import room, wait_until
+from processes import children, free_port, room, wait_until
 
 WATCHDOG_S = 0.5
 PROGRAM = """
@@ -29,10 +29,12 @@ class Manager:
         self._channel.settimeout(15 * room())
 
     def start(self) -> subprocess.Popen:
-        arguments = [
+        return self.start_service(
             *("central", "--listen", f"127.0.0.1:{self._home.central_port}", "--admin-listen", "127.0.0.1:0"),
             *("--ingest-token-file", "ingest-token", "--api-token-file", "api-token"),
-        ]
+        )
+
+    def start_service(self, *arguments) -> subprocess.Popen:
         environment = {"NOTIFY_SOCKET": self._address, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))}
         with open(self._home.path / "log", "ab") as log:
             process = subprocess.Popen(
@@ -95,3 +97,22 @@ def test_a_hung_loop_is_silent_and_is_killed_with_its_place_in_the_log(home):
         while manager.hear() != "READY=1":
             pass
         wait_until(lambda: home.answers(home.central_port, "/-/ready"))
+
+
+def test_a_hung_worker_or_carrier_is_killed_and_started_again(home):
+    manager, port = Manager(home, str(home.path / "notify")), free_port()
+    with contextlib.closing(manager):
+        options = ("--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{free_port(3)}", "--workers", "2")
+        router = manager.start_service("router", "--keys", "keys.json", *options)
+        while manager.hear() != "READY=1":
+            pass
+        first = children(router.pid)
+        assert len(first) >= 2
+
+        for pid in first:
+            os.kill(pid, signal.SIGSTOP)
+
+        wait_until(lambda: not set(first) & set(children(router.pid)), 60)
+        wait_until(lambda: len(children(router.pid)) == len(first) and home.answers(port, "/-/ready"), 60)
+        assert home.log().count('"worker.hung"') >= 2
+        assert router.poll() is None
