@@ -57,6 +57,7 @@ coverage: $(STAMP) ## run every test, and show the lines that none of them reach
 
 test-faults: $(STAMP) ## run the long fault injections too, and print their table
 	$(PY) -m pytest --faults -o faulthandler_timeout=1800 tests/faults tests/clicks tests/sync tests/router tests/exit \
+	  tests/haproxy/test_alerts.py \
 	  $(PYTEST_OPTIONS)
 
 test-wheel: $(STAMP) ## build it, and run the fast tests on the wheel: lowest dependencies, and each Python from 3.11 up

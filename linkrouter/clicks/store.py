@@ -22,6 +22,7 @@ __all__ = [
     "Loss",
     "OwnShare",
     "StoreLimits",
+    "StoreRoom",
     "StoreStatus",
     "open_click_store",
 ]
@@ -87,6 +88,15 @@ class OwnShare:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreRoom:
+    """What may still be written, in bytes: under the limit of the store, and above what is left free for others."""
+
+    left_bytes: int
+    free_bytes: int  # of the disk
+    reserve_bytes: int  # of the disk, for others
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatus:
     """What waits in a store: all of it, also when several processes share it, so do not add up what they say.
 
@@ -106,6 +116,7 @@ class StoreStatus:
     own_pending: int = 0
     own_oldest_at: int | None = None
     own_bytes: int = 0
+    room: StoreRoom | None = None  # None where nobody knows
 
 
 class ClickStore(Protocol):

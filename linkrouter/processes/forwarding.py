@@ -105,6 +105,10 @@ class Forwarding:
         self._metrics.gauge("linkrouter_spool_pending_clicks", lambda: share().pending)
         self._metrics.gauge("linkrouter_spool_oldest_seconds", lambda: age_of_share(share()))
         self._metrics.gauge("linkrouter_spool_bytes", lambda: share().bytes)
+        self._metrics.gauge("linkrouter_spool_max_bytes", lambda: self._settings.spool_max_bytes)
+        gauge("linkrouter_spool_room_bytes", lambda seen: seen.room and seen.room.left_bytes)
+        gauge("linkrouter_spool_disk_free_bytes", lambda seen: seen.room and seen.room.free_bytes)
+        gauge("linkrouter_spool_reserve_bytes", lambda seen: seen.room and seen.room.reserve_bytes)
         gauge("linkrouter_spool_dead_letters", lambda seen: seen.dead_letters)
         gauge("linkrouter_spool_quarantined_segments", lambda seen: seen.quarantined)
         while True:

@@ -1,6 +1,6 @@
 """What central's store holds, as metrics.
 
-Promise: a scrape never waits for the store; what it shows is at most a quarter of a minute old, and is left out when
+Promise: a scrape never waits for the store; what it shows is a few seconds old, and is left out when
 the store did not answer.
 """
 
@@ -16,7 +16,7 @@ from linkrouter.units import SECOND_US
 
 __all__ = ["watch_holdings"]
 
-LOOK_INTERVAL_S = 15.0
+LOOK_INTERVAL_S = 5.0
 NOT_KNOWN = Holdings(None, None, None, None, {})
 
 

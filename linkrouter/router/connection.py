@@ -5,6 +5,7 @@ Promise: whichever way a request goes, its answer is what `Responder.answer` giv
 
 import asyncio
 import logging
+import time
 from collections import deque
 from typing import Any
 
@@ -63,10 +64,12 @@ class AnswerBatch:
         self._loop = loop
         self._responder = responder
         self._connections: list[DirectConnection] = []
+        self._began_at = 0.0
 
     def add(self, connection: "DirectConnection") -> None:
         """Have *connection* answer after the next look at the sockets."""
         if not self._connections:
+            self._began_at = time.perf_counter()
             self._loop.call_soon(self._loop.call_soon, self._answer)
         self._connections.append(connection)
 
@@ -78,6 +81,8 @@ class AnswerBatch:
         for transport, content in answers:
             if transport is not None and content:
                 transport.write(content)
+        # Once for all: two looks at the clock for each request would be a fiftieth of what it costs.
+        self._responder.times.observe(time.perf_counter() - self._began_at, len(connections))
         self._responder.record()
 
 

@@ -58,6 +58,7 @@ class Responder:
         self._turned = 0  # of them, by a take-back
         self._record = record
         self._mint_id = mint_id
+        self.times = metrics.histogram("linkrouter_request_seconds")
         self._outcomes = metrics.counter(
             "linkrouter_requests",
             [value for name, value in vars(Outcome).items() if name.isupper()],

@@ -43,11 +43,13 @@ class _Server(web.Server):
 
     async def _handle(self, request: web.BaseRequest) -> Any:
         """Answer the ordinary way."""
+        began_at = time.perf_counter()
         close = not request.keep_alive or request.version != HttpVersion11 or request.body_exists
         close = close or self.responder.draining
         peer = request.protocol.peer  # type: ignore[attr-defined]  # every connection of ours knows it
         content = self.responder.answer(request.method, request.raw_path, request.headers, peer, close)
         self.responder.record()
+        self.responder.times.observe(time.perf_counter() - began_at)
         return WrittenAnswer(content, keep_alive=not close)
 
 

@@ -86,7 +86,16 @@ class Machine:
     def __post_init__(self):
         self.home.mkdir(parents=True, exist_ok=True)
         self.sign_number = 0
-        for name in ("http", "https", "acme", "metrics", "centre", *ROUTERS, *(f"admin-{name}" for name in ROUTERS)):
+        for name in (
+            "http",
+            "https",
+            "acme",
+            "metrics",
+            "centre",
+            "admin-centre",
+            *ROUTERS,
+            *(f"admin-{name}" for name in ROUTERS),
+        ):
             self.ports.setdefault(name, free_port())
         self.keyring.save(self.home / "keys.json")
         for name in ("ingest-token", "api-token"):
@@ -139,6 +148,7 @@ class Machine:
         self._write_unit(
             CENTRE,
             *("central", "--listen", f"{self.address}:{self.ports['centre']}", "--database", "sqlite:///central.db"),
+            *("--admin-listen", f"127.0.0.1:{self.ports['admin-centre']}"),
             *("--ingest-token-file", "ingest-token", "--api-token-file", "api-token"),
         )
 

@@ -52,7 +52,7 @@ def of_router(router):
         f'linkrouter_sync_batches_total{{{router},result="denied"}}': "0+0",
         f"linkrouter_takebacks_age_seconds{{{router}}}": "10+0",
         f"linkrouter_takebacks_refused{{{router}}}": "0+0",
-        **histogram("linkrouter_redirect_seconds", router, {"0.001": "0+100", "0.5": "0+100"}),
+        **histogram("linkrouter_request_seconds", router, {"0.001": "0+100", "0.5": "0+100"}),
         **histogram("linkrouter_loop_lag_seconds", router, {"0.1": "0+60", "1.0": "0+60"}),
     }
 
@@ -159,7 +159,7 @@ STATES = {
     "dead letters": (change("3+0", "linkrouter_spool_dead", BLUE_2), {"SpoolDamaged"}),
     "take-backs that do not verify": (change("1+0", "linkrouter_takebacks_refused", BLUE_2), {"TakeBacksStale"}),
     "redirects slow": (
-        change("0+10", f'linkrouter_redirect_seconds_bucket{{{BLUE_1},le="0.001"'), {"RedirectsSlow"}
+        change("0+10", f'linkrouter_request_seconds_bucket{{{BLUE_1},le="0.001"'), {"RedirectsSlow"}
     ),
     "a loop that comes late": (
         change("0+5", f'linkrouter_loop_lag_seconds_bucket{{{BLUE_1},le="0.1"'), {"LoopLate"}

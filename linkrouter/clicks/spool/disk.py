@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from linkrouter.clicks.store import StoreLimits
+from linkrouter.clicks.store import StoreLimits, StoreRoom
 
-__all__ = ["directory_bytes", "is_disk_full", "reason_of", "room_bytes"]
+__all__ = ["directory_bytes", "find_room", "is_disk_full", "reason_of", "room_bytes"]
 
 MAX_RESERVE_BYTES, MAX_RESERVE_SHARE = 256 * 1024**2, 0.05  # of a disk, when nobody says how much to leave free
 
@@ -18,12 +18,19 @@ def room_bytes(directory: Path, limits: StoreLimits) -> int:
 
     A directory that is gone has all the room of its limit: a fresh segment makes it again, or says why not.
     """
+    room = find_room(directory, limits)
+    return limits.max_bytes if room is None else room.left_bytes
+
+
+def find_room(directory: Path, limits: StoreLimits) -> StoreRoom | None:
+    """Give the room in *directory* with what it comes of; None when the directory is gone."""
     try:
         free_bytes = _free_bytes(directory)
         reserve_bytes = _reserve_bytes(directory) if limits.reserve_bytes is None else limits.reserve_bytes
     except OSError:
-        return limits.max_bytes
-    return min(free_bytes - reserve_bytes, limits.max_bytes - directory_bytes(directory))
+        return None
+    left_bytes = min(free_bytes - reserve_bytes, limits.max_bytes - directory_bytes(directory))
+    return StoreRoom(left_bytes, free_bytes, reserve_bytes)
 
 
 def _reserve_bytes(directory: Path) -> int:

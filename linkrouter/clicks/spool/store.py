@@ -12,7 +12,7 @@ from pathlib import Path
 
 from linkrouter.clicks.spool.dead_letters import adopt_old_dead_letters, write_dead_letters
 from linkrouter.clicks.spool.directory import directory_status
-from linkrouter.clicks.spool.disk import reason_of
+from linkrouter.clicks.spool.disk import find_room, reason_of
 from linkrouter.clicks.spool.reader import SpoolReader
 from linkrouter.clicks.spool.timings import SpoolTimings
 from linkrouter.clicks.spool.writer import SpoolWriter
@@ -44,6 +44,7 @@ class Spool:
 
     def __init__(self, directory: Path, limits: StoreLimits, timings: SpoolTimings | None = None) -> None:
         self._directory = directory
+        self._limits = limits
         self._writer = SpoolWriter(directory, limits, timings or SpoolTimings())
         self._reader = SpoolReader(directory, timings or SpoolTimings(), self._writer)
 
@@ -91,8 +92,9 @@ class Spool:
         """Tell what waits in the whole directory, other processes' clicks too; one that does not exist is empty."""
         await self._reader.look_after_left()
         status = await asyncio.to_thread(directory_status, self._directory)
+        room = await asyncio.to_thread(find_room, self._directory, self._limits)
         own = self.own_share()
-        return replace(status, own_pending=own.pending, own_oldest_at=own.oldest_at, own_bytes=own.bytes)
+        return replace(status, room=room, own_pending=own.pending, own_oldest_at=own.oldest_at, own_bytes=own.bytes)
 
     def own_share(self) -> OwnShare:
         """Tell what waits in this process's segment, in the backlog that it sends, and in what it left to anybody."""
