@@ -13,7 +13,6 @@ from processes import make_home
 settings.register_profile("shared machine", deadline=None)  # how long an example takes is the neighbours' doing, too
 settings.load_profile("shared machine")
 os.environ["LINKROUTER_WATCH_DAYS"] = "0"  # messages of the tests lead to the Internet, which central would look at
-os.environ["LINKROUTER_RING"] = "off"  # most tests look at one process; those of the ring say so
 
 # Besides what is marked so. HAProxy gives a router 600 ms, and each request that is lost fails the first: nothing may
 # run beside it. The others start processes for nearly every test, and wait for them.

@@ -20,6 +20,7 @@ from forked import run_forked
 from linkrouter.link import Keyring
 
 COMMAND = [sys.executable, "-m", "linkrouter"]
+os.environ.setdefault("LINKROUTER_RING", "off")  # most tests and benches look at one process; those of the ring say so
 HANG_S = 120  # only what would never end takes as long, on a machine that does ten other things, too
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
