@@ -27,6 +27,8 @@ EVENTS: dict[str, int] = {
     "carrier.stopped": logging.INFO,
     "central.forgetting_failed": logging.ERROR,  # the store does not let old clicks go; tried again
     "central.labelling_failed": logging.ERROR,  # the store does not take labels; tried again
+    "central.leads": logging.INFO,  # of several centres, this one labels, forgets, sends and watches
+    "central.leads_no_more": logging.WARNING,  # the database did not answer in time; another centre may lead
     "central.no_metrics": logging.WARNING,  # the usual admin port is taken; give ADMIN_LISTEN
     "central.slow_agents": logging.WARNING,  # the fast parser of user agents is missing: ua-parser[regex]
     "central.started": logging.INFO,

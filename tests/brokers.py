@@ -78,18 +78,19 @@ def start_redis(folder: Path, *options: str) -> Server:
     return Server([*command, "--appendonly", "yes", "--appendfsync", "always", *options], port)
 
 
-def start_postgres() -> Server:
-    """Start a PostgreSQL with the database `postgres` and its user `postgres`, trusted on loopback."""
+def start_postgres(*options: str) -> Server:
+    """Start a PostgreSQL, set to *options*, with the database `postgres` and its user, trusted on loopback."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs or find_spec("asyncpg") is None:
         pytest.skip("needs PostgreSQL's server and the package asyncpg")
-    options = {"user": AS_POSTGRES} if os.geteuid() == 0 else {}
+    ran_as = {"user": AS_POSTGRES} if os.geteuid() == 0 else {}
     data = Path(tempfile.mkdtemp(prefix="linkrouter-postgres-"))  # pytest's folders are for one user alone
-    if options:
+    if ran_as:
         shutil.chown(data, AS_POSTGRES)
     made = [programs[-1] / "initdb", "--auth=trust", "--username=postgres", "--no-sync", "-D", data]
-    subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **options)
+    subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **ran_as)
     port = free_port()
     command = [programs[-1] / "postgres", "-D", data, "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1"]
     is_ready = [programs[-1] / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-    return Server(command, port, data, is_ready, cwd="/", **options)
+    command += [f"--{option}" for option in options]
+    return Server(command, port, data, is_ready, cwd="/", **ran_as)

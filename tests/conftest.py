@@ -14,12 +14,16 @@ settings.register_profile("shared machine", deadline=None)  # how long an exampl
 settings.load_profile("shared machine")
 os.environ["LINKROUTER_WATCH_DAYS"] = "0"  # messages of the tests lead to the Internet, which central would look at
 
-# Besides what is marked so. HAProxy gives a router 600 ms, and each request that is lost fails the first: nothing may
-# run beside it. The others start processes for nearly every test, and wait for them.
-ALONE = ["haproxy/test_domains.py"]
+# Besides what is marked so. The first freeze and kill processes, wait for real time-outs and fill disks: nothing may
+# run beside them. The others start processes for nearly every test.
+ALONE = ["haproxy", "faults", "clicks/test_faults.py", "bench"]
 SLOW = [
-    *("haproxy", "faults", "clicks/test_faults.py", "bench"),
-    *("central/test_run_central.py", "clicks/test_brokers.py", "exit/test_exit_serving.py"),
+    *(
+        "central/test_run_central.py",
+        "central/test_several_centres.py",
+        "clicks/test_brokers.py",
+        "exit/test_exit_serving.py",
+    ),
     *("checker/api", "checker/test_check_command.py", "cli/test_pipeline.py", "monitoring"),
     *("cli/test_take_backs.py", "cli/test_takeback_command.py", "cli/test_watching.py"),
 ]
@@ -30,10 +34,11 @@ CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 
 def pytest_addoption(parser):
     parser.addoption("--faults", action="store_true", help="run the long fault injections too")
+    parser.addoption("--engine", default="sqlite", help="where central's API is tried: sqlite or postgresql")
 
 
 def pytest_collection_modifyitems(config, items):
-    for marker, paths in (("slow", SLOW), ("alone", ALONE)):
+    for marker, paths in (("slow", SLOW + ALONE), ("alone", ALONE)):
         for item in items:
             if any(item.path.is_relative_to(Path(__file__).parent / path) for path in paths):
                 item.add_marker(marker)

@@ -68,7 +68,7 @@ ONLY_IN = {
     "click": ("linkrouter.cli",),
     "rich": ("linkrouter.cli",),
     "redis": ("linkrouter.clicks.broker",),
-    "asyncpg": ("linkrouter.clicks.broker",),
+    "asyncpg": ("linkrouter.clicks.broker", "linkrouter.central.store.postgres"),
     "ua_parser": ("linkrouter.insight",),
     "maxminddb": ("linkrouter.insight",),
     "iptocc": ("linkrouter.insight",),

@@ -31,14 +31,19 @@ async def label_forever(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Label what was stored *settle_s* ago, until cancelled; *tell* gets how many were looked at, and still wait."""
-    seen: deque[tuple[float, int]] = deque([(clock() - settle_s, await store.latest_seq())])
+    seen: deque[tuple[float, int]] = deque()
+    has_begun = False
     refreshed_at = clock()
     while True:
         try:
             if clock() >= refreshed_at + REFRESH_S:
                 await asyncio.to_thread(insight.places.refresh)
                 refreshed_at = clock()
-            seen.append((clock(), await store.latest_seq()))
+            latest = await store.latest_seq()
+            if not has_begun:  # what was there before has settled
+                has_begun = True
+                seen.append((clock() - settle_s, latest))
+            seen.append((clock(), latest))
             settled = _settled(seen, clock() - settle_s)
             looked_at = 1 if settled is not None else 0
             while settled is not None and looked_at:

@@ -45,6 +45,25 @@ def relabel_clicks(since: str | None, **options: Any) -> None:
     click.echo(f"labelled again up to click {labelled}", err=True)
 
 
+@central.command("migrate-store")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+def migrate_store(source: str, target: str) -> None:
+    """Copy all that is in the store FROM to the store TO, which is new: two URLs as DATABASE has them.
+
+    Stop central first. A copy that was stopped goes on where it was when the same command is given again. At the end
+    the rows of both are counted: exit 1 where they differ, as when something was written meanwhile.
+    """
+    from linkrouter.processes.moving import move_store
+
+    counts = asyncio.run(move_store(source, target, _tell_rows))
+    for table, there, here in counts:
+        click.echo(f"{table} {there} {here}")
+    if any(there != here for _, there, here in counts):
+        click.echo("the stores differ: give the command again, with central stopped", err=True)
+        sys.exit(1)
+
+
 @central.command("backup")
 @with_settings(DatabaseSettings)
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
@@ -88,6 +107,11 @@ def _time_us(text: str) -> int:
     except ValueError:
         raise click.UsageError("--since must be a date or a time, such as 2026-11-21T17:33Z") from None
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def _tell_rows(table: str, rows: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{table} {rows}", nl=False, err=True)
 
 
 def _tell(seq: int) -> None:

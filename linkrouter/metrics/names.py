@@ -51,6 +51,7 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "linkrouter_takebacks_refused": ("gauge", "", "Rules of the list that do not verify with these keys."),
     "linkrouter_takebacks_age_seconds": ("gauge", "", "Time since central last confirmed the list of take-backs."),
     "linkrouter_central_clicks": ("counter", "result", "Clicks that routers sent: stored or duplicate."),
+    "linkrouter_central_leads": ("gauge", "", "1 where this centre does what is done once over all, else 0."),
     "linkrouter_central_labels": ("counter", "result", "Clicks and links that were looked at to label them: done."),
     "linkrouter_central_unlabelled_clicks": ("gauge", "", "Stored clicks that have no label yet."),
     "linkrouter_webhook_attempts": (

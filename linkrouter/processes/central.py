@@ -34,7 +34,7 @@ from linkrouter.metrics import Metrics
 from linkrouter.processes.observing import observing
 from linkrouter.processes.signals import reload_on_hangup, until_stopped
 from linkrouter.processes.upkeep import central_admin_port, open_insight, upkeep
-from linkrouter.processes.watching import watching
+from linkrouter.processes.watching import make_watch
 from linkrouter.settings import CentralSettings
 from linkrouter.units import HOUR_S
 from linkrouter.web.files import StaticFile
@@ -100,9 +100,9 @@ async def run_central(settings: CentralSettings, *, hour_s: float = HOUR_S) -> N
         stack.push_async_callback(store.close)
         await store.open()
         insight = await stack.enter_async_context(open_insight(settings))
-        watch = await stack.enter_async_context(watching(store, checks.checker, settings, metrics, hour_s=hour_s))
+        watch, watcher = make_watch(store, checks.checker, settings, metrics, hour_s=hour_s)
         delivery = WebhookDelivery(store, Poster(settings.allow_network), metrics, watch)
-        await stack.enter_async_context(upkeep(store, insight, settings, metrics, delivery))
+        await stack.enter_async_context(upkeep(store, insight, settings, metrics, delivery, watcher))
         await stack.enter_async_context(central_admin_port(settings, metrics))
         app = central_app(store, tokens, checks, insight, settings.min_cell, metrics, delivery, watch)
         wait = stack.enter_context(until_stopped(loop))

@@ -1,14 +1,17 @@
 """What central does beside answering: labels, forgetting, and `/metrics`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 
 from linkrouter.central.labelling import label_forever
 from linkrouter.central.labels import Insight
 from linkrouter.central.retention import forget_forever
 from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.webhooks import STATES_OF_DELIVERY
+from linkrouter.central.watch.watcher import Watcher
 from linkrouter.central.webhooks.delivery import WebhookDelivery
 from linkrouter.central.webhooks.dispatch import Pace, deliver_forever
 from linkrouter.errors import SettingsError
@@ -41,9 +44,14 @@ async def open_insight(settings: CentralSettings | InsightSettings) -> AsyncIter
 
 @asynccontextmanager
 async def upkeep(
-    store: CentralStore, insight: Insight, settings: CentralSettings, metrics: Metrics, delivery: WebhookDelivery
+    store: CentralStore,
+    insight: Insight,
+    settings: CentralSettings,
+    metrics: Metrics,
+    delivery: WebhookDelivery,
+    watcher: Watcher | None = None,
 ) -> AsyncIterator[None]:
-    """Label clicks, forget old ones and send events to webhook endpoints while the block runs."""
+    """While the block runs, and this process leads: label clicks, forget old ones, send events, watch destinations."""
     waiting, behind = [0], [0]
 
     def tell(looked_at: int, unlabelled: int) -> None:
@@ -54,20 +62,44 @@ async def upkeep(
     metrics.counter("linkrouter_webhook_attempts", STATES_OF_DELIVERY)
     metrics.gauge("linkrouter_webhook_behind_events", lambda: behind[0])
     metrics.gauge("linkrouter_central_unlabelled_clicks", lambda: waiting[0])
-    tasks = [
-        asyncio.create_task(label_forever(store, insight, settings.settle_s, tell=tell)),
-        asyncio.create_task(watch_holdings(store, metrics)),
-        asyncio.create_task(forget_forever(store, settings.retention_days, settings.address_days)),
-        asyncio.create_task(
-            deliver_forever(delivery, Pace(lambda: clicks["stored"]), tell=lambda count: behind.__setitem__(0, count))
+    tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
+        partial(label_forever, store, insight, settings.settle_s, tell=tell),
+        partial(forget_forever, store, settings.retention_days, settings.address_days),
+        partial(
+            deliver_forever, delivery, Pace(lambda: clicks["stored"]), tell=lambda count: behind.__setitem__(0, count)
         ),
+        *((watcher.run,) if watcher is not None else ()),
     ]
+    leading = [0]
+    metrics.gauge("linkrouter_central_leads", lambda: leading[0])
+    lead = partial(_lead_forever, store, tasks, lambda leads: leading.__setitem__(0, leads))
+    async with running(lead, partial(watch_holdings, store, metrics)):
+        yield
+
+
+async def _lead_forever(
+    store: CentralStore, tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]], tell: Callable[[int], object]
+) -> None:
+    """Run *tasks* whenever this process leads, until cancelled."""
+    while True:
+        async with store.lead() as until_lost, running(*tasks):
+            tell(1)
+            try:
+                await until_lost()
+            finally:
+                tell(0)
+
+
+@asynccontextmanager
+async def running(*tasks: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run *tasks* while the block runs."""
+    started = [asyncio.create_task(task()) for task in tasks]
     try:
         yield
     finally:
-        for task in tasks:
+        for task in started:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*started, return_exceptions=True)
 
 
 @asynccontextmanager

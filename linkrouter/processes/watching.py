@@ -3,9 +3,6 @@
 Promise: what the encoder leaves alone for the reader's sake, and what the check never opens, is never looked at.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from html import escape
 
@@ -25,19 +22,18 @@ from linkrouter.metrics import Metrics
 from linkrouter.settings import CentralSettings
 from linkrouter.units import HOUR_S
 
-__all__ = ["is_spared", "look_with", "watching"]
+__all__ = ["is_spared", "look_with", "make_watch"]
 
 
-@asynccontextmanager
-async def watching(
+def make_watch(
     store: CentralStore,
     checker: Checker | None,
     settings: CentralSettings,
     metrics: Metrics,
     *,
     hour_s: float = HOUR_S,
-) -> AsyncIterator[WatchApi]:
-    """Watch while the block runs, and give what answers about it; without a checker nothing is watched.
+) -> tuple[WatchApi, Watcher | None]:
+    """Give what answers about watched destinations, and what watches them: without a checker, nothing.
 
     Raises:
         KeyringError: TAKEBACK_KEYS cannot be used.
@@ -47,8 +43,7 @@ async def watching(
     if not settings.watch_days or checker is None:
         if settings.watch_days:
             log("watch.off", reason="extra check is not installed")
-        yield WatchApi(store, 0, central_url)
-        return
+        return WatchApi(store, 0, central_url), None
     if stops is not None and not settings.reputation:
         log("watch.no_lists")
     watcher = Watcher(
@@ -61,12 +56,7 @@ async def watching(
         metrics=metrics,
         hour_s=hour_s,
     )
-    task = asyncio.create_task(watcher.run())
-    try:
-        yield WatchApi(store, settings.watch_days, central_url)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return WatchApi(store, settings.watch_days, central_url), watcher
 
 
 def is_spared(url: str, messages: int) -> bool:

@@ -1,14 +1,19 @@
-"""A centre on a real port over a real SQLite file, and what is sent to it."""
+"""A centre on a real port over a real database, and what is sent to it."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
+from brokers import start_postgres
+from central.engines import empty_postgres
 from processes import HANG_S
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
+from linkrouter.central.store.interface import CentralStore
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.clicks.click import Click
 from linkrouter.settings import Address
@@ -19,6 +24,48 @@ from linkrouter.web.tokens import Tokens
 ROUTER_TOKEN = "router-token-0123456789"
 SENDER_TOKEN = "sender-token-0123456789"
 NOON = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One server for all tests; a test begins with empty tables, and nothing has to outlive a crash."""
+    server = start_postgres("fsync=off", "full_page_writes=off", "autovacuum=off")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres) -> str:
+    empty_postgres(postgres.port)
+    return f"postgresql://postgres@127.0.0.1:{postgres.port}/postgres"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path) -> str:
+    """The URL of an empty database, of each engine."""
+    return empty_database(request, request.param, tmp_path)
+
+
+@pytest.fixture
+def database(request, tmp_path) -> str:
+    """The URL of an empty database, of the engine that this run is for."""
+    return empty_database(request, request.config.getoption("--engine"), tmp_path)
+
+
+def empty_database(request, engine: str, folder: Path) -> str:
+    if engine == "sqlite":
+        return f"sqlite:///{folder}/central.db"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
+
+
+@pytest.fixture
+async def store(url):
+    """An open store over it."""
+    opened = open_central_store(url)
+    await opened.open()
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
@@ -77,7 +124,7 @@ def message() -> Callable[..., dict]:
 class Centre:
     """A running centre over *store*: `router` and `sender` are clients with their tokens, `anyone` has none."""
 
-    def __init__(self, port: int, store: SqliteCentralStore, clients: list[httpx.AsyncClient]) -> None:
+    def __init__(self, port: int, store: CentralStore, clients: list[httpx.AsyncClient]) -> None:
         self.port, self.store = port, store
         self.router, self.sender, self.anyone = clients
 
@@ -93,8 +140,10 @@ class Centre:
 
 
 @pytest.fixture
-async def centre(tmp_path) -> AsyncIterator[Centre]:
-    store = SqliteCentralStore(tmp_path / "central.db", lock_wait_s=0.2)
+async def centre(database) -> AsyncIterator[Centre]:
+    name = database.removeprefix("sqlite:///")
+    is_file = name != database
+    store = SqliteCentralStore(Path(name), lock_wait_s=0.2) if is_file else open_central_store(database)
     await store.open()
     try:
         async with AsyncExitStack() as stack:

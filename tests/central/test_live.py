@@ -7,14 +7,14 @@ from central.labelled import label_all
 from processes import HANG_S
 
 from linkrouter.central.live import MAX_LIVE_STREAMS, Live
-from linkrouter.central.store.sqlite.store import SqliteCentralStore
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.web.problems import Refusal
 from linkrouter.web.tokens import ADMIN, Caller
 
 
 @pytest.fixture
-async def store(tmp_path):
-    opened = SqliteCentralStore(tmp_path / "central.db")
+async def store(database):
+    opened = open_central_store(database)
     await opened.open()
     yield opened
     await opened.close()

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from central.history import BEGIN, HOUR, make_history
 
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import Position
-from linkrouter.central.store.sqlite.store import SqliteCentralStore
 
 FILTERS = {
     "tenant": 1,
@@ -28,8 +28,8 @@ FILTERS = {
 
 
 @pytest.fixture
-async def store(tmp_path):
-    opened = SqliteCentralStore(tmp_path / "central.db")
+async def store(database):
+    opened = open_central_store(database)
     await opened.open()
     yield opened
     await opened.close()

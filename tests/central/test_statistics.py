@@ -11,8 +11,8 @@ from central.history import BEGIN, HOUR, make_history, robot_of
 
 from linkrouter.central.labels import UNKNOWN, Insight
 from linkrouter.central.statistics import break_down, count_totals, find_series
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.central.store.questions import ClickFilter
-from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.insight import describe_agent
 
 INSIGHT = Insight()
@@ -31,9 +31,9 @@ FILTERS = {
 
 
 @pytest.fixture
-async def history(tmp_path):
+async def history(database):
     """A store and all of its clicks, those that wait for a label told by what they say themselves."""
-    store = SqliteCentralStore(tmp_path / "central.db")
+    store = open_central_store(database)
     await store.open()
     yield store, await make_history(store, seed=11)
     await store.close()

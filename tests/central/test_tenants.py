@@ -8,7 +8,7 @@ from processes import HANG_S
 
 from linkrouter import __version__
 from linkrouter.central.api import central_routes
-from linkrouter.central.store.sqlite.store import SqliteCentralStore
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.settings import Address
 from linkrouter.web.openapi import with_document
 from linkrouter.web.server import create_app, serving
@@ -20,8 +20,8 @@ THEIRS = ("theirs@example.org", "https://theirs.example/", "their-tag", "their-m
 
 
 @pytest.fixture
-async def clients(tmp_path):
-    store = SqliteCentralStore(tmp_path / "central.db")
+async def clients(database):
+    store = open_central_store(database)
     await store.open()
     routes = with_document(central_routes(store), "central", __version__)
     tokens = Tokens.of_callers(

@@ -7,7 +7,8 @@ Two protocols, because not every engine can keep both: a `ClickLog` takes what c
 transactions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from linkrouter.central.labels import Insight
@@ -287,6 +288,12 @@ class CentralStore(ClickLog, Registry, Protocol):
 
         Raises:
             StoreError: the store cannot answer.
+        """
+
+    def lead(self) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """Wait until this process is the one of all centres that does what is done once, and be it within the block.
+
+        Gives what waits until it is so no more. A leader that dies, or is cut off, is followed within 30 seconds.
         """
 
     def size(self) -> int:

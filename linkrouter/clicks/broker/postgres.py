@@ -5,8 +5,8 @@ call has a deadline. No statement is prepared by name, so that a pooler may stan
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -39,7 +39,6 @@ from linkrouter.clicks.broker.statements import (
     TOTALS_SQL,
 )
 from linkrouter.clicks.store import Loss
-from linkrouter.dial.trust import trusting_context
 from linkrouter.errors import StoreError, StoreFull
 from linkrouter.log import log
 
@@ -58,30 +57,10 @@ FAILURES = (
 _DEFINITE = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
-async def connect_postgres(
-    host: str,
-    port: int,
-    *,
-    database: str,
-    user: str | None,
-    password: Callable[[], str | None],
-    sslmode: str,
-    ca_file: str | None,
-) -> asyncpg.Pool:
-    """Give connections to one database; *sslmode* is libpq's, and *ca_file* says whom its `verify-full` trusts."""
-    trust = trusting_context(ca_file) if sslmode == "verify-full" else sslmode
+async def connect_postgres(arguments: Mapping[str, Any]) -> asyncpg.Pool:
+    """Give connections to one database; *arguments* are those of `postgres_arguments`."""
     return await asyncpg.create_pool(
-        host=host,
-        port=port,
-        database=database,
-        user=user,
-        password=lambda: password() or "",
-        ssl=trust,
-        min_size=1,
-        max_size=2,
-        timeout=CALL_S,
-        command_timeout=CALL_S,
-        statement_cache_size=0,
+        **arguments, min_size=1, max_size=2, timeout=CALL_S, command_timeout=CALL_S, statement_cache_size=0
     )
 
 

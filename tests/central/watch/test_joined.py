@@ -7,7 +7,7 @@ from checker.world import LISTED, Lists, Web, checking, mail, reports
 
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.metrics import Metrics
-from linkrouter.processes.watching import is_spared, look_with, watching
+from linkrouter.processes.watching import is_spared, look_with, make_watch
 from linkrouter.settings import CentralSettings
 
 URL = "https://a.example/page"
@@ -50,7 +50,7 @@ async def test_without_the_check_central_starts_with_one_line_and_watches_nothin
     settings = CentralSettings(ingest_token_file=Path("unused"), api_token_file=Path("unused"))
     store = SqliteCentralStore(tmp_path / "central.db")
 
-    async with watching(store, None, settings, Metrics()) as api:
-        assert api.days == 0
+    api, watcher = make_watch(store, None, settings, Metrics())
 
+    assert (api.days, watcher) == (0, None)
     assert [record.msg for record in caplog.records] == ["watch.off"]

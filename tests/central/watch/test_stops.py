@@ -2,7 +2,7 @@
 
 import pytest
 
-from linkrouter.central.store.sqlite.store import SqliteCentralStore
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.central.store.watch import WatchEvent
 from linkrouter.central.watch.stops import FlaggedStops
 from linkrouter.errors import KeyringError
@@ -17,8 +17,8 @@ EVENT = WatchEvent(encode_base64url(bytes(16)), "link.flagged", 0, 7, URL, "list
 
 
 @pytest.fixture
-async def store(tmp_path):
-    store = SqliteCentralStore(tmp_path / "central.db")
+async def store(database):
+    store = open_central_store(database)
     await store.open()
     yield store
     await store.close()

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-import pytest
-from central.test_every_store import STORES, a_message
+from central.test_every_store import a_message
 
 from linkrouter.central.store.opening import open_central_store
 from linkrouter.central.store.questions import Erasure
@@ -13,19 +12,6 @@ NOON = 1_795_262_400_000_000
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
 URL = "https://example.com/html"
-
-
-@pytest.fixture(params=STORES)
-async def url(request, tmp_path):
-    return STORES[request.param].format(tmp_path)
-
-
-@pytest.fixture
-async def store(url):
-    opened = open_central_store(url)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def fold(store, now=NOON, days=14):

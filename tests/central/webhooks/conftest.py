@@ -17,7 +17,7 @@ from processes import HANG_S
 from linkrouter.central.api import central_routes
 from linkrouter.central.labelling import label_forever
 from linkrouter.central.labels import Insight
-from linkrouter.central.store.sqlite.store import SqliteCentralStore
+from linkrouter.central.store.opening import open_central_store
 from linkrouter.central.webhooks.delivery import WebhookDelivery
 from linkrouter.central.webhooks.dispatch import Pace, deliver_forever
 from linkrouter.central.webhooks.posting import Poster
@@ -133,9 +133,9 @@ async def until(condition, timeout_s=HANG_S):
 
 
 @pytest.fixture
-async def sending(request, tmp_path) -> AsyncIterator[Sending]:
+async def sending(request, database) -> AsyncIterator[Sending]:
     """A central that sends; its parameter, where a test gives one, is the settling time."""
-    store = SqliteCentralStore(tmp_path / "central.db")
+    store = open_central_store(database)
     await store.open()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)

@@ -51,7 +51,7 @@ MESSAGES_WHERE = """(clicks.link_id, clicks.tenant) IN (
 OF_TAG = """EXISTS (SELECT 1 FROM links JOIN messages ON messages.seq = links.message WHERE messages.tag = :tag
     AND links.link_id = clicks.link_id AND links.tenant = clicks.tenant)"""
 # What has no label is a machine's where it clicked nothing.
-IS_MACHINE = f"coalesce(labels.robot, clicks.kind <> 'click') = {MACHINE}"
+IS_MACHINE = f"coalesce(labels.robot, CASE clicks.kind WHEN 'click' THEN 0 ELSE 1 END) = {MACHINE}"
 CONDITIONS = {
     "link_id": "clicks.link_id = :link_id",
     "tenant": "clicks.tenant = :tenant",
@@ -62,7 +62,8 @@ CONDITIONS = {
     "tag": OF_TAG,
     "part": "clicks.part = :part",
 } | {name: LABEL_CONDITIONS[name] for name in ("url", "browser", "os", "platform", "country")}
-BEHIND = "(clicks.clicked_at, clicks.id) < (:after_time, :after_id)"
+# Partitions are left out by the first alone.
+BEHIND = "clicks.clicked_at <= :after_time AND (clicks.clicked_at, clicks.id) < (:after_time, :after_id)"
 FIND_CLICKS = """
 SELECT clicks.id, clicks.link_id, clicks.tenant, clicks.part, clicks.clicked_at, ip, user_agent, clicks.kind, takeback,
     messages.message_id, recipient, messages.tag,
@@ -75,7 +76,7 @@ FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq LEFT JOIN messages ON me
 {where} ORDER BY clicks.clicked_at DESC, clicks.id DESC LIMIT :limit OFFSET :skip
 """
 COUNT_CLICKS = """
-SELECT count(*) FROM (SELECT 1 FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq {where} LIMIT :most)
+SELECT count(*) FROM (SELECT 1 FROM clicks LEFT JOIN labels ON labels.seq = clicks.seq {where} LIMIT :most) AS found
 """
 # What has no label yet has been stored of late.
 FIND_WAITING = """

@@ -31,13 +31,15 @@ AND robot IN (SELECT value FROM json_each(:robots)) GROUP BY bucket ORDER BY buc
 FIND = """
 SELECT labels.clicked_at, clicks.id, labels.seq
 FROM json_each(:hours) AS hour CROSS JOIN labels INDEXED BY labels_by_time
-ON labels.clicked_at >= hour.value * 1000000 AND labels.clicked_at < (hour.value + 3600) * 1000000
+ON labels.clicked_at >= CAST(json_extract(hour.value, '$[0]') AS BIGINT)
+AND labels.clicked_at < CAST(json_extract(hour.value, '$[1]') AS BIGINT)
 CROSS JOIN clicks ON clicks.seq = labels.seq {where}
 ORDER BY labels.clicked_at DESC, clicks.id DESC LIMIT :limit
 """
 COUNT = """
 SELECT count(*) FROM (
-    SELECT 1 FROM labels INDEXED BY labels_by_time CROSS JOIN clicks ON clicks.seq = labels.seq {where} LIMIT :most)
+    SELECT 1 FROM labels INDEXED BY labels_by_time CROSS JOIN clicks ON clicks.seq = labels.seq {where} LIMIT :most
+) AS found
 """
 WITH_PERSON = "(clicks.ip IS NOT NULL OR clicks.user_agent IS NOT NULL)"
 ANY_OF = "labels.{name} IN (SELECT number FROM words WHERE word IN (SELECT value FROM json_each(:any_{name})))"
@@ -151,7 +153,10 @@ async def _read(
 ) -> list[PageClick]:
     more, more_values = list_conditions(asked)
     where, values = label_where(asked, [*more, BEHIND_LABEL] if after else more)
-    values |= more_values | {"hours": list(hours), "limit": limit}
+    values |= more_values | {
+        "hours": [(hour * SECOND_US, (hour + HOUR_S) * SECOND_US) for hour in hours],
+        "limit": limit,
+    }
     if after is not None:
         values |= {"after_time": after.clicked_at, "after_id": after.id}
     rows = await reader.fetch(FIND.format(where=where), values)

@@ -66,6 +66,22 @@ class SqlDatabase(ABC):
             StoreError: the database cannot answer, or not within its deadline.
         """
 
+    @abstractmethod
+    async def columns_of(self, table: str) -> list[str]:
+        """Give the names of a table's columns, with that of its rows' numbers where nothing else orders them."""
+
+    @abstractmethod
+    async def last_numbers(self) -> dict[str, int]:
+        """Give the last number that each table which gives numbers has given."""
+
+    @abstractmethod
+    async def set_numbers(self, last: Mapping[str, int]) -> None:
+        """Let each table go on behind the number in *last*, and behind those it has."""
+
+    @abstractmethod
+    async def make_room(self, writer: Any, times_us: Sequence[int]) -> None:
+        """Make ready to take clicks of these times."""
+
 
 async def compute(work: Callable[Parameters, Result], *values: Parameters.args, **named: Parameters.kwargs) -> Result:
     """Do in a thread what is Python's work more than a database's; a caller that is cancelled waits for its end."""

@@ -20,7 +20,7 @@ INSERT INTO webhooks (
     (SELECT coalesce(max(seq), 0) FROM relabelled), (SELECT coalesce(max(seq), 0) FROM link_events)
 )
 """
-COUNT_ENDPOINTS = "SELECT count(*) FROM webhooks WHERE tenant IS ?"
+COUNT_ENDPOINTS = "SELECT count(*) FROM webhooks WHERE coalesce(tenant, -1) = coalesce(:tenant, -1)"
 LIST_ENDPOINTS = "SELECT * FROM webhooks WHERE :tenant IS NULL OR tenant = :tenant ORDER BY seq"
 FIND_ENDPOINT = "SELECT * FROM webhooks WHERE id = ?"
 DROP_ENDPOINT = "DELETE FROM webhooks WHERE id = ?"
@@ -29,15 +29,15 @@ BUSY_ENDPOINTS = """
 WITH heads (click, settled, relabelled, watched) AS MATERIALIZED (
     SELECT (SELECT coalesce(max(seq), 0) FROM clicks), (SELECT seq FROM progress WHERE name = 'labelled'),
         (SELECT coalesce(max(seq), 0) FROM relabelled), (SELECT coalesce(max(seq), 0) FROM link_events))
-SELECT webhooks.* FROM webhooks CROSS JOIN heads
+SELECT webhooks.* FROM webhooks CROSS JOIN heads ON true
 WHERE state = 'active' AND paused_until <= :now AND (
-    after_click < iif(webhooks.settled, heads.settled, heads.click) OR after_relabelled < heads.relabelled
-    OR after_watched < heads.watched
+    after_click < CASE webhooks.settled WHEN 1 THEN heads.settled ELSE heads.click END
+    OR after_relabelled < heads.relabelled OR after_watched < heads.watched
     OR EXISTS (SELECT 1 FROM deliveries WHERE webhook = webhooks.seq AND next_at <= :now))
 """
 EVENTS_BEHIND = """
-SELECT coalesce(max(0, max((SELECT coalesce(max(seq), 0) FROM clicks) - after_click
-    + (SELECT coalesce(max(seq), 0) FROM relabelled) - after_relabelled)), 0)
+SELECT coalesce(max((SELECT coalesce(max(seq), 0) FROM clicks) - after_click
+    + (SELECT coalesce(max(seq), 0) FROM relabelled) - after_relabelled), 0)
 FROM webhooks WHERE state = 'active'
 """
 ENDPOINT_FIELDS = {"url", "types", "dialect", "tenant", "tag", "robots", "settled", "secret", "old_secret", "old_until"}
@@ -49,7 +49,7 @@ class SqlEndpoints(SqlDatabase):
     async def add_endpoint(self, endpoint: Endpoint, most: int) -> bool:
         """See `WebhookStore`."""
         async with self.transaction() as writer:
-            if await writer.fetch_value(COUNT_ENDPOINTS, (endpoint.tenant,)) >= most:
+            if await writer.fetch_value(COUNT_ENDPOINTS, {"tenant": endpoint.tenant}) >= most:
                 return False
             values = {name: getattr(endpoint, name) for name in ENDPOINT_FIELDS | {"id", "created_at"}}
             await writer.execute(ADD_ENDPOINT, values | {"types": json.dumps(endpoint.types)})
@@ -90,7 +90,7 @@ class SqlEndpoints(SqlDatabase):
     async def events_behind(self) -> int:
         """See `WebhookStore`."""
         async with self.snapshot() as reader:
-            return int(await reader.fetch_value(EVENTS_BEHIND))
+            return max(0, int(await reader.fetch_value(EVENTS_BEHIND)))
 
 
 async def find_in(connection: SqlConnection, endpoint_id: str) -> Endpoint | None:

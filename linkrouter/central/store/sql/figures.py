@@ -34,7 +34,7 @@ WITH RECURSIVE found (tenant) AS (
 """
 NUMBER = "SELECT number FROM words WHERE word = ?"
 ROLL_UPS = """
-SELECT CASE WHEN :step THEN bucket - bucket % :step ELSE 0 END AS at, value, part, robot, sum(clicks), sum(uniques)
+SELECT CASE WHEN :step > 0 THEN bucket - bucket % :step ELSE 0 END AS at, value, part, robot, sum(clicks), sum(uniques)
 FROM roll_ups WHERE tenant IN (SELECT value FROM json_each(:tenants)) AND tag = :tag AND dimension = :dimension
 AND span = :span AND bucket >= :since AND bucket < :until
 AND (:value IS NULL OR value = :value) AND (:part IS NULL OR part = :part)
@@ -45,7 +45,7 @@ EXTENT = """
 SELECT min(bucket), max(bucket) FROM roll_ups WHERE tenant = ? AND tag = 0 AND dimension = 0 AND span = 1
 """
 LABELS = """
-SELECT CASE WHEN :step THEN clicked_at / 1000000 - clicked_at / 1000000 % :step ELSE 0 END AS at,
+SELECT CASE WHEN :step > 0 THEN clicked_at / 1000000 - clicked_at / 1000000 % :step ELSE 0 END AS at,
     {value} AS value, part, robot, count(*), sum(is_first)
 FROM labels {where} GROUP BY at, value, part, robot
 """

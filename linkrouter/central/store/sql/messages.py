@@ -14,13 +14,14 @@ __all__ = ["SqlMessages"]
 
 FIND_MESSAGES = """
 SELECT seq, message_id, tenant, sent_at, recipient, tag, metadata, message_key,
-    (SELECT count(*) FROM links WHERE links.message = messages.seq AND NOT trap),
+    (SELECT count(*) FROM links WHERE links.message = messages.seq AND trap = 0),
     EXISTS (SELECT 1 FROM htmls WHERE htmls.message = messages.seq), withheld
 FROM messages {where} ORDER BY sent_at DESC, seq DESC LIMIT :limit
 """
 COUNT_MESSAGES = """
-SELECT count(*), coalesce(sum(links > 0), 0), coalesce(sum(links), 0) FROM (
-    SELECT (SELECT count(*) FROM links WHERE links.message = messages.seq AND NOT trap) AS links FROM messages {where})
+SELECT count(*), count(*) FILTER (WHERE links > 0), CAST(coalesce(sum(links), 0) AS BIGINT) FROM (
+    SELECT (SELECT count(*) FROM links WHERE links.message = messages.seq AND trap = 0) AS links FROM messages {where}
+) AS found
 """
 MESSAGE_CONDITIONS = {
     "message_id": "message_id = :message_id",

@@ -10,7 +10,7 @@ __all__ = ["EVENT_COLUMNS", "SqlWatch"]
 
 FOLD_MESSAGES = 1000  # taken up in one transaction
 FOLD_CLICKS = 10_000
-MESSAGES_UNTIL = "SELECT max(seq), count(*) FROM (SELECT seq FROM messages WHERE seq > ? ORDER BY seq LIMIT ?)"
+MESSAGES_UNTIL = "SELECT max(seq), count(*) FROM (SELECT seq FROM messages WHERE seq > ? ORDER BY seq LIMIT ?) AS taken"
 # A time of sending that is still to come is a wrong clock.
 TAKE_UP_LINKS = """
 INSERT INTO watched_links (tenant, url, anchored_at, sent_at, messages, clicks, due_at)
@@ -19,14 +19,18 @@ SELECT links.tenant, url, min(min(sent_at, :now)), max(min(sent_at, :now)), coun
             AND clicks.part = links.part AND kind = 'click' AND clicks.seq <= :clicks)),
     min(min(sent_at, :now)) + :hour
 FROM messages JOIN links ON links.message = messages.seq
-WHERE messages.seq > :after AND messages.seq <= :until AND sent_at >= :since AND url <> '' AND NOT trap
+WHERE messages.seq > :after AND messages.seq <= :until AND sent_at >= :since AND url <> '' AND trap = 0
 GROUP BY links.tenant, url
 ON CONFLICT (tenant, url) DO UPDATE SET
-    due_at = iif(due_at IS NULL OR excluded.sent_at >= anchored_at + 24 * :hour,
-        min(ifnull(due_at, excluded.sent_at + :hour), excluded.sent_at + :hour), due_at),
-    anchored_at = iif(excluded.sent_at >= anchored_at + 24 * :hour, excluded.sent_at, anchored_at),
-    sent_at = max(sent_at, excluded.sent_at), messages = messages + excluded.messages,
-    clicks = clicks + excluded.clicks
+    due_at = CASE
+        WHEN watched_links.due_at IS NULL THEN excluded.sent_at + :hour
+        WHEN excluded.sent_at < watched_links.anchored_at + 24 * :hour THEN watched_links.due_at
+        WHEN watched_links.due_at < excluded.sent_at + :hour THEN watched_links.due_at
+        ELSE excluded.sent_at + :hour END,
+    anchored_at = CASE WHEN excluded.sent_at >= watched_links.anchored_at + 24 * :hour THEN excluded.sent_at
+        ELSE watched_links.anchored_at END,
+    sent_at = max(watched_links.sent_at, excluded.sent_at),
+    messages = watched_links.messages + excluded.messages, clicks = watched_links.clicks + excluded.clicks
 """
 ADD_CLICKS = """
 UPDATE watched_links SET clicks = watched_links.clicks + came.clicks FROM (

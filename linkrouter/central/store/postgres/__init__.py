@@ -1,0 +1,1 @@
+"""The engine for where one machine ends: several centres over one PostgreSQL."""
