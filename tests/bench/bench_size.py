@@ -47,7 +47,16 @@ def _router_rss_mb() -> float:
         port = _free_port()
         process = subprocess.Popen(
             [
-                *(*COMMAND, "router", "--keys", str(home / "keys.json"), "--listen", f"127.0.0.1:{port}"),
+                *(
+                    *COMMAND,
+                    "router",
+                    "--keys",
+                    str(home / "keys.json"),
+                    "--listen",
+                    f"127.0.0.1:{port}",
+                    "--ring",
+                    "off",
+                ),
                 *("--admin-listen", "127.0.0.1:0", "--click-store", f"sqlite:///{home}/spool"),
                 *("--ingest-url", "http://127.0.0.1:1", "--ingest-token-file", str(home / "token")),
             ],
