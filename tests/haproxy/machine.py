@@ -17,7 +17,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processes import HANG_S, free_port, wait_until
+from processes import HANG_S, free_port, room, wait_until
 
 from haproxy import starter
 from linkrouter.link import Keyring
@@ -243,7 +243,7 @@ class Machine:
     def deploy(self, *arguments: str, **more) -> subprocess.CompletedProcess:
         """Run linkrouter-deploy as an operator of this machine."""
         return subprocess.run(
-            self.deploy_command(*arguments), **{"capture_output": True, "text": True, "timeout": 120} | more
+            self.deploy_command(*arguments), **{"capture_output": True, "text": True, "timeout": 2 * HANG_S} | more
         )
 
     def deploy_command(self, *arguments: str) -> list[str]:
@@ -259,7 +259,7 @@ class Machine:
             "--program": f"{sys.executable} -m linkrouter",
             "--service-manager": f"{sys.executable} {self.home / 'starter.py'}",
             "--watch-s": "0.5",
-            "--ready-s": "15",
+            "--ready-s": f"{min(15 * room(), HANG_S / 2):.0f}",
         }
         given = [text for pair in options.items() if pair[0] not in arguments for text in map(str, pair)]
         return [sys.executable, str(DEPLOY), *given, *map(str, arguments)]
