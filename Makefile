@@ -1,5 +1,6 @@
 # Every target sets up what it needs; 'make help' lists them.
 PYTHON ?= python3
+DEBIAN_PYTHON ?= /usr/bin/python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -41,6 +42,7 @@ lint: $(STAMP) ## check format, lint and types
 	$(PY) -m ruff format --check deploy/linkrouter-deploy
 	$(PY) -m ruff check deploy/linkrouter-deploy
 	MYPYPATH=deploy $(PY) -m mypy --scripts-are-modules deploy/linkrouter-deploy
+	MYPYPATH=deploy/packaging $(PY) -m mypy deploy/packaging/deb.py deploy/packaging/bundle.py deploy/packaging/manual.py
 
 test-fast: $(STAMP) ## run what takes five minutes: all but HAProxy, browsers, injected faults and other long tests
 	$(PY) -m pytest -m "not slow" -n 2 $(PYTEST_OPTIONS)
@@ -64,6 +66,15 @@ test-wheel: $(STAMP) ## build it, and run the fast tests on the wheel: lowest de
 
 test-haproxy-losses: $(STAMP) ## measure what is lost while a pair is switched, reloaded and killed
 	PYTHONPATH=tests $(PY) -m haproxy.losses
+
+deb: ## make the Debian package, for the Debian this runs on, with all it needs at pinned versions
+	@$(DEBIAN_PYTHON) deploy/packaging/deb.py
+
+bundle: ## make a tar that install.sh installs from without a network
+	@$(DEBIAN_PYTHON) deploy/packaging/bundle.py
+
+test-deb: $(STAMP) ## install, upgrade under load and purge the package on a fresh Debian with systemd
+	$(PY) -m pytest --faults -s tests/deploy/test_debian.py $(PYTEST_OPTIONS)
 
 test-tls: $(STAMP) ## grade HAProxy's TLS with sslyze
 	$(PYTHON) -m venv build/sslyze && build/sslyze/bin/pip install --quiet --disable-pip-version-check sslyze
@@ -121,5 +132,5 @@ clean: ## remove everything that was made
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
-  test-tls bench bench-stats bench-pages bench-router bench-pair bench-domains bench-drain bench-soak bench-webhooks \
+  deb bundle test-deb test-tls bench bench-stats bench-pages bench-router bench-pair bench-domains bench-drain bench-soak bench-webhooks \
   bench-check bench-relay pictures clients clean

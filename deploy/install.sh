@@ -4,19 +4,28 @@
 #   install.sh router HOSTNAME CENTRE_URL     a region's pair of routers in two colours, behind HAProxy
 #   install.sh central                        the centre
 #   install.sh colour blue|green [SOURCE]     another version for the colour that is not active; then linkrouter-deploy
+#   install.sh uninstall [--purge]            programs and units; with --purge keys, settings and clicks, too
 #
-# SOURCE is what pip can install: a checkout (by default the one this script is in) or a wheel.
+# SOURCE is what pip can install, such as a checkout or a wheel, or a folder with pins.txt and wheels, or a program. By
+# default it is what this script came with: a checkout, a bundle that needs no network, or the package's program.
+# The Debian package has this script as linkrouter-install.
 set -eu
 umask 022  # programs and settings are for the services' users to read; what is secret has its own mode
 
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 etc=/etc/linkrouter
 opt=/opt/linkrouter
 haproxy=/etc/haproxy/linkrouter
+units=/etc/systemd/system
+routers="blue-1 blue-2 green-1 green-2"
+source=$here/..
+for kind in wheels program; do [ ! -e "$here/../$kind" ] || source=$here/../$kind; done
+packaged=
+[ ! -e "$here/../program" ] || packaged=yes  # it has brought users, commands and manual pages
 
 say() { echo "install.sh: $*" >&2; }
 stop() { say "$*"; exit 3; }
-usage() { sed -n '4,8s/^# *//p' "$0" >&2; exit 2; }
+usage() { sed -n '4,9s/^# *//p' "$0" >&2; exit 2; }
 
 # keep MODE SOURCE TARGET: copy a file unless there is one.
 keep() {
@@ -32,27 +41,68 @@ secret() {
 check_machine() {
     [ "$(id -u)" = 0 ] || stop "this must be root; run it with sudo"
     missing=
-    python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || missing="$missing python3-venv"
+    [ "$packaged" ] || python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || missing="$missing python3-venv"
     for need in "$@"; do command -v "$need" >/dev/null || missing="$missing $need"; done
     missing=$(echo "$missing" | sed 's/ ps\>/ procps/')
     [ -z "$missing" ] || stop "missing:$missing; run: apt-get install --no-install-recommends$missing"
 }
 
-# program NAME SOURCE: a virtual environment of its own, in $built; nothing uses it yet. It gets the versions that the
-# programs before it got, so that blue and green differ in linkrouter alone, unless SOURCE needs newer ones.
+# program NAME SOURCE: a program of its own with its unit, in $built; nothing uses it yet.
 program() {
     say "installing $1"
     built=$opt/releases/$1-$(date -u +%Y%m%dT%H%M%SZ)
     mkdir -p "$opt/releases"
-    [ -e "$opt/versions.txt" ] || : > "$opt/versions.txt"
+    if [ -e "$2/bin/linkrouter" ]; then
+        copy_program "$2"
+    elif ! python3 -m venv "$built" || ! install_program "$2"; then
+        rm -rf "${built:?}"
+        stop "pip could not install $2, see above"
+    fi
+    case "$1" in central) unit=linkrouter-central.service ;; *) unit=linkrouter-blue@.service ;; esac
+    if "$built/bin/python3" -c 'import linkrouter.processes.life_signs' 2>/dev/null; then
+        install -m 0644 "$here/systemd/$unit" "$built/unit"
+    else
+        silent_unit "$here/systemd/$unit" > "$built/unit"
+    fi
+}
+
+# silent_unit FILE: for an older version, which gives systemd no signs of life and would be taken for dead.
+silent_unit() { sed 's/^Type=notify/Type=exec/; /^WatchdogSec=/d' "$1"; }
+
+# copy_program SOURCE: hard links where they can be, for no program is ever changed: the package's next version comes as
+# new files, and this one stays whole.
+copy_program() {
+    cp -al "$1" "$built" 2>/dev/null || { rm -rf "${built:?}"; cp -a "$1" "$built"; }
+    sed -i "1s|^#!.*|#!$built/bin/python3|" "$built/bin/linkrouter"
+}
+
+# install_program SOURCE: with pip. A bundle has the versions in it. Otherwise it gets those that the programs before it
+# got, so that blue and green differ in linkrouter alone, unless SOURCE needs newer ones.
+install_program() {
     pip="$built/bin/pip --disable-pip-version-check"
-    if ! python3 -m venv "$built"; then rm -rf "${built:?}"; stop "no virtual environment could be made, see above"; fi
-    if ! $pip install --quiet --constraint "$opt/versions.txt" "$2"; then
-        say "the versions in $opt/versions.txt do not do for $2; trying the newest"
-        if ! $pip install --quiet "$2"; then rm -rf "${built:?}"; stop "pip could not install $2, see above"; fi
+    if [ -e "$1/pins.txt" ]; then
+        $pip install --quiet --no-index --no-deps --require-hashes --find-links "$1" -r "$1/pins.txt"
+        return
+    fi
+    [ -e "$opt/versions.txt" ] || : > "$opt/versions.txt"
+    if ! $pip install --quiet --constraint "$opt/versions.txt" "$1"; then
+        say "the versions in $opt/versions.txt do not do for $1; trying the newest"
+        $pip install --quiet "$1" || return
     fi
     $pip freeze --exclude linkrouter > "$opt/versions.txt.new"
     mv "$opt/versions.txt.new" "$opt/versions.txt"
+}
+
+# place_unit NAME: program and unit change together, so that a colour that nobody has changed starts as it always did.
+place_unit() {
+    case "$1" in central) unit=linkrouter-central.service ;; *) unit=linkrouter-$1@.service ;; esac
+    if [ -e "$opt/$1/unit" ]; then
+        install -m 0644 "$opt/$1/unit" "$units/$unit"
+    elif [ -e "$opt/$1" ]; then  # made by an older install.sh
+        silent_unit "$units/$unit" > "$units/$unit.new"
+        mv "$units/$unit.new" "$units/$unit"
+    fi
+    [ ! -d /run/systemd/system ] || systemctl daemon-reload
 }
 
 # activate NAME: let $opt/NAME be what was built; $before is what it was.
@@ -64,6 +114,7 @@ activate() {
         mv "$opt/$1" "$before"
     fi
     ln -sfn "$built" "$opt/$1"
+    place_unit "$1"
     for old in "$opt/releases/$1"-*; do
         [ "$old" = "$built" ] || [ "$old" = "$before" ] || rm -rf "${old:?}"
     done
@@ -76,29 +127,34 @@ deactivate() {
         *-first) mv "$before" "$opt/$1" ;;
         ?*) ln -sfn "$before" "$opt/$1" ;;
     esac
-}
-
-# unit FILE TARGET NAME: install a unit for the program NAME. One of an older version gives systemd no signs of life, and
-# would be taken for dead.
-unit() {
-    if [ -d "$opt/$3" ] && ! "$opt/$3/bin/python" -c 'import linkrouter.processes.life_signs' 2>/dev/null; then
-        sed 's/^Type=notify/Type=exec/; /^WatchdogSec=/d' "$here/systemd/$1" > "/etc/systemd/system/$2"
-    else
-        install -m 0644 "$here/systemd/$1" "/etc/systemd/system/$2"
-    fi
+    place_unit "$1"
 }
 
 token() { python3 -c 'import secrets; print(secrets.token_urlsafe(32))'; }
 
 prepare() {
-    install -D -m 0644 "$here/linkrouter.sysusers" /usr/lib/sysusers.d/linkrouter.conf
-    install -D -m 0644 "$here/linkrouter.tmpfiles" /usr/lib/tmpfiles.d/linkrouter.conf
+    if [ -z "$packaged" ]; then
+        install -D -m 0644 "$here/linkrouter.sysusers" /usr/lib/sysusers.d/linkrouter.conf
+        install -D -m 0644 "$here/linkrouter.tmpfiles" /usr/lib/tmpfiles.d/linkrouter.conf
+    fi
     systemd-sysusers /usr/lib/sysusers.d/linkrouter.conf
     systemd-tmpfiles --create /usr/lib/tmpfiles.d/linkrouter.conf
     for name in ingest api; do  # as older versions called them
         if [ -e "$etc/$name-token" ] && [ ! -e "$etc/$name-tokens" ]; then mv "$etc/$name-token" "$etc/$name-tokens"; fi
     done
     secret "$etc/ingest-tokens" token
+}
+
+# commands NAME: what an operator types, of the program NAME, with its manual pages and completions.
+commands() {
+    mkdir -p "$opt"
+    if [ "$packaged" ]; then ln -sfn "$here" "$opt/deploy"; return; fi
+    [ ! -L "$opt/deploy" ] || rm "$opt/deploy"
+    install -D -m 0644 -t "$opt/deploy" "$here"/*.py
+    install -m 0755 -t "$opt/deploy" "$here/linkrouter-deploy" "$here/certificate-renewed"
+    ln -sf "$opt/deploy/linkrouter-deploy" /usr/local/sbin/linkrouter-deploy
+    ln -sf "$opt/$1/bin/linkrouter" /usr/local/bin/linkrouter
+    "$opt/$1/bin/python3" "$here/packaging/manual.py" /usr/local/share || say "wrote no manual pages, see above"
 }
 
 # start UNIT...: at boot and now.
@@ -153,24 +209,18 @@ install_routers() {
         if [ -x "$opt/$colour/bin/linkrouter" ]; then
             say "left the program of $colour as it is; for this version: install.sh colour $colour"
         else
-            program "$colour" "$here/.."
+            program "$colour" "$source"
             activate "$colour"
         fi
     done
-    install -D -m 0644 -t "$opt/deploy" "$here"/*.py
-    install -m 0755 -t "$opt/deploy" "$here/linkrouter-deploy" "$here/certificate-renewed"
-    ln -sf "$opt/deploy/linkrouter-deploy" /usr/local/sbin/linkrouter-deploy
-    ln -sf "$opt/blue/bin/linkrouter" /usr/local/bin/linkrouter
+    commands blue
     [ -e "$etc/keys.json" ] || "$opt/blue/bin/linkrouter" keys create "$etc/keys.json"
     [ -e "$etc/router.env" ] || sed "s#^LINKROUTER_INGEST_URL=.*#LINKROUTER_INGEST_URL=$2#" "$here/env/router.env" > "$etc/router.env"
     [ -e "$etc/domains.toml" ] || echo "[domains]" > "$etc/domains.toml"
-    for router in blue-1 blue-2 green-1 green-2; do keep 0644 "$here/env/$router.env" "$etc/$router.env"; done
+    for router in $routers; do keep 0644 "$here/env/$router.env" "$etc/$router.env"; done
     if [ ! -e "$etc/canaries" ]; then
         "$opt/blue/bin/linkrouter" keys canary "$etc/keys.json" "$1" > "$etc/canaries"
     fi
-    for colour in blue green; do
-        unit linkrouter-blue@.service "linkrouter-$colour@.service" "$colour"
-    done
     install_haproxy "$1"
     start linkrouter-blue@1 linkrouter-blue@2 linkrouter-green@1 linkrouter-green@2
     if [ -d /run/systemd/system ]; then
@@ -184,22 +234,16 @@ install_central() {
     prepare
     secret "$etc/api-tokens" token
     keep 0644 "$here/env/central.env" "$etc/central.env"
-    program central "$here/.."
-    if [ -e "$opt/central" ]; then
-        upgrade_central
-    else
-        activate central
-        unit linkrouter-central.service linkrouter-central.service central
-        start linkrouter-central
-    fi
+    program central "$source"
+    if [ -e "$opt/central" ]; then upgrade_central; else activate central; start linkrouter-central; fi
     install_backups
-    [ -e /usr/local/bin/linkrouter ] || ln -sf "$opt/central/bin/linkrouter" /usr/local/bin/linkrouter
+    [ -e "$opt/blue" ] || commands central
     say "done; central is $("$opt/central/bin/linkrouter" --version)"
 }
 
 # install_backups: a nightly one, unless the database has tools of its own for that.
 install_backups() {
-    install -m 0644 "$here/systemd/linkrouter-backup.service" "$here/systemd/linkrouter-backup.timer" /etc/systemd/system/
+    install -m 0644 "$here/systemd/linkrouter-backup.service" "$here/systemd/linkrouter-backup.timer" "$units"
     if grep -q '^LINKROUTER_DATABASE=sqlite:' "$etc/central.env"; then
         start linkrouter-backup.timer
         say "each night the database is copied to /var/backups/linkrouter, for 14 days"
@@ -235,7 +279,6 @@ upgrade_central() {
 
 # start_central: the program that is active, by the unit that fits it; returns at once.
 start_central() {
-    unit linkrouter-central.service linkrouter-central.service central
     if [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl start --no-block linkrouter-central; fi
 }
 
@@ -273,14 +316,37 @@ install_colour() {
     program "$1" "$2"
     if [ -d /run/systemd/system ]; then systemctl stop "linkrouter-$1@1" "linkrouter-$1@2"; fi
     activate "$1"
-    unit linkrouter-blue@.service "linkrouter-$1@.service" "$1"
-    if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+    commands "$1"
     say "done; now run: linkrouter-deploy switch $1"
+}
+
+# uninstall [--purge]: without it, installing again goes on where this ends.
+uninstall() {
+    [ "$(id -u)" = 0 ] || stop "this must be root; run it with sudo"
+    if [ -d /run/systemd/system ]; then
+        for unit in linkrouter-backup.timer linkrouter-central $(echo "$routers" | sed -E 's/([a-z]+)-([0-9])/linkrouter-\1@\2/g'); do
+            systemctl disable --quiet --now "$unit" 2>/dev/null || true
+        done
+    fi
+    rm -f "$units/linkrouter-central.service" "$units/linkrouter-blue@.service" "$units/linkrouter-green@.service"
+    rm -f "$units/linkrouter-backup.service" "$units/linkrouter-backup.timer"
+    rm -f "$units/haproxy.service.d/linkrouter.conf"
+    rmdir "$units/haproxy.service.d" 2>/dev/null || true
+    rm -rf "$opt"
+    if [ -z "$packaged" ]; then
+        rm -f /usr/local/sbin/linkrouter-deploy /usr/local/bin/linkrouter /usr/lib/sysusers.d/linkrouter.conf /usr/lib/tmpfiles.d/linkrouter.conf
+        rm -f /usr/local/share/man/man[18]/linkrouter*.[18] /usr/local/share/bash-completion/completions/linkrouter \
+            /usr/local/share/zsh/site-functions/_linkrouter /usr/local/share/fish/vendor_completions.d/linkrouter.fish
+    fi
+    [ ! -d /run/systemd/system ] || systemctl daemon-reload
+    [ -z "${1-}" ] || sh "$here/packaging/postrm" purge
+    say "done"
 }
 
 case "$#:${1-}:${2-}" in
     3:router:*) install_routers "$2" "$3" ;;
     1:central:) install_central ;;
-    [23]:colour:blue | [23]:colour:green) install_colour "$2" "${3-$here/..}" ;;
+    [23]:colour:blue | [23]:colour:green) install_colour "$2" "${3-$source}" ;;
+    1:uninstall: | 2:uninstall:--purge) uninstall "${2-}" ;;
     *) usage ;;
 esac

@@ -13,7 +13,7 @@ import click
 from linkrouter.errors import LinkrouterError
 from linkrouter.processes.signals import remember_hangups
 
-__all__ = ["main"]
+__all__ = ["cli", "main"]
 
 _COMMANDS = {
     # name: what it does; the module linkrouter.cli.<name> holds a click command of that name
@@ -53,7 +53,7 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="linkrouter")
-def _cli() -> None:
+def cli() -> None:
     """Self-hosted link tracking for e-mail that is reliable, fast and private."""
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] in _SERVICES:
         remember_hangups()
     try:
-        code = _cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)
