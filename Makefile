@@ -74,7 +74,7 @@ bundle: ## make a tar that install.sh installs from without a network
 	@$(DEBIAN_PYTHON) deploy/packaging/bundle.py
 
 test-deb: $(STAMP) ## install, upgrade under load and purge the package on a fresh Debian with systemd
-	$(PY) -m pytest --faults -s tests/deploy/test_debian.py $(PYTEST_OPTIONS)
+	$(PY) -m pytest --faults -s -o faulthandler_timeout=1800 tests/deploy/test_debian.py $(PYTEST_OPTIONS)
 
 test-tls: $(STAMP) ## grade HAProxy's TLS with sslyze
 	$(PYTHON) -m venv build/sslyze && build/sslyze/bin/pip install --quiet --disable-pip-version-check sslyze

@@ -185,7 +185,7 @@ install_haproxy() {
     else
         keep 0644 "$here/../haproxy/haproxy.cfg" /etc/haproxy/haproxy.cfg
     fi
-    install -D -m 0644 "$here/systemd/haproxy.conf" /etc/systemd/system/haproxy.service.d/linkrouter.conf
+    install -D -m 0644 "$here/systemd/haproxy.conf" "$units/haproxy.service.d/linkrouter.conf"
     haproxy -c -q -f /etc/haproxy/haproxy.cfg || stop "/etc/haproxy/haproxy.cfg is wrong, see above; haproxy was not touched"
     check_files
 }
