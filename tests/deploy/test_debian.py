@@ -33,7 +33,7 @@ def installed(debian, packages):
     for package in packages.values():
         shutil.copy(package, debian.root / "root")
     began = time.monotonic()
-    said = debian.run("apt-get", "install", "-y", "/root/linkrouter_0.1.0_amd64.deb").stdout
+    said = debian.run("apt-get", "install", "-y", "/root/linkrouter_0.1.0_amd64.deb", "curl").stdout
     assert "next is 'linkrouter-install central'" in said
     installed_after = time.monotonic() - began
     debian.run("linkrouter-install", "central")

@@ -84,7 +84,8 @@ def test_the_install_script_is_sound_and_finds_what_it_installs():
     assert len(named) > 10
     for name in named:
         path = script.parent / name.replace("$router", "blue-1").removesuffix("/.")
-        assert path.exists() or "env/" in name, name
+        brought = name.startswith("../") and not name.startswith("../haproxy")  # by a bundle or the package
+        assert path.exists() or "env/" in name or brought, name
 
 
 @pytest.mark.parametrize("arguments", [[], ["router"], ["colour", "mauve"]], ids=" ".join)
@@ -100,14 +101,17 @@ def test_what_the_install_script_makes_is_readable_for_the_services_under_any_um
     """Its own function that makes a program, with a stand-in for the interpreter, and under it that for pip."""
     functions = (ROOT / "deploy" / "install.sh").read_text().rpartition('case "$#:')[0]
     functions = functions.replace("opt=/opt/linkrouter", f"opt={tmp_path}/opt")
+    functions = functions.replace("units=/etc/systemd/system", f"units={tmp_path}")
+    (tmp_path / "install.sh").write_text(functions)
+    shutil.copytree(UNITS, tmp_path / "systemd")
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin" / "python3"
     python.write_text('#!/bin/sh\nmkdir -p "$3/bin" && printf "#!/bin/sh\\n" > "$3/bin/pip" && chmod +x "$3/bin/pip"\n')
     python.chmod(0o755)
-    command = f"umask {umask}\n{functions}\nprogram blue source && activate blue"
+    command = f'umask {umask}; . "$0"; program blue source && activate blue'
 
     done = subprocess.run(
-        ["sh", "-c", command],
+        ["sh", "-c", command, tmp_path / "install.sh"],
         capture_output=True,
         text=True,
         env=os.environ | {"PATH": f"{python.parent}:{os.defpath}"},
