@@ -225,8 +225,18 @@ install_routers() {
     start linkrouter-blue@1 linkrouter-blue@2 linkrouter-green@1 linkrouter-green@2
     if [ -d /run/systemd/system ]; then
         systemctl reload-or-restart haproxy || stop "haproxy does not start; 'journalctl -u haproxy' says why"
+        wait_for_routers || stop "the routers do not get ready; 'linkrouter-deploy status' says which"
     fi
     say "done; 'linkrouter-deploy status' says who serves"
+}
+
+# wait_for_routers: until HAProxy has found those of the active colour ready.
+wait_for_routers() {
+    for _ in $(seq 120); do
+        ! "$opt/deploy/linkrouter-deploy" status >/dev/null 2>&1 || return 0
+        sleep 0.5
+    done
+    return 1
 }
 
 install_central() {

@@ -86,6 +86,7 @@ class Machine:
     def __post_init__(self):
         self.home.mkdir(parents=True, exist_ok=True)
         self.sign_number = 0
+        self.host = f"[{self.address}]" if ":" in self.address else self.address
         for name in (
             "http",
             "https",
@@ -116,8 +117,8 @@ class Machine:
     def _values(self) -> dict[str, str]:
         routers = {name.upper().replace("-", "_"): f"127.0.0.1:{self.ports[name]}" for name in ROUTERS}
         return routers | {
-            "HTTP": f"{self.address}:{self.ports['http']}",
-            "HTTPS": f"{self.address}:{self.ports['https']}",
+            "HTTP": f"{self.host}:{self.ports['http']}",
+            "HTTPS": f"{self.host}:{self.ports['https']}",
             "ACME": f"127.0.0.1:{self.ports['acme']}",
             "METRICS": f"127.0.0.1:{self.ports['metrics']}",
             "CERTIFICATES": str(self.home / "crt-list.txt"),
@@ -130,7 +131,7 @@ class Machine:
 
     def _write_units(self) -> None:
         (self.home / "router.env").write_text("# nothing that routers share\n")
-        centre = self.centre_url or f"http://127.0.0.1:{self.ports['centre']}"
+        centre = self.centre_url or f"http://{self.host}:{self.ports['centre']}"
         for name in ROUTERS:
             (self.home / f"{name}.env").write_text(f"LINKROUTER_ADMIN_LISTEN=127.0.0.1:{self.ports['admin-' + name]}\n")
             self._write_unit(
@@ -147,7 +148,7 @@ class Machine:
             )
         self._write_unit(
             CENTRE,
-            *("central", "--listen", f"{self.address}:{self.ports['centre']}", "--database", "sqlite:///central.db"),
+            *("central", "--listen", f"{self.host}:{self.ports['centre']}", "--database", "sqlite:///central.db"),
             *("--admin-listen", f"127.0.0.1:{self.ports['admin-centre']}"),
             *("--ingest-token-file", "ingest-token", "--api-token-file", "api-token"),
         )
@@ -251,7 +252,7 @@ class Machine:
         options = {
             "--socket": self.home / "admin.sock",
             "--canaries": self.home / "canaries",
-            "--front": f"{self.address}:{self.ports['https']}",
+            "--front": f"{self.host}:{self.ports['https']}",
             "--ca": self.home / f"{HOST}.crt",
             "--keys": self.home / "keys.json",
             "--settings": self.home,
@@ -305,7 +306,7 @@ class Machine:
     def ask_centre(self, path: str) -> dict:
         token = (self.home / "api-token").read_text().strip()
         request = urllib.request.Request(
-            f"http://{self.address}:{self.ports['centre']}{path}", headers={"Authorization": f"Bearer {token}"}
+            f"http://{self.host}:{self.ports['centre']}{path}", headers={"Authorization": f"Bearer {token}"}
         )
         with urllib.request.urlopen(request, timeout=HANG_S) as answer:
             return json.load(answer)

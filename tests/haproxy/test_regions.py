@@ -5,11 +5,14 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
+from statistics import median
 
 import pytest
 from haproxy.load import HOST, Load
-from haproxy.machine import CENTRE
+from haproxy.machine import CENTRE, ROOT
 from haproxy.networks import ip, run_inside, why_no_networks
+from haproxy.resolving import resolve, watch
 from processes import wait_until
 
 from linkrouter.link.codec import encode_base64url
@@ -24,6 +27,7 @@ def connect_networks():
     ip("-n", f"{PREFIX}-hub", "link", "add", "hub", "type", "bridge")
     ip("-n", f"{PREFIX}-hub", "address", "add", "10.99.0.254/24", "dev", "hub")
     ip("-n", f"{PREFIX}-hub", "link", "set", "hub", "up")
+    ip("-n", f"{PREFIX}-hub", "link", "set", "lo", "up")
     for name, number in {"centre": 100, **REGIONS}.items():
         ip("netns", "add", f"{PREFIX}-{name}")
         ip("-n", f"{PREFIX}-hub", "link", "add", name, "type", "veth", "peer", "eth0", "netns", f"{PREFIX}-{name}")
@@ -71,6 +75,7 @@ def world(networks, make_machine):
             namespace=f"{PREFIX}-{name}",
             centre_url=f"http://10.99.0.100:{centre.ports['centre']}",
             keyring=centre.keyring,
+            ports={"http": 80, "https": 443},
         )
         shutil.copy(centre.home / "ingest-token", regions[name].home / "ingest-token")
         regions[name].sign_number = number * 1_000_000
@@ -128,3 +133,60 @@ def test_a_region_that_is_cut_off_costs_only_itself_and_forgets_nothing(world):
     assert all(outcome.is_good for outcome in (*before, *others, *after))
     assert [outcome.status for outcome in black_hole] == [0] * len(black_hole)
     wait_until(lambda: arrived(centre, [*before, *others, *after]), timeout_s=60)
+
+
+@pytest.fixture
+def dns(world, tmp_path):
+    """The address of a server with the shipped zone, from where the recipients are."""
+    if shutil.which("pdns_server") is None:
+        pytest.skip("pdns_server is not installed; run: apt-get install pdns-server pdns-backend-bind")
+    for path in (ROOT / "deploy" / "regions").iterdir():
+        (tmp_path / path.name).write_text(path.read_text().replace("/etc/powerdns", str(tmp_path)))
+    options = (f"--config-dir={tmp_path}", f"--socket-dir={tmp_path}", "--guardian=no", "--daemon=no")
+    inside_hub = ("ip", "netns", "exec", f"{PREFIX}-hub")
+    with open(tmp_path / "log", "wb") as log:
+        server = subprocess.Popen([*inside_hub, "pdns_server", *options], stdout=log, stderr=log)
+    yield "10.99.0.254"
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.mark.faults
+def test_dns_leads_away_from_a_region_that_is_lost_and_back_to_it(world, dns):
+    """Prints what a recipient waited, which docs quote; the shipped zone and its times are used as they are."""
+    _, regions = world
+    times = {}
+
+    async def events():
+        await asyncio.sleep(5)
+        times["lost"] = time.monotonic()
+        plug("ams", "down")
+        await asyncio.sleep(60)
+        times["back"] = time.monotonic()
+        plug("ams", "up")
+
+    def run():
+        def leads_to(address):
+            with contextlib.suppress(OSError):
+                return resolve(dns)[0] == [address]
+
+        wait_until(lambda: leads_to("10.99.0.1"), 30)
+        ca = make_ca(regions)
+        return asyncio.run(watch(dns, ca, 30, resolve(dns)[1], 115, events))
+
+    recipients = inside("hub", run)
+
+    waited = sorted(recipient.waited_s(times["lost"]) for recipient in recipients)
+    back = sorted(recipient.moved_s("10.99.0.1", times["back"]) for recipient in recipients)
+    for name, values in (("without a region", waited), ("until it serves again", back)):
+        print(f"{name}: median {median(values):.0f} s, longest {values[-1]:.0f} s, of {len(values)} recipients")
+    assert waited[-1] < 50
+    assert back[-1] < 50
+    assert all(region for recipient in recipients for moment, region in recipient.seen if moment > times["back"])
+
+
+def make_ca(regions):
+    """Write the certificates of all regions into one file, for whoever trusts them all."""
+    path = regions["ams"].home / "all.crt"
+    path.write_text("".join((region.home / f"{HOST}.crt").read_text() for region in regions.values()))
+    return path
