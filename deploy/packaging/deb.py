@@ -17,6 +17,7 @@ from pathlib import Path
 
 from wheels import BUILD, ROOT, collect_wheels, project_version, run
 
+DONE = ROOT / "build" / "deb"
 HOME = Path("usr/lib/linkrouter")
 COLOURS = ("blue-1", "blue-2", "green-1", "green-2")
 CONFFILES = [f"etc/linkrouter/{name}.env" for name in (*COLOURS, "central")]
@@ -183,7 +184,9 @@ def main() -> None:
     make_files(tree)
     run("chmod", "-R", "u+rwX,go+rX,go-w", tree)
     make_control(tree)
-    built = run("dpkg-deb", "--root-owner-group", "-Zzstd", "--build", tree, BUILD)
+    shutil.rmtree(DONE, ignore_errors=True)  # one package alone: this is what an image is built from
+    DONE.mkdir()
+    built = run("dpkg-deb", "--root-owner-group", "-Zzstd", "--build", tree, DONE)
     print(re.search(r"in '(.+)'", built)[1])  # type: ignore[index]
 
 

@@ -22,6 +22,8 @@ def debian(tmp_path_factory):
         pytest.skip(why)
     make_base()
     machine = DebianMachine(tmp_path_factory.mktemp("debian"), f"lr{os.getpid()}")
-    machine.boot()
-    yield machine
-    machine.end()
+    try:
+        machine.boot()
+        yield machine
+    finally:
+        machine.end()

@@ -5,6 +5,7 @@ The base is made once, in build/debian, with what our package asks for in apt's 
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,7 @@ class DebianMachine:
     def __init__(self, home: Path, name: str) -> None:
         self.name = name
         self._home = home
+        self.pid: int | None = None
         self.root = home / "root"
 
     def boot(self) -> None:
@@ -115,6 +117,8 @@ class DebianMachine:
     def end(self) -> None:
         """Switch it off, and let nothing of it stay mounted."""
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)  # all else in it ends with its first process
         self._nspawn.kill()
         self._nspawn.wait(30)
         subprocess.run(["umount", "-l", self.root], check=True)

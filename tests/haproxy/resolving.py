@@ -1,6 +1,7 @@
 """Recipients who find a region by DNS, through a resolver that remembers, and note when they were not answered."""
 
 import asyncio
+import math
 import secrets
 import socket
 import ssl
@@ -12,7 +13,7 @@ from pathlib import Path
 from haproxy.load import HOST
 
 GIVE_UP_S = 2.0
-EVERY_S = 0.5
+EVERY_S = 1.0
 
 
 def resolve(server: str, name: str = HOST) -> tuple[list[str], int]:
@@ -35,10 +36,10 @@ def resolve(server: str, name: str = HOST) -> tuple[list[str], int]:
 
 @dataclass
 class Recipient:
-    """One who asks for a page each half second; `seen` is a moment, and the region's address or None, for each."""
+    """One who asks for a page each second; `seen` is a moment, and the region's address or None, for each."""
 
     server: str
-    ca: Path
+    tls: ssl.SSLContext
     expires: float
     address: str = ""
     seen: list[tuple[float, str | None]] = field(default_factory=list)
@@ -53,10 +54,9 @@ class Recipient:
             await asyncio.sleep(max(0.0, began + EVERY_S - time.monotonic()))
 
     async def _ask(self) -> bool:
-        tls = ssl.create_default_context(cafile=self.ca)
         try:
             async with asyncio.timeout(GIVE_UP_S):
-                reader, writer = await asyncio.open_connection(self.address, 443, ssl=tls, server_hostname=HOST)
+                reader, writer = await asyncio.open_connection(self.address, 443, ssl=self.tls, server_hostname=HOST)
                 writer.write(f"GET /robots.txt HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
                 good = b" 200 " in await reader.readline()
                 writer.transport.abort()
@@ -65,23 +65,23 @@ class Recipient:
             return False
 
     def waited_s(self, since: float) -> float:
-        """Give how long after *since* this one was first answered for good; 0 when nothing failed."""
-        failed = [moment for moment, region in self.seen if region is None and moment >= since]
-        return (
-            next((moment for moment, region in self.seen if region and moment > failed[-1]), 1e9) - since
-            if failed
-            else 0.0
-        )
+        """Give how long after *since* the first good answer after the first bad one came; 0 when none was bad."""
+        bad = next((moment for moment, region in self.seen if region is None and moment >= since), None)
+        return 0.0 if bad is None else self.moved_s(self.regions(), bad) + bad - since
 
-    def moved_s(self, to: str, since: float) -> float:
-        """Give how long after *since* this one was first answered by *to*."""
-        return next((moment for moment, region in self.seen if region == to and moment > since), 1e9) - since
+    def moved_s(self, to: set[str], since: float) -> float:
+        """Give how long after *since* the first answer of one of *to* came; infinity when none did."""
+        return next((moment - since for moment, region in self.seen if region in to and moment > since), math.inf)
+
+    def regions(self) -> set[str]:
+        """Give the addresses that answered."""
+        return {region for _, region in self.seen if region}
 
 
 async def watch(server: str, ca: Path, count: int, ttl: int, longest_s: float, events) -> list[Recipient]:
     """Let *count* recipients, whose resolvers' answers run out one after the other, ask while *events* happen."""
-    now = time.monotonic()
-    recipients = [Recipient(server, ca, now + ttl * number / count) for number in range(count)]
+    now, tls = time.monotonic(), ssl.create_default_context(cafile=ca)
+    recipients = [Recipient(server, tls, now + ttl * number / count) for number in range(count)]
     async with asyncio.TaskGroup() as group:
         for recipient in recipients:
             recipient.address = resolve(server)[0][0]

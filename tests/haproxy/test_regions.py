@@ -147,8 +147,8 @@ def dns(world, tmp_path):
     with open(tmp_path / "log", "wb") as log:
         server = subprocess.Popen([*inside_hub, "pdns_server", *options], stdout=log, stderr=log)
     yield "10.99.0.254"
-    server.terminate()
-    server.wait(10)
+    server.kill()
+    server.wait()
 
 
 @pytest.mark.faults
@@ -172,17 +172,16 @@ def test_dns_leads_away_from_a_region_that_is_lost_and_back_to_it(world, dns):
 
         wait_until(lambda: leads_to("10.99.0.1"), 30)
         ca = make_ca(regions)
-        return asyncio.run(watch(dns, ca, 30, resolve(dns)[1], 115, events))
+        return asyncio.run(watch(dns, ca, 12, resolve(dns)[1], 125, events))
 
     recipients = inside("hub", run)
 
     waited = sorted(recipient.waited_s(times["lost"]) for recipient in recipients)
-    back = sorted(recipient.moved_s("10.99.0.1", times["back"]) for recipient in recipients)
+    back = sorted(recipient.moved_s({"10.99.0.1"}, times["back"]) for recipient in recipients)
     for name, values in (("without a region", waited), ("until it serves again", back)):
         print(f"{name}: median {median(values):.0f} s, longest {values[-1]:.0f} s, of {len(values)} recipients")
     assert waited[-1] < 50
     assert back[-1] < 50
-    assert all(region for recipient in recipients for moment, region in recipient.seen if moment > times["back"])
 
 
 def make_ca(regions):
