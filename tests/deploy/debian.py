@@ -68,6 +68,13 @@ def make_package(folder: Path, version: str) -> Path:
     return Path(made.stdout.strip())
 
 
+def make_bundle() -> Path:
+    """Make the bundle of this checkout."""
+    script = ROOT / "deploy" / "packaging" / "bundle.py"
+    made = subprocess.run(["/usr/bin/python3", script], check=True, stdout=subprocess.PIPE, text=True)
+    return Path(made.stdout.strip())
+
+
 class DebianMachine:
     """One machine in *home*; `boot` it, `run` commands in it, `end` it."""
 

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from deploy.debian import make_bundle
 from haproxy.load import HOST, Load
 from haproxy.machine import edit_top
 from haproxy.networks import run_inside
@@ -42,9 +43,9 @@ def installed(debian, packages):
     return debian
 
 
-def install_routers(debian):
+def install_routers(debian, script="linkrouter-install"):
     """Set up routers; where a process may not open as many files as haproxy.cfg needs, by the cure that is named."""
-    command = ("linkrouter-install", "router", HOST, "http://127.0.0.1:8090")
+    command = (script, "router", HOST, "http://127.0.0.1:8090")
     done = debian.run(*command, check=False)
     if cure := re.search(r"set CONNECTIONS to (\d+) and BUSY to (\d+)", done.stderr):
         config = debian.root / "etc/haproxy/haproxy.cfg"
@@ -153,3 +154,25 @@ def test_removed_it_keeps_what_is_yours_and_purged_it_leaves_nothing(installed):
     assert left == []
     assert "COLOUR_MAP" not in (installed.root / "etc/haproxy/haproxy.cfg").read_text()
     assert installed.is_active("haproxy")
+
+
+def test_a_bundle_installs_without_a_network_and_goes_away_whole(installed):
+    """The machine has been purged before, and its network is loopback alone."""
+    bundle = make_bundle()
+    shutil.copy(bundle, installed.root / "root")
+    installed.run("apt-get", "install", "-y", "--no-install-recommends", "python3-venv")
+    installed.run("tar", "-C", "/root", "-xf", f"/root/{bundle.name}")
+    script = f"/root/{bundle.stem}/deploy/install.sh"
+
+    installed.run(script, "central")
+    install_routers(installed, script)
+
+    canary, _ = (installed.root / "etc/linkrouter/canaries").read_text().split()
+    answer = installed.run("curl", "-skI", "--resolve", f"{HOST}:443:127.0.0.1", canary).stdout
+    assert answer.startswith("HTTP/2 302")
+    assert (installed.root / "usr/local/share/man/man1/linkrouter-router.1").exists()
+
+    installed.run(script, "uninstall", "--purge")
+
+    assert [path for path in OURS if (installed.root / path.lstrip("/")).exists()] == []
+    assert installed.run("find", "/etc", "/usr", "/opt", "/var/lib", "-name", "*linkrouter*").stdout == ""
