@@ -23,6 +23,7 @@ OURS = (
     "/usr/lib/linkrouter",
     "/opt/linkrouter",
     "/etc/linkrouter",
+    "/run/linkrouter",
     "/var/lib/linkrouter",
     "/var/lib/linkrouter-central",
 )
