@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from deploy.debian import DebianMachine, make_base, make_package, why_no_machine
+from deploy.debian import DebianMachine, make_base, make_bundle, make_package, why_no_machine
 
 
 @pytest.fixture(scope="module")
@@ -11,6 +11,7 @@ def packages(tmp_path_factory):
     """The package as 0.1.0 and as 0.1.1."""
     if why := why_no_machine():
         pytest.skip(why)
+    make_bundle()  # collects the wheels, for the packages, too
     folder = tmp_path_factory.mktemp("packages")
     return {version: make_package(folder, version) for version in ("0.1.0", "0.1.1")}
 

@@ -49,8 +49,6 @@ def make_base() -> None:
 def make_package(folder: Path, version: str) -> Path:
     """Make the package of this checkout as another *version*, in *folder*."""
     packaging, copy = ROOT / "build" / "packaging", folder / version
-    if not (packaging / "wheels" / "pins.txt").exists():
-        subprocess.run(["/usr/bin/python3", ROOT / "deploy" / "packaging" / "deb.py"], check=True, capture_output=True)
     ours = ("linkrouter", "deploy", "haproxy", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
     for name in ours:
         copying = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
