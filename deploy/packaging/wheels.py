@@ -48,9 +48,11 @@ def collect_wheels(python: Path) -> Path:
         resolved = run(*pip, "install", "--dry-run", "--ignore-installed", "-qq", "--report", "-", f"{ROOT}[{EXTRAS}]")
         pins.write_text("".join(sorted(_pin(item) for item in json.loads(resolved)["install"] if not _is_ours(item))))
     if not folder.exists():
-        run(
-            *pip, "download", "-qq", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", pins, "-d", folder
-        )
+        partial = BUILD / "wheels.partial"  # so that what was cut off is never taken for whole
+        shutil.rmtree(partial, ignore_errors=True)
+        exact = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", pins)
+        run(*pip, "download", "-qq", *exact, "-d", partial)
+        partial.rename(folder)
     for old in folder.glob("linkrouter-*.whl"):
         old.unlink()
     run(*pip, "wheel", "-qq", "--no-deps", "-w", folder, ROOT)
