@@ -1,7 +1,7 @@
 """Collect linkrouter and all it needs as wheels, at exact versions with their hashes.
 
 Promise: package and bundle made from one folder install the same bytes. `pins.txt` in it is made once, from the newest
-releases that pyproject.toml allows, and used until pyproject.toml is newer or the folder is removed.
+releases that pyproject.toml allows, and used until pyproject.toml is another or the folder is removed.
 """
 
 import hashlib
@@ -43,10 +43,12 @@ def collect_wheels(python: Path) -> Path:
         run(python, "-m", "venv", tools)
     pip = (tools / "bin" / "python", "-m", "pip", "--disable-pip-version-check")
     pins = BUILD / "pins.txt"
-    if not pins.exists() or pins.stat().st_mtime < (ROOT / "pyproject.toml").stat().st_mtime:
+    mark = f"# for what pyproject.toml {hashlib.sha256((ROOT / 'pyproject.toml').read_bytes()).hexdigest()} needs\n"
+    if not pins.exists() or not pins.read_text().startswith(mark):
         shutil.rmtree(folder, ignore_errors=True)
         resolved = run(*pip, "install", "--dry-run", "--ignore-installed", "-qq", "--report", "-", f"{ROOT}[{EXTRAS}]")
-        pins.write_text("".join(sorted(_pin(item) for item in json.loads(resolved)["install"] if not _is_ours(item))))
+        lines = sorted(_pin(item) for item in json.loads(resolved)["install"] if not _is_ours(item))
+        pins.write_text(mark + "".join(lines))
     if not folder.exists():
         partial = BUILD / "wheels.partial"  # so that what was cut off is never taken for whole
         shutil.rmtree(partial, ignore_errors=True)

@@ -3,7 +3,9 @@
 The base is made once, in build/debian, with what our package asks for in apt's cache; a machine is a layer over it.
 """
 
+import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -59,7 +61,10 @@ def make_package(folder: Path, version: str) -> Path:
     (copy / "build" / "packaging").mkdir(parents=True)
     shutil.copytree(packaging / "wheels", copy / "build" / "packaging" / "wheels")
     (copy / "build" / "packaging" / "tools").symlink_to(packaging / "tools")
-    shutil.copyfile(packaging / "pins.txt", copy / "build" / "packaging" / "pins.txt")
+    pins = (packaging / "pins.txt").read_text().splitlines(keepends=True)
+    digest = hashlib.sha256(project.encode()).hexdigest()  # another version alone needs no other dependencies
+    pins[0] = re.sub("[0-9a-f]{64}", digest, pins[0])
+    (copy / "build" / "packaging" / "pins.txt").write_text("".join(pins))
     made = subprocess.run(
         ["/usr/bin/python3", copy / "deploy" / "packaging" / "deb.py"], check=True, stdout=subprocess.PIPE, text=True
     )
