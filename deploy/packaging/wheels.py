@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "packaging"
-EXTRAS = "check,dashboard,geo,postgres,redis,smtp"  # what services use; senders that use Django have it elsewhere
+EXTRAS = "check,dashboard,fast,geo,postgres,redis,smtp"  # what services use; senders that use Django have it elsewhere
 
 
 def run(*command: object, env: dict[str, str] | None = None) -> str:
