@@ -219,7 +219,7 @@ async def assert_figures_stand_where_they_can(store):
 
 def paths():
     pairs = itertools.combinations(QUESTIONS, 2)
-    for names in ((), *((name,) for name in QUESTIONS), *itertools.islice(pairs, 0, None, 5)):
+    for names in ((), *((name,) for name in QUESTIONS), *itertools.islice(pairs, 0, None, 9)):
         asked = {name: QUESTIONS[name] for name in names}
         yield "/v1/stats/clicks", asked
         yield "/v1/clicks", asked | {"limit": 40}
@@ -282,7 +282,7 @@ async def test_every_engine_gives_the_same_answer_to_every_question(tmp_path, po
             told = [lasting(one.json()) if is_json else one.text for one in (first, second)]
             assert told[0] == told[1], (path, query)
             asked += first.status_code == 200
-        assert asked > 150
+        assert asked > 130
         for store in stores:
             await label_all(store)
         kept = [await store.count_sent_links(SentLinkFilter(0, origin="https://example.com")) for store in stores]

@@ -124,10 +124,6 @@ class PostgresDatabase(SqlDatabase):
         except DATABASE_FAILURES as exc:
             raise store_failure(exc) from exc
 
-    def size(self) -> int:
-        """See `CentralStore`: it is the server's to tell."""
-        return 0
-
     async def check(self) -> None:
         """See `CentralStore`."""
         async with self.transaction(Lock(0)) as writer:

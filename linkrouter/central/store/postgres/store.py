@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from linkrouter.central.store.postgres.database import PostgresConnection
 from linkrouter.central.store.postgres.leader import PostgresLeader
 from linkrouter.central.store.postgres.partitions import PostgresPartitions
+from linkrouter.central.store.records import Holdings
 from linkrouter.central.store.sql.click_log import SqlClickLog
 from linkrouter.central.store.sql.database import SqlConnection
 from linkrouter.central.store.sql.holdings import SqlHoldings
@@ -31,6 +32,7 @@ FROM (
 ON CONFLICT DO NOTHING
 """
 
+DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 COLUMNS_OF = """
 SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = ?
 ORDER BY ordinal_position
@@ -55,6 +57,18 @@ SET_SEQUENCE = "SELECT setval(CAST(:sequence AS regclass), greatest(:last, 1), :
 
 class PostgresCentralStore(PostgresLeader, PostgresPartitions, SqlClickLog, SqlRegistry, SqlHoldings):
     """Both of central's protocols over one database."""
+
+    _size = 0  # as the server said last
+
+    async def holdings(self) -> Holdings:
+        """See `CentralStore`."""
+        async with self.snapshot() as reader:
+            self._size = await reader.fetch_value(DATABASE_BYTES)
+        return await super().holdings()
+
+    def size(self) -> int:
+        """See `CentralStore`: as it was when `holdings` were asked for."""
+        return self._size
 
     async def insert_clicks(self, writer: SqlConnection, clicks: Sequence[Click]) -> int:
         """See `SqlClickLog`: one statement for all."""
