@@ -10,6 +10,7 @@ import pytest
 from exit.conftest import ask_application, load
 from link.take_backs import LINK_ID, NEW_PATH, RING, VECTORS
 
+from linkrouter.errors import UnknownKey
 from linkrouter.link import Key, Keyring, TakeBacks
 from linkrouter.link.takeback import (
     match_destination,
@@ -31,7 +32,10 @@ OLD, AT = VECTORS["old"], 1764262800
 
 def decision(ring, table, target):
     """Give (status, destination) as a router decides."""
-    link = find_link(target, ring.open)
+    try:
+        link = find_link(target, ring.open)
+    except UnknownKey:
+        link = None
     if link is None:
         return 404, None
     rule = table.find(link)
