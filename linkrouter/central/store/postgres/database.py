@@ -99,7 +99,7 @@ class PostgresDatabase(SqlDatabase):
         try:
             self._pool = await asyncpg.create_pool(
                 **self._arguments,
-                min_size=1,
+                min_size=0,  # else asyncpg logs a traceback a second while the server is away
                 max_size=self._connections,
                 command_timeout=WRITE_DEADLINE_S,
                 connection_class=_Connection,
