@@ -22,8 +22,8 @@ from linkrouter.settings import environment_of_children, find_service_manager
 
 __all__ = ["run_workers", "watch_supervisor"]
 
-RESTART_S = 0.25  # between a worker's death and its successor
-UNUSABLE, GIVE_UP_S = 3, 3.0  # a worker that ends with this code, and this young, could not start: then all stop
+RESTART_S = (0.25, 8.0)  # between a process's death and its successor, at first and where those cannot start
+UNUSABLE = 3  # what ends with this code could not start; if it never could, all stop
 STOP_S = 10.0
 WORKER_EVENTS = ("worker.started", "worker.died", "worker.hung")
 CARRIER_EVENTS = ("carrier.started", "carrier.died", "carrier.hung")
@@ -89,6 +89,7 @@ class _Child:
     command: tuple[str, ...]
     process: asyncio.subprocess.Process | None = None
     is_ending: bool = False
+    was_ready: bool = False
     heard_at: float | None = None  # its last sign of life; None before the first, and when it stops
 
     def send(self, number: int) -> None:
@@ -133,6 +134,7 @@ class _Supervisor:
         """Note the sign of life of process *pid*, and tell whether it is a worker."""
         for child in self._children:
             if child.process is not None and child.process.pid == pid:
+                child.was_ready |= said == b"READY=1"
                 child.heard_at = None if said == b"STOPPING=1" else time.monotonic()
                 return child.events is WORKER_EVENTS
         return False
@@ -182,8 +184,8 @@ class _Supervisor:
         asyncio.get_running_loop().call_later(ABORT_S, kill)
 
     async def _keep(self, child: _Child) -> None:
+        failures = 0
         while not child.is_ending:
-            began_at = time.monotonic()
             child.process = await asyncio.create_subprocess_exec(
                 *child.command, stdin=asyncio.subprocess.PIPE, env=self._environment
             )
@@ -195,11 +197,13 @@ class _Supervisor:
             if child.is_ending:
                 return
             log(child.events[1], worker=child.number, code=code)
-            if code == UNUSABLE and time.monotonic() - began_at < GIVE_UP_S:
+            if code == UNUSABLE and not child.was_ready:
                 self._exit_code = code  # it has said what is wrong, and a new one would say the same
                 self.stop()
                 return
-            await asyncio.sleep(RESTART_S)
+            # What went wrong while others serve, such as a disk that is gone, is no reason to stop those.
+            failures = failures + 1 if code == UNUSABLE else 0
+            await asyncio.sleep(min(RESTART_S[0] * 2**failures, RESTART_S[1]))
 
 
 def watch_supervisor(loop: asyncio.AbstractEventLoop) -> None:
