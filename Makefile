@@ -44,13 +44,14 @@ lint: $(STAMP) ## check format, lint and types
 	MYPYPATH=deploy $(PY) -m mypy --scripts-are-modules deploy/linkrouter-deploy
 	MYPYPATH=deploy/packaging $(PY) -m mypy deploy/packaging/deb.py deploy/packaging/bundle.py deploy/packaging/manual.py
 
-test-fast: $(STAMP) ## run what takes five minutes: all but HAProxy, browsers, injected faults and other long tests
+test-fast: $(STAMP) ## run what takes two minutes: all but HAProxy, browsers, injected faults and other long tests
 	$(PY) -m pytest -m "not slow" -n 2 $(PYTEST_OPTIONS)
 
-# First what runs on both cores, the tests of a file one after the other; then what has the machine to itself.
+# First what computes, on both cores; then what mostly waits for processes, three files at a time; then what has the
+# machine to itself.
 test: $(STAMP) ## run every test; says what it skipped and why
 	@$(MAKE) --no-print-directory test-fast; fast=$$?; \
-	  $(PY) -m pytest -m "slow and not alone" -n 2 --dist loadfile $(PYTEST_OPTIONS); slow=$$?; \
+	  $(PY) -m pytest -m "slow and not alone" -n 3 --dist loadfile $(PYTEST_OPTIONS); slow=$$?; \
 	  $(PY) -m pytest -m alone $(PYTEST_OPTIONS) && exit $$((fast + slow))
 
 coverage: $(STAMP) ## run every test, and show the lines that none of them reached

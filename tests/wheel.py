@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def run_tests(folder: Path, unpacked: Path) -> None:
 
 
 def main() -> None:
-    """Make each environment in turn, and say how long each took."""
+    """Make the environments, run the tests in one after the other, and say how long each took."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="only environments whose name holds this, such as lowest or 3.12")
     parser.add_argument("--ends", action="store_true", help="the first and the last environment alone")
@@ -99,18 +100,26 @@ def main() -> None:
     first = next(iter(pythons))
     environments = {f"{first}-lowest": pythons.pop(first), **{f"{name}-newest": path for name, path in pythons.items()}}
     names = [name for name in environments if asked.only in name]
-    for name in names[:: max(1, len(names) - 1)] if asked.ends else names:
-        python = environments[name]
+    chosen = names[:: max(1, len(names) - 1)] if asked.ends else names
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:  # to install is to wait for one core and the network
+        list(pool.map(lambda name: install(environments[name], name, wheel), chosen))
+    print(f"{len(chosen)} environments: {time.monotonic() - began:.0f} s", flush=True)
+    for name in chosen:
         began = time.monotonic()
-        options: tuple[object, ...] = ()
-        if name.endswith("-lowest"):
-            lowest = BUILD / "lowest.txt"
-            with open(lowest, "w") as file:
-                run(BUILD / "tools" / "bin" / "python", Path(__file__).parent / "lowest.py", stdout=file)
-            options = ("--constraint", lowest)
-        make_venv(python, BUILD / name, f"{wheel}[check,dashboard,django,geo]", *TEST_NEEDS, options=options)
         run_tests(BUILD / name, unpacked)
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def install(python: Path, name: str, wheel: Path) -> None:
+    """Make the environment *name*, with *wheel* and what the tests need."""
+    options: tuple[object, ...] = ()
+    if name.endswith("-lowest"):
+        lowest = BUILD / "lowest.txt"
+        with open(lowest, "w") as file:
+            run(BUILD / "tools" / "bin" / "python", Path(__file__).parent / "lowest.py", stdout=file)
+        options = ("--constraint", lowest)
+    make_venv(python, BUILD / name, f"{wheel}[check,dashboard,django,geo]", *TEST_NEEDS, options=options)
 
 
 if __name__ == "__main__":

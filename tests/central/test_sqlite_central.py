@@ -6,6 +6,7 @@ import sqlite3
 import stat
 
 import pytest
+from processes import HANG_S
 
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.sql.figures import LABELS, UNSETTLED, label_where
@@ -239,15 +240,17 @@ async def test_a_question_is_answered_from_an_index(store):
     )
 
 
-async def test_two_processes_may_share_the_file(store, tmp_path, make_clicks):
-    other = SqliteCentralStore(tmp_path / "central.db")
-    await other.open()
+async def test_two_processes_may_share_the_file(tmp_path, make_clicks):
+    stores = [SqliteCentralStore(tmp_path / "central.db", lock_wait_s=HANG_S) for _ in range(2)]
+    for one in stores:
+        await one.open()
     try:
         stored = await asyncio.gather(
-            *(one.add_clicks(make_clicks(50, first)) for one in (store, other) for first in range(0, 500, 50))
+            *(one.add_clicks(make_clicks(50, first)) for one in stores for first in range(0, 500, 50))
         )
     finally:
-        await other.close()
+        for one in stores:
+            await one.close()
 
     assert sum(stored) == 500
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
+from processes import room
 
 from linkrouter.checker.fetch.client import HttpClient
 from linkrouter.checker.fetch.fetcher import Fetcher
@@ -84,7 +85,7 @@ def answering(data):
 
 
 @asynccontextmanager
-async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=20.0, resolve_host=None, tls=None, **options):
+async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=None, resolve_host=None, tls=None, **options):
     """Give a function from a URL to what fetching it gives."""
     names = {} if resolve_host is None else {"resolve_host": resolve_host}
     client = HttpClient(allowed, ca_file=tls, **names)
@@ -92,7 +93,7 @@ async def fetching(*, allowed=LOOPBACK, local=True, limits=None, within_s=20.0, 
         client, limits or HostLimits(), lying_hosts=options.pop("lying_hosts", {}), local=local, **options
     )
     try:
-        yield lambda url: fetcher.fetch(url, asyncio.get_running_loop().time() + within_s)
+        yield lambda url: fetcher.fetch(url, asyncio.get_running_loop().time() + (within_s or 20.0 * room()))
     finally:
         await client.close()
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from checker.farm import Farm
 from checker.servers import LOOPBACK, site
 from checker.world import CLEAN, LISTED, REVIEW, UNKNOWN, Clock, Lists, Web, checking, mail, reports
+from processes import room
 
 from linkrouter.checker.compose import open_checker
 from linkrouter.checker.mail.extract import extract
@@ -321,7 +322,7 @@ async def test_a_host_that_wants_to_be_left_alone_is_left_alone_by_the_next_run_
 
 
 async def test_the_farms_truth_is_told():
-    settings = CheckSettings(allow_network=LOOPBACK, timeout=1.5)
+    settings = CheckSettings(allow_network=LOOPBACK, timeout=1.5 * room())
 
     async with Farm(hosts=5, links=200) as farm, open_checker(settings) as checker:
         found = await reports(checker, extract(farm.page(), "html", local=True))

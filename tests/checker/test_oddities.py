@@ -3,6 +3,7 @@
 from checker.oddities import Odd
 from checker.servers import LOOPBACK
 from checker.world import reports
+from processes import room
 
 from linkrouter.checker.compose import open_checker
 from linkrouter.checker.mail.extract import extract
@@ -10,7 +11,7 @@ from linkrouter.settings import CheckSettings
 
 
 async def test_every_odd_server_gets_the_verdict_that_a_browser_would_give_it():
-    async with Odd() as odd, open_checker(CheckSettings(allow_network=LOOPBACK, timeout=5.0)) as checker:
+    async with Odd() as odd, open_checker(CheckSettings(allow_network=LOOPBACK, timeout=5.0 * room())) as checker:
         found = await reports(checker, extract(odd.page(), "html", local=True))
         wrong = {name: found[url].reason for url, right, name in odd.truth() if found[url].verdict not in right}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from processes import HANG_S
+from processes import HANG_S, room
 
 pytest.importorskip("aiosmtplib", reason="the extra smtp is not installed")
 
@@ -60,7 +60,7 @@ class Told:
 @asynccontextmanager
 async def running_service(folder, hop_port, reporter=None, max_bytes=1_000_000):
     tracker, acceptances = Tracker(BASE_URL, KEYRING), Acceptances(folder / "acceptances")
-    next_hop = NextHop(Address("127.0.0.1", hop_port), timeout_s=5)
+    next_hop = NextHop(Address("127.0.0.1", hop_port), timeout_s=5 * room())
     delivery = Delivery(tracker, acceptances, Metrics(), reporter=reporter)
     routes = (
         *rewrite_routes(Rewriting(tracker, Metrics(), 0, reporter), max_bytes),

@@ -4,6 +4,7 @@ import pytest
 import pytest_asyncio
 from checker.api.browser import ARGUMENTS, CHROMIUM
 from checker.api.centre import checking_centre
+from processes import room
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -21,5 +22,5 @@ async def chromium():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def page_centre(tmp_path_factory):
-    async with checking_centre(tmp_path_factory.mktemp("centre"), total_timeout=5.0) as running:
+    async with checking_centre(tmp_path_factory.mktemp("centre"), total_timeout=5.0 * room()) as running:
         yield running

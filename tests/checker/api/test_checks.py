@@ -13,7 +13,7 @@ from checker.servers import site, status
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
-from processes import HANG_S
+from processes import HANG_S, room
 
 from linkrouter.checker.api.models import MAX_CHECKED_LINKS, MAX_MAIL_BYTES
 from linkrouter.checker.api.reading import read_links
@@ -25,7 +25,7 @@ ONE_OF_THEM = "exactly one of html, text, message, urls, markdown, mjml and feed
 
 @pytest.fixture
 async def centre(tmp_path):
-    async with checking_centre(tmp_path, total_timeout=3.0) as running:
+    async with checking_centre(tmp_path, total_timeout=3.0 * room()) as running:
         yield running
 
 

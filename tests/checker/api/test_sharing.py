@@ -8,7 +8,7 @@ from aiohttp import web
 from checker.api.centre import SENDER, checking_centre, client, read_events
 from checker.servers import site, status
 from checker.world import Clock, Web, checking, mail
-from processes import HANG_S
+from processes import HANG_S, room
 
 from linkrouter.checker.api.checks import CheckApi
 from linkrouter.checker.api.jobs import CheckJobs
@@ -133,7 +133,7 @@ async def test_no_check_waits_for_another_tokens_hanging_hosts():
                 await asyncio.sleep(0.01)
         refused = jobs.start(mail("https://more.example/"), caller=greedy)
         job = jobs.start(mail(*(f"https://fine{n}.example/" for n in range(30))), caller=modest)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * room()):
             found = [arrival async for arrival in job.follow() if arrival]
 
     assert all(hanging)

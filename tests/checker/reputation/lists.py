@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from processes import free_port
+from processes import HANG_S, free_port
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def rbldnsd(**zones):
 
 def _wait_for(process, port):
     query = b"\0\1\1\0\0\1\0\0\0\0\0\0\1x\0\0\1\0\1"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_S
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.settimeout(0.1)
         while time.monotonic() < deadline and process.poll() is None:
