@@ -60,7 +60,12 @@ _DEFINITE = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCata
 async def connect_postgres(arguments: Mapping[str, Any]) -> asyncpg.Pool:
     """Give connections to one database; *arguments* are those of `postgres_arguments`."""
     return await asyncpg.create_pool(
-        **arguments, min_size=1, max_size=2, timeout=CALL_S, command_timeout=CALL_S, statement_cache_size=0
+        **arguments,
+        min_size=0,  # else asyncpg logs a traceback a second while the server is away
+        max_size=2,
+        timeout=CALL_S,
+        command_timeout=CALL_S,
+        statement_cache_size=0,
     )
 
 
@@ -204,7 +209,7 @@ class PostgresBroker:
         try:
             async with asyncio.timeout(CALL_S):
                 pool = await self._ready_pool()
-                async with pool.acquire() as connection:
+                async with pool.acquire(timeout=CALL_S) as connection:  # giving it back has that deadline, too
                     return await call(connection)
         except asyncpg.DiskFullError as exc:
             raise StoreFull("click store postgresql has no disk left") from exc
@@ -217,7 +222,7 @@ class PostgresBroker:
             if self._pool is None:
                 pool = await self._connect()
                 try:
-                    async with pool.acquire() as connection, connection.transaction():
+                    async with pool.acquire(timeout=CALL_S) as connection, connection.transaction():
                         await connection.execute("SELECT pg_advisory_xact_lock($1)", SET_UP_LOCK)
                         await connection.execute(self._sql(TABLES_SQL))
                 except BaseException:
