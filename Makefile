@@ -44,7 +44,7 @@ lint: $(STAMP) ## check format, lint and types
 	MYPYPATH=deploy $(PY) -m mypy --scripts-are-modules deploy/linkrouter-deploy
 	MYPYPATH=deploy/packaging $(PY) -m mypy deploy/packaging/deb.py deploy/packaging/bundle.py deploy/packaging/manual.py
 
-test-fast: $(STAMP) ## run what takes two minutes: all but HAProxy, browsers, injected faults and other long tests
+test-fast: $(STAMP) ## run what takes four minutes: all but HAProxy, browsers, injected faults and other long tests
 	$(PY) -m pytest -m "not slow" -n 2 $(PYTEST_OPTIONS)
 
 # First what computes, on both cores; then what mostly waits for processes, three files at a time; then what has the
