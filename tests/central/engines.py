@@ -2,8 +2,6 @@
 
 import asyncio
 
-import asyncpg
-
 EMPTY = """
 DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_version'
@@ -21,6 +19,8 @@ END $$
 
 def empty_postgres(port: int, database: str = "postgres") -> None:
     """Take every row out of central's tables, where they are made already."""
+
+    import asyncpg  # where it is not installed, no server is started
 
     async def run() -> None:
         connection = await asyncpg.connect(host="127.0.0.1", port=port, user="postgres", database=database)

@@ -134,7 +134,7 @@ def test_a_program_of_the_package_stays_as_it_was_when_the_package_changes(funct
 
 
 def test_the_conffiles_are_the_settings_that_install_sh_leaves_alone():
-    code = "import json, deb; print(json.dumps(deb.CONFFILES))"
+    code = "import sys; sys.path.insert(0, ''); import json, deb; print(json.dumps(deb.CONFFILES))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGING, capture_output=True, text=True, check=True)
 
     shipped = {f"etc/linkrouter/{path.name}" for path in (DEPLOY / "env").iterdir()}

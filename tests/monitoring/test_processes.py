@@ -9,12 +9,15 @@ import smtplib
 import subprocess
 
 import pytest
-from aiosmtpd.controller import Controller
 from haproxy.machine import make_certificate
 from processes import fetch, free_port, make_home, wait_until
 
 from linkrouter.metrics import METRICS
 from linkrouter.metrics.process import PROCESS_METRICS
+
+pytest.importorskip("aiosmtpd", reason="the extra smtp is not installed")
+
+from aiosmtpd.controller import Controller
 
 # An address that the check does not connect to, so that nothing leaves this machine.
 MAIL = b"Subject: x\r\nMessage-ID: <m@example.com>\r\n\r\nhttp://10.0.0.1/a\r\n"
