@@ -13,7 +13,8 @@ from importlib.metadata import entry_points
 from typing import Protocol
 
 from linkrouter.clicks.click import iso_utc
-from linkrouter.errors import SettingsError
+from linkrouter.errors import SettingsError, StoreError, StoreFull
+from linkrouter.log import log
 
 __all__ = [
     "APPEND_RETRY_S",
@@ -25,6 +26,7 @@ __all__ = [
     "StoreRoom",
     "StoreStatus",
     "open_click_store",
+    "try_append",
 ]
 
 ENTRY_POINT_GROUP = "linkrouter.click_stores"
@@ -186,3 +188,18 @@ def open_click_store(url: str, limits: StoreLimits | None = None) -> ClickStore:
     make = found[0].load()
     store: ClickStore = make(url, limits or StoreLimits())
     return store
+
+
+async def try_append(store: ClickStore, records: Sequence[bytes]) -> str | None:
+    """Append *records*; give the reason when *store* did not take them: "store_full" or "store_failed"."""
+    try:
+        await store.append(records)
+    except StoreFull:
+        return "store_full"
+    except StoreError:
+        return "store_failed"
+    except Exception as exc:
+        # A store of a third party may raise anything; no clicks are lost over it.
+        log("task.failed", task="append", exception=type(exc).__name__)
+        return "store_failed"
+    return None

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from linkrouter.clicks.click import KINDS, OVERHEAD_BYTES, Click, clicked_at, write_click
-from linkrouter.clicks.store import APPEND_RETRY_S, ClickStore, Loss
-from linkrouter.errors import StoreError, StoreFull
+from linkrouter.clicks.store import APPEND_RETRY_S, ClickStore, Loss, try_append
 from linkrouter.log import log
 from linkrouter.metrics import Metrics
 
@@ -202,21 +201,13 @@ class Recorder:
 
     async def _append(self, batch: Sequence[bytes]) -> bool:
         began_at = time.monotonic()
-        try:
-            await self._store.append(batch)
-        except StoreFull:
-            self._fail("store_full")
-        except StoreError:
-            self._fail("store_failed")
-        except Exception as exc:
-            # A store of a third party may raise anything; no clicks are lost over it.
-            log("task.failed", task="append", exception=type(exc).__name__)
-            self._fail("store_failed")
-        else:
-            self._failure = None
-            self._commit_s = time.monotonic() - began_at
-            return True
-        return False
+        reason = await try_append(self._store, batch)
+        if reason is not None:
+            self._fail(reason)
+            return False
+        self._failure = None
+        self._commit_s = time.monotonic() - began_at
+        return True
 
     def _fail(self, reason: str) -> None:
         if self._failure != reason:

@@ -17,8 +17,7 @@ from linkrouter.clicks.ring.file import RingFile, ring_files
 from linkrouter.clicks.ring.mending import mend
 from linkrouter.clicks.ring.page import RING_VERSION
 from linkrouter.clicks.ring.reader import RingReader
-from linkrouter.clicks.store import APPEND_RETRY_S, ClickStore, Loss
-from linkrouter.errors import StoreError, StoreFull
+from linkrouter.clicks.store import APPEND_RETRY_S, ClickStore, Loss, try_append
 from linkrouter.log import log
 from linkrouter.metrics import Metrics
 
@@ -110,25 +109,16 @@ class Carrier:
     async def _carry(self, most: int) -> int:
         """Move clicks, up to *most* of each ring, in one commit; give how many."""
         records = [record for reader in self._readers.values() for record in reader.read(most)]
-        try:
-            if records:
-                await self._store.append(records)
-        except StoreFull:
-            self._fail("store_full")
-        except StoreError:
-            self._fail("store_failed")
-        except Exception as exc:
-            # A store of a third party may raise anything; no clicks are lost over it.
-            log("task.failed", task="append", exception=type(exc).__name__)
-            self._fail("store_failed")
-        else:
-            self._trouble = None
-            self._count(records)
-            self._release()
-            return len(records)
-        for reader in self._readers.values():
-            reader.rewind()
-        return 0
+        reason = await try_append(self._store, records) if records else None
+        if reason is not None:
+            self._fail(reason)
+            for reader in self._readers.values():
+                reader.rewind()
+            return 0
+        self._trouble = None
+        self._count(records)
+        self._release()
+        return len(records)
 
     def _count(self, records: list[bytes]) -> None:
         others = [record for record in records if not record.endswith(PLAIN_END)]
