@@ -6,6 +6,7 @@ set for one transaction, so that a pooler in transaction mode may stand between.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -203,6 +204,8 @@ def store_failure(exc: BaseException) -> StoreError:
 def _cure(exc: BaseException) -> str:
     if isinstance(exc, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
         return "does not let this process in; see its user, password_file and database"
+    if isinstance(exc, ssl.SSLError):
+        return "shows a certificate that cannot be trusted; see ca_file, and that it is for this host"
     if isinstance(exc, asyncpg.InsufficientPrivilegeError):
         return "does not let this user make tables; make it the owner of the database"
     if isinstance(exc, asyncpg.DuplicateObjectError | asyncpg.DuplicateTableError):
