@@ -12,9 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from processes import free_port
+from processes import HANG_S, free_port
 
-START_S = 30
 AS_POSTGRES = "postgres"  # PostgreSQL does not run as root
 
 
@@ -48,8 +47,11 @@ class Server:
         self.send(signal.SIGKILL)
         self._process.wait()
 
+    def is_alive(self):
+        return self._process.poll() is None
+
     def stop(self):
-        if self._process.poll() is None:
+        if self.is_alive():
             self.send(signal.SIGCONT)
             self.kill()
         if self._folder is not None:
@@ -57,7 +59,7 @@ class Server:
 
 
 def wait_for_port(port):
-    end = time.monotonic() + START_S
+    end = time.monotonic() + HANG_S
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
