@@ -64,7 +64,7 @@ ONLY_IN = {
         *("linkrouter.sync", "linkrouter.checker.reputation", "linkrouter.integrations.reporting"),
         *("linkrouter.cli.demo", "linkrouter.cli.takeback"),
     ),
-    "aiosqlite": ("linkrouter.clicks", "linkrouter.central.store.sqlite", "linkrouter.checker"),
+    "aiosqlite": ("linkrouter.clicks", "linkrouter.checker"),
     "click": ("linkrouter.cli",),
     "rich": ("linkrouter.cli",),
     "redis": ("linkrouter.clicks.broker",),

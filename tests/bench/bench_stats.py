@@ -24,6 +24,7 @@ from linkrouter.central.labels import Insight
 from linkrouter.central.statistics import TooLarge, break_down, count_totals, find_series
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import Message, MessageLink, Position
+from linkrouter.central.store.sql.database import SqlConnection
 from linkrouter.central.store.sql.registry import add_message_in
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
 from linkrouter.clicks.click import Click
@@ -125,9 +126,11 @@ def _cpu_s() -> float:
 
 
 async def _add_all(store: SqliteCentralStore, messages: list[Message]) -> None:
-    async with store.transaction() as writer:
+    async def add_all(writer: SqlConnection) -> None:
         for message in messages:
             await add_message_in(writer, message)
+
+    await store.transact(add_all)
 
 
 async def _label(store: SqliteCentralStore) -> None:

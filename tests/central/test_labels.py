@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from central.labelled import assert_figures_are_the_sum_of_labels, label_all
+from central.labelled import ask_all, assert_figures_are_the_sum_of_labels, label_all
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.roll_ups import LabelRow
@@ -53,10 +53,9 @@ def a_message(message=1, links=5, tag="november", trap=None, **changes) -> Messa
 
 async def labels_of(store) -> dict[str, dict]:
     """Give every label by the click's id, with its words."""
-    async with store.snapshot() as reader:
-        words = dict(await reader.fetch("SELECT number, word FROM words"))
-        ids = dict(await reader.fetch("SELECT seq, id FROM clicks"))
-        rows = [LabelRow._make(row) for row in await reader.fetch("SELECT * FROM labels")]
+    kept = await ask_all(store, "SELECT number, word FROM words", "SELECT seq, id FROM clicks", "SELECT * FROM labels")
+    words, ids = map(dict, kept[:2])
+    rows = [LabelRow._make(row) for row in kept[2]]
     return {
         ids[row.seq]: {
             "robot": ("human", "machine", "unsure", "not judged")[row.robot],

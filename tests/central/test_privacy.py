@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from central.labelled import label_all
+from central.labelled import ask_all, label_all
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.retention import forget_old
@@ -39,10 +39,9 @@ async def all_that_is_kept(store, files: list[Path]) -> bytes:
     """Give the bytes of the files, or of each row where the files are a server's."""
     if files:
         return b"".join(path.read_bytes() for path in files)
-    async with store.snapshot() as reader:
-        tables = await reader.own.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        rows = [row for [table] in tables for row in await reader.own.fetch(f"SELECT t::text FROM {table} AS t")]
-    return "\n".join(text for [text] in rows).encode()
+    [tables] = await ask_all(store, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+    kept = await ask_all(store, *(f"SELECT CAST(t AS text) FROM {table} AS t" for [table] in tables))
+    return "\n".join(text for rows in kept for [text] in rows).encode()
 
 
 async def test_an_erasure_leaves_nothing_of_a_person_and_every_figure(filled, tmp_path):

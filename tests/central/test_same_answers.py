@@ -12,7 +12,7 @@ from dataclasses import replace
 import httpx
 import pytest
 from central.history import AGENTS, BEGIN, HOUR
-from central.labelled import label_all
+from central.labelled import ask_all, label_all
 
 from linkrouter.central.api import central_routes
 from linkrouter.central.labels import Insight
@@ -209,11 +209,11 @@ async def live_through(client, store):
 
 async def assert_figures_stand_where_they_can(store):
     """Old labels are gone and their figures stay; what is left must still be counted."""
-    async with store.snapshot() as reader:
-        [[labels]] = await reader.fetch("SELECT count(*) FROM labels")
-        [[counted]] = await reader.fetch(
-            "SELECT sum(clicks) FROM roll_ups WHERE tag = 0 AND dimension = 0 AND span = 1"
-        )
+    [[labels]], [[counted]] = await ask_all(
+        store,
+        "SELECT count(*) FROM labels",
+        "SELECT sum(clicks) FROM roll_ups WHERE tag = 0 AND dimension = 0 AND span = 1",
+    )
     assert 0 < labels < counted
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from central.labelled import assert_figures_are_the_sum_of_labels
+from central.labelled import ask_all, assert_figures_are_the_sum_of_labels
 from processes import fetch, free_port, wait_until
 
 from linkrouter.central.store.opening import open_central_store
@@ -115,9 +115,8 @@ async def check_figures(url, count):
     await store.open()
     try:
         await assert_figures_are_the_sum_of_labels(store)
-        async with store.snapshot() as reader:
-            assert await reader.fetch_value("SELECT count(*) FROM clicks") == count
-            assert await reader.fetch_value("SELECT count(*) FROM labels") == count
+        kept = await ask_all(store, "SELECT count(*) FROM clicks", "SELECT count(*) FROM labels")
+        assert kept == [[(count,)], [(count,)]]
     finally:
         await store.close()
 

@@ -1,9 +1,9 @@
 """What is SQLite's own: the file, its locks and its faults."""
 
 import asyncio
-import contextlib
 import sqlite3
 import stat
+import threading
 
 import pytest
 from processes import HANG_S
@@ -44,11 +44,10 @@ async def test_the_file_is_its_owners_alone(store, tmp_path, make_clicks):
 
 
 async def test_writes_are_synced_to_a_log(store):
-    async with store.transaction() as writer:
-        [[mode]] = await writer.fetch("PRAGMA journal_mode")
-        [[synchronous]] = await writer.fetch("PRAGMA synchronous")
+    async def modes(writer):
+        return [await writer.fetch_value(f"PRAGMA {name}") for name in ("journal_mode", "synchronous")]
 
-    assert (mode, synchronous) == ("wal", 2)
+    assert await store.transact(modes) == ["wal", 2]
 
 
 async def test_refuses_a_file_that_is_not_sqlite(tmp_path):
@@ -115,16 +114,15 @@ async def test_a_lock_while_running_refuses_the_batch_and_goes_by(store, tmp_pat
 
 async def test_a_full_disk_refuses_the_batch_whole_and_takes_it_later(store, make_clicks):
     await store.add_clicks(make_clicks(10))
-    async with store.transaction() as writer:
-        [[pages]] = await writer.fetch("PRAGMA page_count")
-        await writer.fetch(f"PRAGMA max_page_count = {pages + 3}")  # as SQLite sees a full disk
+    pages = await store.transact(lambda writer: writer.fetch_value("PRAGMA page_count"))
+    full = f"PRAGMA max_page_count = {pages + 3}"  # as SQLite sees a full disk
+    await store.transact(lambda writer: writer.fetch(full))
 
     with pytest.raises(StoreFull):
         await store.add_clicks(make_clicks(1000, 10, user_agent="x" * 500))
     kept = await store.find_clicks(ClickFilter(), None, 2000)
 
-    async with store.transaction() as writer:
-        await writer.fetch("PRAGMA max_page_count = 1000000")
+    await store.transact(lambda writer: writer.fetch("PRAGMA max_page_count = 1000000"))
     assert len(kept) == 10
     assert await store.add_clicks(make_clicks(1000, 10, user_agent="x" * 500)) == 1000
 
@@ -151,12 +149,21 @@ async def test_a_table_that_is_damaged_is_a_store_error(tmp_path, make_clicks):
 async def test_a_reader_holds_up_no_writer(store, make_clicks):
     await store.add_clicks(make_clicks(10))
 
-    async with store.snapshot() as reader:
-        await reader.fetch("SELECT count(*) FROM clicks")
-        assert await store.add_clicks(make_clicks(10, 10)) == 10
-        [[seen]] = await reader.fetch("SELECT count(*) FROM clicks")
+    has_begun, may_end = threading.Event(), threading.Event()
 
-    assert seen == 10
+    async def count_twice(reader):
+        before = await reader.fetch_value("SELECT count(*) FROM clicks")
+        has_begun.set()
+        may_end.wait(HANG_S)
+        return before, await reader.fetch_value("SELECT count(*) FROM clicks")
+
+    asking = asyncio.create_task(store.ask(count_twice))
+    await asyncio.to_thread(has_begun.wait, HANG_S)
+    stored = await store.add_clicks(make_clicks(10, 10))
+    may_end.set()
+
+    assert stored == 10
+    assert await asking == (10, 10)
 
 
 async def test_a_question_that_takes_too_long_is_given_up(tmp_path, make_clicks):
@@ -164,8 +171,7 @@ async def test_a_question_that_takes_too_long_is_given_up(tmp_path, make_clicks)
     await store.open()
     try:
         with pytest.raises(StoreError, match="takes too long"):
-            async with store.snapshot() as reader:
-                await reader.fetch(ENDLESS)
+            await store.ask(lambda reader: reader.fetch(ENDLESS))
         await store.add_clicks(make_clicks(2))
 
         assert len(await store.find_clicks(ClickFilter(), None, 10)) == 2
@@ -178,18 +184,48 @@ async def test_a_slow_question_holds_up_no_other(tmp_path, make_clicks):
     await store.open()
     try:
         await store.add_clicks(make_clicks(2))
-        async with store.snapshot() as reader:
-            slow = asyncio.create_task(reader.fetch(ENDLESS))
-            found = [await store.find_clicks(ClickFilter(), None, 10) for _ in range(20)]
-            still_running = not slow.done()
-            await reader.own.interrupt()
-            with pytest.raises(sqlite3.OperationalError, match="interrupted"):
-                await slow
+        slow = asyncio.create_task(store.ask(lambda reader: reader.fetch(ENDLESS)))
+        found = [await store.find_clicks(ClickFilter(), None, 10) for _ in range(20)]
+        still_running = not slow.done()
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
     finally:
         await store.close()
 
     assert still_running
     assert [len(clicks) for clicks in found] == [2] * 20
+
+
+async def test_a_writer_who_is_cancelled_waits_for_the_end_and_leaves_the_store_usable(store, make_clicks):
+    has_begun, may_end, has_ended = threading.Event(), threading.Event(), threading.Event()
+
+    async def take_long(writer):
+        has_begun.set()
+        may_end.wait(HANG_S)
+        has_ended.set()
+
+    writing = asyncio.create_task(store.transact(take_long))
+    await asyncio.to_thread(has_begun.wait, HANG_S)
+    writing.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    assert has_ended.is_set()
+    assert await store.add_clicks(make_clicks(3)) == 3
+
+
+async def test_a_transaction_that_waits_for_anything_else_is_refused_and_rolled_back(store):
+    async def dawdle(writer):
+        await writer.execute("INSERT INTO words (word) VALUES ('half')")
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="nothing but its connection"):
+        await store.transact(dawdle)
+
+    assert await store.ask(lambda reader: reader.fetch("SELECT word FROM words WHERE word = 'half'")) == []
 
 
 async def test_the_log_stays_short_whatever_questions_follow_each_other(tmp_path, make_clicks):
@@ -198,16 +234,17 @@ async def test_the_log_stays_short_whatever_questions_follow_each_other(tmp_path
     await store.open()
     end = asyncio.Event()
 
-    async def ask(held: asyncio.Event, next_held: asyncio.Event) -> None:  # lets go when the other has taken hold
-        while not end.is_set():
-            async with store.snapshot() as reader:
-                await reader.fetch_value("SELECT count(*) FROM clicks")
-                held.set()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(next_held.wait(), 0.2)
+    async def ask(held: threading.Event, next_held: threading.Event) -> None:  # lets go when the other has taken hold
+        async def hold(reader):
+            await reader.fetch_value("SELECT count(*) FROM clicks")
+            held.set()
+            next_held.wait(0.2)
             held.clear()
 
-    one, other = asyncio.Event(), asyncio.Event()
+        while not end.is_set():
+            await store.ask(hold)
+
+    one, other = threading.Event(), threading.Event()
     asking = [asyncio.create_task(ask(one, other)), asyncio.create_task(ask(other, one))]
     try:
         largest, shortened = 0, 0
@@ -229,8 +266,7 @@ async def test_the_log_stays_short_whatever_questions_follow_each_other(tmp_path
 
 async def test_a_question_is_answered_from_an_index(store):
     async def plan(asked: str) -> str:
-        async with store.snapshot() as reader:
-            rows = await reader.fetch(f"EXPLAIN QUERY PLAN SELECT id FROM clicks {asked}")
+        rows = await store.ask(lambda reader: reader.fetch(f"EXPLAIN QUERY PLAN SELECT id FROM clicks {asked}"))
         return " ".join(row[3] for row in rows)
 
     assert "clicks_by_link" in await plan("WHERE link_id = 'AQ'")
@@ -274,8 +310,8 @@ OF_ONE = ClickFilter(message_id="mail", tenant=0)
 async def test_what_asks_for_few_clicks_walks_over_few(store, statement, where):
     condition, values = where
     named = {"messages": [1], "step": 0} | values
-    async with store.snapshot() as reader:
-        plan = await reader.fetch("EXPLAIN QUERY PLAN " + statement.format(where=condition, value="browser"), named)
+    explain = "EXPLAIN QUERY PLAN " + statement.format(where=condition, value="browser")
+    plan = await store.ask(lambda reader: reader.fetch(explain, named))
 
     steps = [row[3] for row in plan]
     assert any(step.startswith("SEARCH") for step in steps)

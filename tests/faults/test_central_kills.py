@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from central.labelled import assert_figures_are_the_sum_of_labels
+from central.labelled import ask_all, assert_figures_are_the_sum_of_labels
 from processes import COMMAND, wait_until
 
 from linkrouter.central.store.sqlite.store import SqliteCentralStore
@@ -138,9 +138,7 @@ async def check(database, taken):
     await store.open()
     try:
         await assert_figures_are_the_sum_of_labels(store)
-        async with store.snapshot() as reader:
-            kept = {row[0] for row in await reader.fetch("SELECT id FROM clicks")}
-            [(labels,)] = await reader.fetch("SELECT count(*) FROM labels")
-        assert (kept, labels) == (taken, len(taken))
+        ids, [(labels,)] = await ask_all(store, "SELECT id FROM clicks", "SELECT count(*) FROM labels")
+        assert ({click_id for (click_id,) in ids}, labels) == (taken, len(taken))
     finally:
         await store.close()

@@ -7,19 +7,20 @@ set for one transaction, so that a pooler in transaction mode may stand between.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
 
 from linkrouter.central.store.postgres.dialect import bind, in_order
 from linkrouter.central.store.postgres.schema import migrate_postgres
-from linkrouter.central.store.sql.database import Lock, SqlDatabase, Values
+from linkrouter.central.store.sql.database import Lock, SqlDatabase, Values, Work
 from linkrouter.errors import SettingsError, StoreError, StoreFull
 
 __all__ = ["DATABASE_FAILURES", "LOCK_CLASS", "PostgresConnection", "PostgresDatabase"]
 
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 CONNECTING_S = 10.0
 WRITE_DEADLINE_S = 60.0
 QUESTION_DEADLINE_S = 30.0
@@ -74,6 +75,17 @@ class PostgresConnection:
             await self.own.executemany(in_order(statement), rows)
         return len(rows)
 
+    async def compute(
+        self, work: Callable[_Parameters, _Result], *values: _Parameters.args, **named: _Parameters.kwargs
+    ) -> _Result:
+        """See `SqlConnection`; a caller that is cancelled waits for its end."""
+        computing = asyncio.ensure_future(asyncio.to_thread(work, *values, **named))
+        try:
+            return await asyncio.shield(computing)
+        except asyncio.CancelledError:
+            await asyncio.wait([computing])  # what it reads may be closed next
+            raise
+
 
 class PostgresDatabase(SqlDatabase):
     """The database that asyncpg reaches with *arguments*, over a pool of *connections*.
@@ -127,8 +139,7 @@ class PostgresDatabase(SqlDatabase):
 
     async def check(self) -> None:
         """See `CentralStore`."""
-        async with self.transaction(Lock(0)) as writer:
-            await writer.fetch_value(CAN_WRITE)
+        await self.transact(lambda writer: writer.fetch_value(CAN_WRITE), Lock(0))
 
     async def close(self) -> None:
         """See `CentralStore`."""
@@ -139,36 +150,33 @@ class PostgresDatabase(SqlDatabase):
             except DATABASE_FAILURES:
                 pool.terminate()
 
-    @asynccontextmanager
-    async def transaction(self, lock: Lock = Lock.NUMBERS) -> AsyncIterator[PostgresConnection]:
+    async def transact(self, work: Work[_Result], lock: Lock = Lock.NUMBERS) -> _Result:
         """See `SqlDatabase`. Of two locks, that of labels is always taken first, so that nobody waits in a circle."""
         taken = [_TAKE.format(LOCK_CLASS, one.value) for one in (Lock.LABELS, Lock.NUMBERS) if one in lock]
-        async with self._run("".join((_BEGIN_WRITING, *taken)), "COMMIT") as connection:
-            yield connection
+        return await self._run("".join((_BEGIN_WRITING, *taken)), work, "COMMIT")
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[PostgresConnection]:
+    async def ask(self, work: Work[_Result]) -> _Result:
         """See `SqlDatabase`."""
         begin = _BEGIN_READING.format(int(self._read_deadline_s * 1000))
         try:
-            async with asyncio.timeout(self._read_deadline_s), self._reading, self._run(begin, "ROLLBACK") as reader:
-                yield reader
+            async with asyncio.timeout(self._read_deadline_s), self._reading:
+                return await self._run(begin, work, "ROLLBACK")
         except TimeoutError as exc:
             raise StoreError("the question takes too long; ask for a shorter time") from exc
 
-    @asynccontextmanager
-    async def _run(self, begin: str, end: str) -> AsyncIterator[PostgresConnection]:
+    async def _run(self, begin: str, work: Work[_Result], end: str) -> _Result:
         if self._pool is None:
             raise StoreError("the database is closed")
         try:
             async with self._pool.acquire(timeout=CONNECTING_S) as own:
                 try:
                     await own.execute(begin)
-                    yield PostgresConnection(own)
+                    result = await work(PostgresConnection(own))
                     await own.execute(end)
                 except BaseException:
                     await _undo(own)
                     raise
+                return result
         except asyncpg.QueryCanceledError as exc:
             raise StoreError("the question takes too long; ask for a shorter time") from exc
         except TimeoutError:

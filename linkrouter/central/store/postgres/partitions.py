@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from linkrouter.central.store.postgres.database import PostgresConnection, PostgresDatabase
-from linkrouter.central.store.sql.database import Lock
+from linkrouter.central.store.sql.database import Lock, SqlConnection, in_transaction
 from linkrouter.units import DAY_S, SECOND_US
 
 __all__ = ["Month", "PostgresPartitions", "month_of"]
@@ -84,29 +84,36 @@ class PostgresPartitions(PostgresDatabase):
     async def open(self) -> None:
         """See `CentralStore`."""
         await super().open()
-        async with self.transaction() as writer:
-            await self.make_months(writer, [time.time_ns() // 1000])
+        await self.transact(lambda writer: self.make_months(writer, [time.time_ns() // 1000]))
 
     async def drop_month(self, before_us: int) -> int:
         """Drop a month that ended before then, or some labels of one that is gone; give how many that were."""
-        async with self.transaction(Lock.LABELS | Lock.NUMBERS) as writer:
-            for name in sorted(name for (name,) in await writer.fetch(KNOWN_MONTHS)):
-                if name == DEFAULT_PARTITION or Month.of(name).later(1).begin_us > before_us:
-                    continue
-                [(is_old, clicks)] = await writer.fetch(IS_OLD.format(name=name))
-                if is_old:
-                    await writer.own.execute(DROP_MONTH.format(name=name))
-                    self._months = frozenset()
-                    return max(int(clicks), 1)
-        async with self.transaction(Lock.LABELS) as writer:
-            return await writer.execute(DROP_LABELS, {"before": before_us, "limit": FORGOTTEN_LABELS})
+        return await self._drop_month(before_us) or await self._drop_labels(before_us)
 
-    async def make_room(self, writer: PostgresConnection, times_us: Sequence[int]) -> None:
+    @in_transaction(Lock.LABELS | Lock.NUMBERS)
+    async def _drop_month(self, writer: SqlConnection, before_us: int) -> int:
+        assert isinstance(writer, PostgresConnection)
+        for name in sorted(name for (name,) in await writer.fetch(KNOWN_MONTHS)):
+            if name == DEFAULT_PARTITION or Month.of(name).later(1).begin_us > before_us:
+                continue
+            [(is_old, clicks)] = await writer.fetch(IS_OLD.format(name=name))
+            if is_old:
+                await writer.own.execute(DROP_MONTH.format(name=name))
+                self._months = frozenset()
+                return max(int(clicks), 1)
+        return 0
+
+    @in_transaction(Lock.LABELS)
+    async def _drop_labels(self, writer: SqlConnection, before_us: int) -> int:
+        return await writer.execute(DROP_LABELS, {"before": before_us, "limit": FORGOTTEN_LABELS})
+
+    async def make_room(self, writer: SqlConnection, times_us: Sequence[int]) -> None:
         """See `SqlDatabase`."""
         await self.make_months(writer, times_us)
 
-    async def make_months(self, writer: PostgresConnection, times_us: Iterable[int]) -> None:
+    async def make_months(self, writer: SqlConnection, times_us: Iterable[int]) -> None:
         """Make the months of *times_us*, where they can be, and those ahead of now."""
+        assert isinstance(writer, PostgresConnection)
         now = month_of(time.time_ns() // 1000)
         first, last = now.later(-MONTHS_BACK), now.later(MONTHS_AHEAD)
         days = {at - at % PARTITION_DAY_US for at in times_us}

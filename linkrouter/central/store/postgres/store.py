@@ -12,7 +12,7 @@ from linkrouter.central.store.postgres.leader import PostgresLeader
 from linkrouter.central.store.postgres.partitions import PostgresPartitions
 from linkrouter.central.store.records import Holdings
 from linkrouter.central.store.sql.click_log import SqlClickLog
-from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.database import Lock, SqlConnection, in_snapshot, in_transaction
 from linkrouter.central.store.sql.holdings import SqlHoldings
 from linkrouter.central.store.sql.registry import SqlRegistry
 from linkrouter.clicks.click import Click
@@ -62,8 +62,7 @@ class PostgresCentralStore(PostgresLeader, PostgresPartitions, SqlClickLog, SqlR
 
     async def holdings(self) -> Holdings:
         """See `CentralStore`."""
-        async with self.snapshot() as reader:
-            self._size = await reader.fetch_value(DATABASE_BYTES)
+        self._size = await self.ask(lambda reader: reader.fetch_value(DATABASE_BYTES))
         return await super().holdings()
 
     def size(self) -> int:
@@ -79,25 +78,25 @@ class PostgresCentralStore(PostgresLeader, PostgresPartitions, SqlClickLog, SqlR
         done = await writer.own.execute(INSERT_CLICKS, *map(list, zip(*clicks, strict=True)))
         return int(done.rpartition(" ")[2])
 
-    async def columns_of(self, table: str) -> list[str]:
+    @in_snapshot
+    async def columns_of(self, reader: SqlConnection, table: str) -> list[str]:
         """See `SqlDatabase`."""
-        async with self.snapshot() as reader:
-            return [name for (name,) in await reader.fetch(COLUMNS_OF, (table,))]
+        return [name for (name,) in await reader.fetch(COLUMNS_OF, (table,))]
 
-    async def last_numbers(self) -> dict[str, int]:
+    @in_snapshot
+    async def last_numbers(self, reader: SqlConnection) -> dict[str, int]:
         """See `SqlDatabase`."""
-        async with self.snapshot() as reader:
-            found = {name: number or 0 for name, number in await reader.fetch(NUMBERS_GIVEN)}
+        found = {name: number or 0 for name, number in await reader.fetch(NUMBERS_GIVEN)}
         return {table: found[sequence] for table, sequence in SEQUENCES.items()}
 
-    async def set_numbers(self, last: Mapping[str, int]) -> None:
+    @in_transaction(Lock.NUMBERS)
+    async def set_numbers(self, writer: SqlConnection, last: Mapping[str, int]) -> None:
         """See `SqlDatabase`."""
-        async with self.transaction() as writer:
-            for table, sequence in SEQUENCES.items():
-                key = sequence.removeprefix(f"{table}_").removesuffix("_seq") if table != "clicks" else "seq"
-                highest = await writer.fetch_value(HIGHEST.format(key=key, table=table))
-                values = {"sequence": sequence, "last": max(last.get(table, 0), highest)}
-                await writer.fetch_value(SET_SEQUENCE, values)
+        for table, sequence in SEQUENCES.items():
+            key = sequence.removeprefix(f"{table}_").removesuffix("_seq") if table != "clicks" else "seq"
+            highest = await writer.fetch_value(HIGHEST.format(key=key, table=table))
+            values = {"sequence": sequence, "last": max(last.get(table, 0), highest)}
+            await writer.fetch_value(SET_SEQUENCE, values)
 
     async def drop_before(self, clicked_at: int) -> int:
         """See `CentralStore`: first by whole months, then one by one."""

@@ -13,7 +13,7 @@ from linkrouter.central.store.sql.click_pages import (
     is_by_label,
     list_conditions,
 )
-from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.database import Lock, SqlConnection, in_snapshot, in_transaction
 from linkrouter.central.store.sql.figures import LABEL_CONDITIONS, WORDS_OF, SqlFigures
 from linkrouter.central.store.sql.labels import SqlLabels
 from linkrouter.clicks.click import Click
@@ -95,65 +95,71 @@ THESE = "WHERE clicks.seq IN (SELECT value FROM json_each(:seqs))"
 class SqlClickLog(SqlLabels, SqlFigures):
     """A `ClickLog` in a file."""
 
+    @in_transaction(Lock.NUMBERS)
     async def add_clicks(
-        self, clicks: Sequence[Click], losses: Sequence[RouterLoss] = (), state: RouterState | None = None
+        self,
+        writer: SqlConnection,
+        clicks: Sequence[Click],
+        losses: Sequence[RouterLoss] = (),
+        state: RouterState | None = None,
     ) -> int:
         """See `ClickLog`."""
         if not clicks and not losses and state is None:
             return 0
-        async with self.transaction() as writer:
-            stored = await self.insert_clicks(writer, clicks)
-            await writer.execute_many(ADD_LOSS, losses)
-            if state is not None:
-                await writer.execute(NOTE_ROUTER, state)
+        stored = await self.insert_clicks(writer, clicks)
+        await writer.execute_many(ADD_LOSS, losses)
+        if state is not None:
+            await writer.execute(NOTE_ROUTER, state)
         return stored
 
     async def insert_clicks(self, writer: SqlConnection, clicks: Sequence[Click]) -> int:
         """Add the clicks whose ids are new; give how many those are."""
         return await writer.execute_many(ADD_CLICK, clicks)
 
-    async def list_routers(self) -> list[RouterState]:
+    @in_snapshot
+    async def list_routers(self, reader: SqlConnection) -> list[RouterState]:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            return [RouterState._make(row) for row in await reader.fetch(ROUTERS)]
+        return [RouterState._make(row) for row in await reader.fetch(ROUTERS)]
 
-    async def count_clicks(self, asked: ClickFilter, most: int) -> int:
+    @in_snapshot
+    async def count_clicks(self, reader: SqlConnection, asked: ClickFilter, most: int) -> int:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            if is_by_label(asked):
-                waiting = await _find_waiting(reader, asked, None, most)
-                return min(await count_labelled(reader, asked, most) + len(waiting), most)
-            where, values = _where(asked)
-            return int(await reader.fetch_value(COUNT_CLICKS.format(where=where), values | {"most": most}))
+        if is_by_label(asked):
+            waiting = await _find_waiting(reader, asked, None, most)
+            return min(await count_labelled(reader, asked, most) + len(waiting), most)
+        where, values = _where(asked)
+        return int(await reader.fetch_value(COUNT_CLICKS.format(where=where), values | {"most": most}))
 
+    @in_snapshot
     async def find_clicks(
-        self, asked: ClickFilter, after: Position | None, limit: int, skip: int = 0
+        self, reader: SqlConnection, asked: ClickFilter, after: Position | None, limit: int, skip: int = 0
     ) -> list[FoundClick]:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            if is_by_label(asked):
-                found = await find_labelled(reader, asked, after, limit + skip)
-                found += await _find_waiting(reader, asked, after, limit + skip)
-                page = sorted(found, reverse=True)[skip : skip + limit]
-                where = THESE
-                values: dict[str, Any] = {"seqs": [one.seq for one in page], "limit": limit, "skip": 0}
-            else:
-                where, values = _where(asked, after)
-                values |= {"limit": limit, "skip": skip}
-            return await read_clicks(reader, where, values)
+        if is_by_label(asked):
+            found = await find_labelled(reader, asked, after, limit + skip)
+            found += await _find_waiting(reader, asked, after, limit + skip)
+            page = sorted(found, reverse=True)[skip : skip + limit]
+            where = THESE
+            values: dict[str, Any] = {"seqs": [one.seq for one in page], "limit": limit, "skip": 0}
+        else:
+            where, values = _where(asked, after)
+            values |= {"limit": limit, "skip": skip}
+        return await read_clicks(reader, where, values)
 
-    async def latest_labelled(self) -> int:
+    @in_snapshot
+    async def latest_labelled(self, reader: SqlConnection) -> int:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            return int(await reader.fetch_value(LATEST_LABELLED))
+        return int(await reader.fetch_value(LATEST_LABELLED))
 
-    async def labelled_after(self, seq: int, tenant: int | None, limit: int) -> list[tuple[int, FoundClick]]:
+    @in_snapshot
+    async def labelled_after(
+        self, reader: SqlConnection, seq: int, tenant: int | None, limit: int
+    ) -> list[tuple[int, FoundClick]]:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            rows = await reader.fetch(LABELLED_AFTER, {"seq": seq, "tenant": tenant, "limit": limit})
-            numbers = {click_id: number for number, click_id in rows}
-            values = {"seqs": list(numbers.values()), "limit": limit, "skip": 0}
-            found = await read_clicks(reader, THESE, values)
+        rows = await reader.fetch(LABELLED_AFTER, {"seq": seq, "tenant": tenant, "limit": limit})
+        numbers = {click_id: number for number, click_id in rows}
+        values = {"seqs": list(numbers.values()), "limit": limit, "skip": 0}
+        found = await read_clicks(reader, THESE, values)
         return sorted(((numbers[one.click.id], one) for one in found), key=lambda pair: pair[0])
 
 

@@ -5,10 +5,11 @@ of rows in every table. The tables have the same columns in each engine, and num
 routers and webhook endpoints have read up to holds.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
-from linkrouter.central.store.sql.database import Lock, SqlDatabase
+from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase
 from linkrouter.errors import StoreError
 
 __all__ = ["CopiedTable", "copy_store"]
@@ -66,54 +67,68 @@ async def copy_store(
     Raises:
         StoreError: one of them does not answer, or *target* has clicks of its own.
     """
-    await _begin(target)
+    await target.transact(_begin, Lock.LABELS | Lock.NUMBERS)
     for table in KEYS:
         await _copy_table(source, target, table, tell, step_rows)
     await target.set_numbers(await source.last_numbers())
     counts = []
     for table in KEYS:
-        async with source.snapshot() as reader:
-            there = await reader.fetch_value(COUNT_ROWS.format(table=table))
-        async with target.snapshot() as reader:
-            counts.append(CopiedTable(table, there, await reader.fetch_value(COUNT_ROWS.format(table=table))))
+        count = partial(_count_rows, table=table)
+        counts.append(CopiedTable(table, await source.ask(count), await target.ask(count)))
     return counts
 
 
-async def _begin(target: SqlDatabase) -> None:
+async def _begin(writer: SqlConnection) -> None:
     """Let a new store lose what it begins with; until the copy is whole, it has no progress."""
-    async with target.transaction(Lock.LABELS | Lock.NUMBERS) as writer:
-        has_progress = await writer.fetch_value(COUNT_ROWS.format(table="progress"))
-        if has_progress and await writer.fetch_value("SELECT max(seq) FROM clicks"):
-            raise StoreError("the target has clicks already; name a new database")
-        if has_progress:
-            await writer.execute(EMPTY_TABLE.format(table="progress"))
-            await writer.execute(EMPTY_TABLE.format(table="words"))
+    has_progress = await _count_rows(writer, "progress")
+    if has_progress and await writer.fetch_value("SELECT max(seq) FROM clicks"):
+        raise StoreError("the target has clicks already; name a new database")
+    if has_progress:
+        await writer.execute(EMPTY_TABLE.format(table="progress"))
+        await writer.execute(EMPTY_TABLE.format(table="words"))
+
+
+async def _count_rows(reader: SqlConnection, table: str) -> int:
+    return int(await reader.fetch_value(COUNT_ROWS.format(table=table)))
 
 
 async def _copy_table(
     source: SqlDatabase, target: SqlDatabase, table: str, tell: Callable[[str, int], object], step_rows: int
 ) -> None:
-    keys = KEYS[table]
     columns = await target.columns_of(table)
-    names = ", ".join(f'"{name}"' for name in columns)
-    places = ", ".join("?" for _ in columns)
-    where = "WHERE ({}) > ({})".format(", ".join(keys), ", ".join("?" for _ in keys))
-    at = [columns.index(key) for key in keys]
-    async with target.snapshot() as reader:
-        last = ", ".join(f"{key} DESC" for key in keys)
-        rows = await reader.fetch(LAST_ROW.format(keys=", ".join(keys), table=table, last=last))
-        copied = await reader.fetch_value(COUNT_ROWS.format(table=table))
-    behind = rows[0] if rows else None
+    keys = ", ".join(KEYS[table])
+    named = {"columns": ", ".join(f'"{name}"' for name in columns), "table": table, "keys": keys, "limit": step_rows}
+    where = "WHERE ({}) > ({})".format(keys, ", ".join("?" for _ in KEYS[table]))
+    at = [columns.index(key) for key in KEYS[table]]
+    copied = await target.ask(partial(_count_rows, table=table))
+    behind = await target.ask(partial(_find_last, table))
     while True:
-        named = {"columns": names, "table": table, "keys": ", ".join(keys), "limit": step_rows}
-        async with source.snapshot() as reader:
-            found = await reader.fetch(NEXT_ROWS.format(behind=where if behind else "", **named), behind or ())
+        next_rows = NEXT_ROWS.format(behind=where if behind else "", **named)
+        found = await source.ask(partial(_fetch, next_rows, behind))
         if not found:
             return
-        async with target.transaction(Lock.LABELS | Lock.NUMBERS) as writer:
-            if table == "clicks":
-                await target.make_room(writer, [row[columns.index("clicked_at")] for row in found])
-            await writer.execute_many(COPY_ROW.format(table=table, columns=names, values=places), found)
+        await target.transact(partial(_add_rows, target, table, columns, found), Lock.LABELS | Lock.NUMBERS)
         behind = tuple(found[-1][place] for place in at)
         copied += len(found)
         tell(table, copied)
+
+
+async def _find_last(table: str, reader: SqlConnection) -> Sequence[Any]:
+    """Give the key of the last row of *table*; empty where there is none."""
+    last = ", ".join(f"{key} DESC" for key in KEYS[table])
+    rows = await reader.fetch(LAST_ROW.format(keys=", ".join(KEYS[table]), table=table, last=last))
+    return tuple(rows[0]) if rows else ()
+
+
+async def _fetch(statement: str, values: Sequence[Any], reader: SqlConnection) -> list[Any]:
+    return await reader.fetch(statement, values)
+
+
+async def _add_rows(
+    target: SqlDatabase, table: str, columns: Sequence[str], rows: Sequence[Any], writer: SqlConnection
+) -> None:
+    if table == "clicks":
+        at = columns.index("clicked_at")
+        await target.make_room(writer, [row[at] for row in rows])
+    names, values = ", ".join(f'"{name}"' for name in columns), ", ".join("?" for _ in columns)
+    await writer.execute_many(COPY_ROW.format(table=table, columns=names, values=values), rows)

@@ -1,22 +1,24 @@
-"""What an engine gives to the statements beside this: connections, and transactions on them.
+"""What an engine gives to the statements beside this: transactions, each with a connection.
 
 The statements are written once, in SQLite's words; an engine that says some of them otherwise translates them. Values
 are named (`:tag`) or stand in order (`?`). A list is a value, too: of numbers or texts it is looked through by
 `IN (SELECT value FROM json_each(:list))`, of rows it is joined by `json_each(:list) AS wanted`.
+
+What a transaction does is one function of its connection, which awaits nothing else: so an engine that is a library
+does the whole of it in the connection's own thread, at one change of threads instead of one a statement.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import IntFlag
-from typing import Any, ParamSpec, Protocol, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-__all__ = ["Lock", "SqlConnection", "SqlDatabase", "Values", "compute"]
+__all__ = ["Lock", "SqlConnection", "SqlDatabase", "Values", "Work", "in_snapshot", "in_transaction"]
 
 Values = Mapping[str, Any] | Sequence[Any]
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 
 class Lock(IntFlag):
@@ -46,21 +48,31 @@ class SqlConnection(Protocol):
     async def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
         """Run *statement* with each of *rows*, whose values stand in order; give how many rows that changed."""
 
+    async def compute(
+        self, work: Callable[_Parameters, _Result], *values: _Parameters.args, **named: _Parameters.kwargs
+    ) -> _Result:
+        """Do, outside of the event loop's thread, what is Python's work more than the database's."""
+
+
+Work = Callable[[SqlConnection], Coroutine[Any, Any, _Result]]
+
 
 class SqlDatabase(ABC):
     """One database."""
 
     @abstractmethod
-    def transaction(self, lock: Lock = Lock.NUMBERS) -> AbstractAsyncContextManager[SqlConnection]:
-        """Give a connection inside a transaction: committed at the end, and rolled back by whatever goes wrong.
+    async def transact(self, work: Work[_Result], lock: Lock = Lock.NUMBERS) -> _Result:
+        """Do *work*, which awaits nothing but its connection; commit at its end, and roll back whatever goes wrong.
+
+        A caller that is cancelled waits for what has begun; it may have been committed.
 
         Raises:
             StoreError: the database cannot write now; nothing changed.
         """
 
     @abstractmethod
-    def snapshot(self) -> AbstractAsyncContextManager[SqlConnection]:
-        """Give a connection that only reads, and on which several queries see one state.
+    async def ask(self, work: Work[_Result]) -> _Result:
+        """Do *work*, which awaits nothing but its connection, only reads, and sees one state in all of its queries.
 
         Raises:
             StoreError: the database cannot answer, or not within its deadline.
@@ -83,11 +95,31 @@ class SqlDatabase(ABC):
         """Make ready to take clicks of these times."""
 
 
-async def compute(work: Callable[Parameters, Result], *values: Parameters.args, **named: Parameters.kwargs) -> Result:
-    """Do in a thread what is Python's work more than a database's; a caller that is cancelled waits for its end."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *values, **named))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])  # what it reads may be closed next
-        raise
+_Database = TypeVar("_Database", bound=SqlDatabase)
+_Connected = Callable[Concatenate[_Database, SqlConnection, _Parameters], Coroutine[Any, Any, _Result]]
+_Plain = Callable[Concatenate[_Database, _Parameters], Coroutine[Any, Any, _Result]]
+
+
+def in_transaction(
+    lock: Lock,
+) -> Callable[[_Connected[_Database, _Parameters, _Result]], _Plain[_Database, _Parameters, _Result]]:
+    """Let a method be one transaction, see `SqlDatabase.transact`; the method gets the connection first."""
+
+    def decorate(method: _Connected[_Database, _Parameters, _Result]) -> _Plain[_Database, _Parameters, _Result]:
+        @wraps(method)
+        async def transact(self: _Database, /, *values: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
+            return await self.transact(lambda writer: method(self, writer, *values, **named), lock)
+
+        return transact
+
+    return decorate
+
+
+def in_snapshot(method: _Connected[_Database, _Parameters, _Result]) -> _Plain[_Database, _Parameters, _Result]:
+    """Let a method be one question, see `SqlDatabase.ask`; the method gets the connection first."""
+
+    @wraps(method)
+    async def ask(self: _Database, /, *values: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
+        return await self.ask(lambda reader: method(self, reader, *values, **named))
+
+    return ask

@@ -1,9 +1,10 @@
 """Deliveries in SQL: what was tried, how it ended, and when it is tried again."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.database import Lock, SqlConnection, in_snapshot, in_transaction
 from linkrouter.central.store.sql.endpoints import find_in
 from linkrouter.central.store.sql.labels import SqlLabels
 from linkrouter.central.store.sql.outbox import SqlOutbox
@@ -84,54 +85,63 @@ END_OF_TIME = 2**62
 class SqlWebhooks(SqlOutbox, SqlLabels):
     """A `WebhookStore` in a file."""
 
+    @in_transaction(Lock.NUMBERS)
     async def note_attempts(
-        self, endpoint: Endpoint, attempted: Sequence[Attempted], after: Mapping[LogName, int], health: Health
+        self,
+        writer: SqlConnection,
+        endpoint: Endpoint,
+        attempted: Sequence[Attempted],
+        after: Mapping[LogName, int],
+        health: Health,
     ) -> Endpoint | None:
         """See `WebhookStore`."""
         rows = [
             (endpoint.seq, LOGS.index(one.key.log), one.key.number, *one[1:7], one.at, one.at, one.next_at)
             for one in attempted
         ]
-        async with self.transaction() as writer:
-            await writer.execute_many(NOTE_ATTEMPT, rows)
-            await writer.execute(MOVE_ON, (*(after[log] for log in LOGS), endpoint.seq))
-            await writer.execute(SET_HEALTH, (*health, endpoint.seq))
-            return await find_in(writer, endpoint.id)
+        await writer.execute_many(NOTE_ATTEMPT, rows)
+        await writer.execute(MOVE_ON, (*(after[log] for log in LOGS), endpoint.seq))
+        await writer.execute(SET_HEALTH, (*health, endpoint.seq))
+        return await find_in(writer, endpoint.id)
 
-    async def move_on(self, moves: Mapping[int, Mapping[LogName, int]]) -> None:
+    @in_transaction(Lock.NUMBERS)
+    async def move_on(self, writer: SqlConnection, moves: Mapping[int, Mapping[LogName, int]]) -> None:
         """See `WebhookStore`."""
-        async with self.transaction() as writer:
-            await writer.execute_many(MOVE_ON, [(*(after[log] for log in LOGS), seq) for seq, after in moves.items()])
+        await writer.execute_many(MOVE_ON, [(*(after[log] for log in LOGS), seq) for seq, after in moves.items()])
 
+    @in_snapshot
     async def find_deliveries(
-        self, endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition | None, limit: int
+        self,
+        reader: SqlConnection,
+        endpoint: Endpoint,
+        asked: DeliveryFilter,
+        behind: DeliveryPosition | None,
+        limit: int,
     ) -> list[StoredDelivery]:
         """See `WebhookStore`."""
         statement, values = _asked(endpoint, asked, behind, limit)
-        async with self.snapshot() as reader:
-            rows: Any = await reader.fetch(statement, values)
+        rows: Any = await reader.fetch(statement, values)
         return [StoredDelivery(DeliveryPosition._make(row[:3]), *row[3:]) for row in rows]
 
     async def replay(self, endpoint: Endpoint, asked: DeliveryFilter, now_us: int) -> int:
         """See `WebhookStore`."""
         behind, count = DeliveryPosition(END_OF_TIME, 0, 0), 0
         while True:
-            async with self.transaction() as writer:
-                found = await _replay(writer, endpoint, asked, behind, now_us)
+            found = await self.transact(partial(_replay, endpoint, asked, behind, now_us))
             count += len(found)
             if len(found) < REPLAYED_ROWS:
                 return count
             behind = found[-1]
 
-    async def forget_deliveries(self, before: int) -> int:
+    @in_transaction(Lock.NUMBERS)
+    async def forget_deliveries(self, writer: SqlConnection, before: int) -> int:
         """See `WebhookStore`."""
         forgotten = 0
-        async with self.transaction() as writer:
-            for webhook, is_known in await writer.fetch(ENDPOINTS_OF_DELIVERIES):
-                until = before if is_known else END_OF_TIME
-                values = {"webhook": webhook, "until": until, "all": int(not is_known), "limit": FORGOTTEN_ROWS}
-                forgotten += await writer.execute(FORGET_DELIVERIES, values)
-            forgotten += await writer.execute(FORGET_RELABELLED, (before, FORGOTTEN_ROWS))
+        for webhook, is_known in await writer.fetch(ENDPOINTS_OF_DELIVERIES):
+            until = before if is_known else END_OF_TIME
+            values = {"webhook": webhook, "until": until, "all": int(not is_known), "limit": FORGOTTEN_ROWS}
+            forgotten += await writer.execute(FORGET_DELIVERIES, values)
+        forgotten += await writer.execute(FORGET_RELABELLED, (before, FORGOTTEN_ROWS))
         return forgotten
 
 
@@ -158,7 +168,7 @@ def is_number(text: str) -> bool:
 
 
 async def _replay(
-    writer: SqlConnection, endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition, now_us: int
+    endpoint: Endpoint, asked: DeliveryFilter, behind: DeliveryPosition, now_us: int, writer: SqlConnection
 ) -> list[DeliveryPosition]:
     statement, values = _asked(endpoint, asked, behind, REPLAYED_ROWS)
     found = [DeliveryPosition._make(row[:3]) for row in await writer.fetch(statement, values)]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from linkrouter.central.store.sql.database import SqlConnection, SqlDatabase
+from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase, in_snapshot, in_transaction
 from linkrouter.central.store.webhooks import LOGS, Endpoint, Health
 
 __all__ = ["SqlEndpoints", "find_in"]
@@ -46,26 +46,27 @@ ENDPOINT_FIELDS = {"url", "types", "dialect", "tenant", "tag", "robots", "settle
 class SqlEndpoints(SqlDatabase):
     """The part of a `WebhookStore` that keeps endpoints."""
 
-    async def add_endpoint(self, endpoint: Endpoint, most: int) -> bool:
+    @in_transaction(Lock.NUMBERS)
+    async def add_endpoint(self, writer: SqlConnection, endpoint: Endpoint, most: int) -> bool:
         """See `WebhookStore`."""
-        async with self.transaction() as writer:
-            if await writer.fetch_value(COUNT_ENDPOINTS, {"tenant": endpoint.tenant}) >= most:
-                return False
-            values = {name: getattr(endpoint, name) for name in ENDPOINT_FIELDS | {"id", "created_at"}}
-            await writer.execute(ADD_ENDPOINT, values | {"types": json.dumps(endpoint.types)})
+        if await writer.fetch_value(COUNT_ENDPOINTS, {"tenant": endpoint.tenant}) >= most:
+            return False
+        values = {name: getattr(endpoint, name) for name in ENDPOINT_FIELDS | {"id", "created_at"}}
+        await writer.execute(ADD_ENDPOINT, values | {"types": json.dumps(endpoint.types)})
         return True
 
-    async def list_endpoints(self, tenant: int | None) -> list[Endpoint]:
+    @in_snapshot
+    async def list_endpoints(self, reader: SqlConnection, tenant: int | None) -> list[Endpoint]:
         """See `WebhookStore`."""
-        async with self.snapshot() as reader:
-            return [_endpoint(row) for row in await reader.fetch(LIST_ENDPOINTS, {"tenant": tenant})]
+        return [_endpoint(row) for row in await reader.fetch(LIST_ENDPOINTS, {"tenant": tenant})]
 
-    async def find_endpoint(self, endpoint_id: str) -> Endpoint | None:
+    @in_snapshot
+    async def find_endpoint(self, reader: SqlConnection, endpoint_id: str) -> Endpoint | None:
         """See `WebhookStore`."""
-        async with self.snapshot() as reader:
-            return await find_in(reader, endpoint_id)
+        return await find_in(reader, endpoint_id)
 
-    async def change_endpoint(self, endpoint_id: str, changes: Mapping[str, Any]) -> None:
+    @in_transaction(Lock.NUMBERS)
+    async def change_endpoint(self, writer: SqlConnection, endpoint_id: str, changes: Mapping[str, Any]) -> None:
         """See `WebhookStore`."""
         values = dict(changes)
         if "health" in values:
@@ -73,24 +74,23 @@ class SqlEndpoints(SqlDatabase):
         if "types" in values:
             values["types"] = json.dumps(values["types"])
         assert values.keys() <= ENDPOINT_FIELDS | set(Health._fields), "names of columns"
-        async with self.transaction() as writer:
-            statement = SET_FIELDS.format(", ".join(f"{name} = :{name}" for name in values))
-            await writer.execute(statement, values | {"id": endpoint_id})
+        statement = SET_FIELDS.format(", ".join(f"{name} = :{name}" for name in values))
+        await writer.execute(statement, values | {"id": endpoint_id})
 
-    async def drop_endpoint(self, endpoint_id: str) -> bool:
+    @in_transaction(Lock.NUMBERS)
+    async def drop_endpoint(self, writer: SqlConnection, endpoint_id: str) -> bool:
         """See `WebhookStore`."""
-        async with self.transaction() as writer:
-            return await writer.execute(DROP_ENDPOINT, (endpoint_id,)) > 0
+        return await writer.execute(DROP_ENDPOINT, (endpoint_id,)) > 0
 
-    async def busy_endpoints(self, now_us: int) -> list[Endpoint]:
+    @in_snapshot
+    async def busy_endpoints(self, reader: SqlConnection, now_us: int) -> list[Endpoint]:
         """See `WebhookStore`."""
-        async with self.snapshot() as reader:
-            return [_endpoint(row) for row in await reader.fetch(BUSY_ENDPOINTS, {"now": now_us})]
+        return [_endpoint(row) for row in await reader.fetch(BUSY_ENDPOINTS, {"now": now_us})]
 
-    async def events_behind(self) -> int:
+    @in_snapshot
+    async def events_behind(self, reader: SqlConnection) -> int:
         """See `WebhookStore`."""
-        async with self.snapshot() as reader:
-            return max(0, int(await reader.fetch_value(EVENTS_BEHIND)))
+        return max(0, int(await reader.fetch_value(EVENTS_BEHIND)))
 
 
 async def find_in(connection: SqlConnection, endpoint_id: str) -> Endpoint | None:

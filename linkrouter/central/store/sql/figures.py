@@ -21,7 +21,7 @@ from linkrouter.central.store.questions import (
     RollUpQuestion,
     UnsettledClick,
 )
-from linkrouter.central.store.sql.database import SqlConnection, SqlDatabase
+from linkrouter.central.store.sql.database import SqlConnection, SqlDatabase, in_snapshot
 from linkrouter.units import DAY_S
 
 __all__ = ["LABEL_CONDITIONS", "NUMBER", "WORDS_OF", "SqlFigures", "find_tenants", "label_where"]
@@ -98,61 +98,61 @@ LABEL_COLUMNS = {"total": "0", "robot_reason": "reason"} | {
 class SqlFigures(SqlDatabase):
     """The part of a `ClickLog` that counts."""
 
-    async def roll_up_cells(self, asked: RollUpQuestion) -> list[Cell]:
+    @in_snapshot
+    async def roll_up_cells(self, reader: SqlConnection, asked: RollUpQuestion) -> list[Cell]:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            tag = await reader.fetch_value(NUMBER, (asked.tag or "",))
-            value = None if asked.value is None else await self._value(reader, asked.dimension, asked.value)
-            if tag is None or (value is None and asked.value is not None):
-                return []
-            values = {
-                "tenants": await find_tenants(reader, asked.tenant),
-                "tag": tag,
-                "dimension": DIMENSIONS[asked.dimension],
-                "value": value,
-                "part": None if asked.part is None else PARTS_BY_NUMBER.index(asked.part),
-                "step": asked.step,
-            }
-            rows: list[Any] = []
-            for span, since, until in _spans(asked):
-                rows += await reader.fetch(ROLL_UPS, values | {"span": span, "since": since, "until": until})
-            return await self._cells(reader, asked.dimension, rows)
+        tag = await reader.fetch_value(NUMBER, (asked.tag or "",))
+        value = None if asked.value is None else await self._value(reader, asked.dimension, asked.value)
+        if tag is None or (value is None and asked.value is not None):
+            return []
+        values = {
+            "tenants": await find_tenants(reader, asked.tenant),
+            "tag": tag,
+            "dimension": DIMENSIONS[asked.dimension],
+            "value": value,
+            "part": None if asked.part is None else PARTS_BY_NUMBER.index(asked.part),
+            "step": asked.step,
+        }
+        rows: list[Any] = []
+        for span, since, until in _spans(asked):
+            rows += await reader.fetch(ROLL_UPS, values | {"span": span, "since": since, "until": until})
+        return await self._cells(reader, asked.dimension, rows)
 
-    async def label_cells(self, asked: ClickFilter, dimension: str, step: int) -> list[Cell]:
+    @in_snapshot
+    async def label_cells(self, reader: SqlConnection, asked: ClickFilter, dimension: str, step: int) -> list[Cell]:
         """See `ClickLog`."""
         where, values = label_where(asked)
-        async with self.snapshot() as reader:
-            statement = LABELS.format(value=LABEL_COLUMNS[dimension], where=where)
-            rows = await reader.fetch(statement, values | {"step": step})
-            return await self._cells(reader, dimension, rows)
+        statement = LABELS.format(value=LABEL_COLUMNS[dimension], where=where)
+        rows = await reader.fetch(statement, values | {"step": step})
+        return await self._cells(reader, dimension, rows)
 
-    async def extent(self, tenant: int | None) -> Extent | None:
+    @in_snapshot
+    async def extent(self, reader: SqlConnection, tenant: int | None) -> Extent | None:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            tenants = await find_tenants(reader, tenant)
-            found = [row for one in tenants for row in await reader.fetch(EXTENT, (one,))]
+        tenants = await find_tenants(reader, tenant)
+        found = [row for one in tenants for row in await reader.fetch(EXTENT, (one,))]
         days = [(first, last) for first, last in found if first is not None]
         if not days:
             return None
         return Extent(min(first for first, _ in days), max(last for _, last in days) + DAY_S)
 
-    async def first_and_last(self, asked: ClickFilter) -> tuple[int | None, int | None]:
+    @in_snapshot
+    async def first_and_last(self, reader: SqlConnection, asked: ClickFilter) -> tuple[int | None, int | None]:
         """See `ClickLog`."""
         where, values = label_where(asked, ["labels.kind = 0"])
-        async with self.snapshot() as reader:
-            [(first, last)] = await reader.fetch(FIRST_AND_LAST.format(where=where), values)
+        [(first, last)] = await reader.fetch(FIRST_AND_LAST.format(where=where), values)
         return first, last
 
-    async def unsettled_clicks(self, limit: int) -> list[UnsettledClick]:
+    @in_snapshot
+    async def unsettled_clicks(self, reader: SqlConnection, limit: int) -> list[UnsettledClick]:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            rows = await reader.fetch(UNSETTLED, (limit,))
+        rows = await reader.fetch(UNSETTLED, (limit,))
         return [UnsettledClick._make((StoredClick._make(row[:9]), *row[9:13], bool(row[13]))) for row in rows]
 
-    async def missing(self, since: int | None, until: int | None) -> list[MissingCell]:
+    @in_snapshot
+    async def missing(self, reader: SqlConnection, since: int | None, until: int | None) -> list[MissingCell]:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            rows = await reader.fetch(MISSING, {"since": since, "until": until})
+        rows = await reader.fetch(MISSING, {"since": since, "until": until})
         return [MissingCell._make(row) for row in rows]
 
     async def _value(self, reader: SqlConnection, dimension: str, value: str) -> int | None:

@@ -1,7 +1,7 @@
 """What the database of central holds, for those who watch over it."""
 
 from linkrouter.central.store.records import Holdings
-from linkrouter.central.store.sql.database import SqlDatabase
+from linkrouter.central.store.sql.database import SqlConnection, SqlDatabase, in_snapshot
 
 __all__ = ["SqlHoldings"]
 
@@ -15,11 +15,11 @@ LOST_BY_ROUTER = "SELECT router, sum(clicks) FROM losses GROUP BY router"
 class SqlHoldings(SqlDatabase):
     """The part of a `CentralStore` that tells of itself."""
 
-    async def holdings(self) -> Holdings:
+    @in_snapshot
+    async def holdings(self, reader: SqlConnection) -> Holdings:
         """See `CentralStore`."""
-        async with self.snapshot() as reader:
-            oldest_at, newest_at = await reader.fetch_value(OLDEST_CLICK), await reader.fetch_value(NEWEST_CLICK)
-            lost = {router: int(clicks) for router, clicks in await reader.fetch(LOST_BY_ROUTER)}
+        oldest_at, newest_at = await reader.fetch_value(OLDEST_CLICK), await reader.fetch_value(NEWEST_CLICK)
+        lost = {router: int(clicks) for router, clicks in await reader.fetch(LOST_BY_ROUTER)}
         return Holdings(self.journal_size(), self.free_bytes(), oldest_at, newest_at, lost)
 
     def journal_size(self) -> int | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from linkrouter.central.labels import Label, StoredClick
 from linkrouter.central.roll_ups import KINDS_BY_NUMBER, MACHINE, PARTS_BY_NUMBER, ROBOTS_BY_NUMBER, LabelRow
-from linkrouter.central.store.sql.database import SqlConnection, compute
+from linkrouter.central.store.sql.database import SqlConnection
 from linkrouter.central.store.sql.label_groups import Pair
 
 __all__ = ["Labelled", "make_rows", "read_rows"]
@@ -54,7 +54,7 @@ class Labelled:
 async def make_rows(connection: SqlConnection, labels: list[tuple[StoredClick, Label]]) -> Labelled:
     """Give what becomes of the table when the clicks get *labels*."""
     words = await _number_words(connection, labels)
-    rows = await compute(_encode, labels, words)
+    rows = await connection.compute(_encode, labels, words)
     old = await read_rows(connection, rows)
     _keep_judged(rows, old)
     by_pair: dict[Pair, list[LabelRow]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.roll_ups import LabelRow, count_labels
-from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase, compute
+from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase, in_snapshot, in_transaction
 from linkrouter.central.store.sql.label_groups import Pair, Window, find_groups, judge_groups
 from linkrouter.central.store.sql.label_rows import make_rows
 
@@ -55,46 +55,46 @@ DELETE FROM roll_ups WHERE tenant = ? AND tag = ? AND dimension = ? AND span = ?
 class SqlLabels(SqlDatabase):
     """The part of a `ClickLog` that labels clicks."""
 
-    async def latest_seq(self) -> int:
+    @in_snapshot
+    async def latest_seq(self, reader: SqlConnection) -> int:
         """See `ClickLog`."""
-        async with self.snapshot() as reader:
-            return int(await reader.fetch_value(LATEST))
+        return int(await reader.fetch_value(LATEST))
 
-    async def label_next(self, insight: Insight, until_seq: int) -> int:
+    @in_transaction(Lock.LABELS)
+    async def label_next(self, writer: SqlConnection, insight: Insight, until_seq: int) -> int:
         """See `ClickLog`."""
-        async with self.transaction(Lock.LABELS) as writer:
-            after = await writer.fetch_value(PROGRESS, ("labelled",))
-            clicks = await writer.fetch(NEXT_CLICKS, (after, until_seq, STEP_CLICKS))
-            links = await writer.fetch(NEXT_LINKS, (STEP_CLICKS,))
-            times: dict[Pair, list[int]] = {}
-            for link_id, tenant, clicked_at, _ in clicks:
-                times.setdefault((link_id, tenant), []).append(clicked_at)
-            windows: dict[Pair, Window | None] = {pair: (min(found), max(found)) for pair, found in times.items()}
-            windows |= dict.fromkeys(map(tuple, links), None)  # whose message has come: all of their clicks
-            if windows:
-                await _label(writer, windows, insight)
-            await writer.execute_many(DONE_LINK, links)
-            if clicks:
-                await writer.execute(SET_PROGRESS, ("labelled", clicks[-1][3]))
+        after = await writer.fetch_value(PROGRESS, ("labelled",))
+        clicks = await writer.fetch(NEXT_CLICKS, (after, until_seq, STEP_CLICKS))
+        links = await writer.fetch(NEXT_LINKS, (STEP_CLICKS,))
+        times: dict[Pair, list[int]] = {}
+        for link_id, tenant, clicked_at, _ in clicks:
+            times.setdefault((link_id, tenant), []).append(clicked_at)
+        windows: dict[Pair, Window | None] = {pair: (min(found), max(found)) for pair, found in times.items()}
+        windows |= dict.fromkeys(map(tuple, links), None)  # whose message has come: all of their clicks
+        if windows:
+            await _label(writer, windows, insight)
+        await writer.execute_many(DONE_LINK, links)
+        if clicks:
+            await writer.execute(SET_PROGRESS, ("labelled", clicks[-1][3]))
         return len(clicks) + len(links)
 
-    async def relabel_next(self, insight: Insight, after_seq: int, since: int) -> int | None:
+    @in_transaction(Lock.LABELS)
+    async def relabel_next(self, writer: SqlConnection, insight: Insight, after_seq: int, since: int) -> int | None:
         """See `ClickLog`."""
-        async with self.transaction(Lock.LABELS) as writer:
-            labelled = await writer.fetch_value(PROGRESS, ("labelled",))
-            clicks = await writer.fetch(NEXT_CLICKS, (after_seq, labelled, STEP_CLICKS))
-            if not clicks:
-                return None
-            pairs = {(link_id, tenant) for link_id, tenant, clicked_at, _ in clicks if clicked_at >= since}
-            if pairs:
-                await _label(writer, dict.fromkeys(pairs, None), insight)
+        labelled = await writer.fetch_value(PROGRESS, ("labelled",))
+        clicks = await writer.fetch(NEXT_CLICKS, (after_seq, labelled, STEP_CLICKS))
+        if not clicks:
+            return None
+        pairs = {(link_id, tenant) for link_id, tenant, clicked_at, _ in clicks if clicked_at >= since}
+        if pairs:
+            await _label(writer, dict.fromkeys(pairs, None), insight)
         return int(clicks[-1][3])
 
 
 async def _label(writer: SqlConnection, windows: dict[Pair, Window | None], insight: Insight) -> None:
     """Label what hangs together with the links of *windows*, and write what changed."""
     groups = await find_groups(writer, windows)
-    labelled = await make_rows(writer, await compute(judge_groups, groups, insight))
+    labelled = await make_rows(writer, await writer.compute(judge_groups, groups, insight))
     await _note_changes(writer, labelled.old, labelled.rows)
     await replace_rows(writer, labelled.old, labelled.rows.values())
     await writer.execute_many(DROP_FIRST, [pair for pair, first in labelled.firsts.items() if first is None])
@@ -123,7 +123,7 @@ async def replace_rows(writer: SqlConnection, old: Mapping[int, LabelRow], rows:
     """Write *rows* in place of those in *old* (by `seq`), and let the roll-ups follow."""
     changed = [row for row in rows if old.get(row.seq) != row]
     await writer.execute_many(WRITE_LABEL, changed)
-    counts = await compute(count_labels, changed, without=[old[row.seq] for row in changed if row.seq in old])
+    counts = await writer.compute(count_labels, changed, without=[old[row.seq] for row in changed if row.seq in old])
     moved = sorted((*key, *count) for key, count in counts.items() if count != [0, 0])
     await writer.execute_many(ADD_COUNTS, moved)
     await writer.execute_many(DROP_EMPTY, [row[:8] for row in moved if row[8] < 0 or row[9] < 0])

@@ -7,7 +7,7 @@ from typing import Any
 from linkrouter.central.roll_ups import PARTS_BY_NUMBER, ROBOTS_BY_NUMBER
 from linkrouter.central.store.questions import ClickFilter, MessageCounts, MessageFilter
 from linkrouter.central.store.records import FoundMessage, LinkCell, MessageCell, MessageLink, MessagePosition
-from linkrouter.central.store.sql.database import SqlDatabase
+from linkrouter.central.store.sql.database import SqlConnection, SqlDatabase, in_snapshot
 from linkrouter.central.store.sql.figures import label_where
 
 __all__ = ["SqlMessages"]
@@ -48,34 +48,34 @@ OF_MESSAGES = "labels.message > 0 AND labels.message IN (SELECT value FROM json_
 class SqlMessages(SqlDatabase):
     """The part of a store that finds messages."""
 
+    @in_snapshot
     async def find_messages(
-        self, asked: MessageFilter, after: MessagePosition | None, limit: int
+        self, reader: SqlConnection, asked: MessageFilter, after: MessagePosition | None, limit: int
     ) -> list[FoundMessage]:
         """See `Registry`."""
         where, values = _where(asked, [BEHIND_MESSAGE] if after else [])
         if after is not None:
             values |= {"after_time": after.sent_at, "after_seq": after.seq}
-        async with self.snapshot() as reader:
-            rows = await reader.fetch(FIND_MESSAGES.format(where=where), values | {"limit": limit})
+        rows = await reader.fetch(FIND_MESSAGES.format(where=where), values | {"limit": limit})
         return [_found(row) for row in rows]
 
-    async def count_messages(self, asked: MessageFilter) -> MessageCounts:
+    @in_snapshot
+    async def count_messages(self, reader: SqlConnection, asked: MessageFilter) -> MessageCounts:
         """See `Registry`."""
         where, values = _where(asked)
-        async with self.snapshot() as reader:
-            [row] = await reader.fetch(COUNT_MESSAGES.format(where=where), values)
+        [row] = await reader.fetch(COUNT_MESSAGES.format(where=where), values)
         return MessageCounts._make(row)
 
-    async def message_links(self, message: int) -> list[MessageLink]:
+    @in_snapshot
+    async def message_links(self, reader: SqlConnection, message: int) -> list[MessageLink]:
         """See `Registry`."""
-        async with self.snapshot() as reader:
-            rows = await reader.fetch(LINKS, (message,))
+        rows = await reader.fetch(LINKS, (message,))
         return [MessageLink._make((*row[:4], bool(row[4]))) for row in rows]
 
-    async def message_html(self, message: int) -> str | None:
+    @in_snapshot
+    async def message_html(self, reader: SqlConnection, message: int) -> str | None:
         """See `Registry`."""
-        async with self.snapshot() as reader:
-            html: str | None = await reader.fetch_value(HTML, (message,))
+        html: str | None = await reader.fetch_value(HTML, (message,))
         return html
 
     async def message_cells(self, messages: Sequence[int], asked: ClickFilter) -> list[MessageCell]:
@@ -88,11 +88,13 @@ class SqlMessages(SqlDatabase):
         rows = await self._cells_of_messages(LINK_CELLS, [message], asked)
         return [LinkCell(row[0], PARTS_BY_NUMBER[row[1]], ROBOTS_BY_NUMBER[row[2]], *row[3:]) for row in rows]
 
-    async def _cells_of_messages(self, statement: str, messages: Sequence[int], asked: ClickFilter) -> list[Any]:
+    @in_snapshot
+    async def _cells_of_messages(
+        self, reader: SqlConnection, statement: str, messages: Sequence[int], asked: ClickFilter
+    ) -> list[Any]:
         where, values = label_where(asked, [OF_MESSAGES])
         values["messages"] = list(messages)
-        async with self.snapshot() as reader:
-            return list(await reader.fetch(statement.format(where=where), values))
+        return list(await reader.fetch(statement.format(where=where), values))
 
 
 def _where(asked: MessageFilter, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:

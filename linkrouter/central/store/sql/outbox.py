@@ -10,7 +10,7 @@ from typing import Any
 
 from linkrouter.central.roll_ups import MACHINE, ROBOTS_BY_NUMBER
 from linkrouter.central.store.sql.click_log import IS_MACHINE, OF_TAG, THESE, read_clicks
-from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.database import SqlConnection, in_snapshot
 from linkrouter.central.store.sql.endpoints import SqlEndpoints
 from linkrouter.central.store.sql.labels import LATEST
 from linkrouter.central.store.sql.watch import EVENT_COLUMNS
@@ -81,30 +81,30 @@ WATCHED_EVENTS = "SELECT {} FROM link_events WHERE seq IN (SELECT value FROM jso
 class SqlOutbox(SqlEndpoints):
     """The part of a `WebhookStore` that says what is to be sent."""
 
-    async def next_events(self, endpoint: Endpoint, log: LogName, limit: int) -> EventPage:
+    @in_snapshot
+    async def next_events(self, reader: SqlConnection, endpoint: Endpoint, log: LogName, limit: int) -> EventPage:
         """See `WebhookStore`."""
         after = endpoint.after[log]
-        async with self.snapshot() as reader:
-            head = "settled" if log == "click" and endpoint.settled else log
-            until = min(int(await reader.fetch_value(HEADS_OF_LOGS[head])), after + SCANNED_ROWS)
-            if until <= after:
-                return EventPage([], after)
-            conditions = _conditions(endpoint, log)
-            if conditions is None:
-                return EventPage([], until)
-            values: dict[str, Any] = {"after": after, "until": until, "limit": limit, "webhook": endpoint.seq}
-            values |= {"tenant": endpoint.tenant, "tag": endpoint.tag, "types": list(endpoint.types)}
-            statement = NEXT_OF_LOGS[log].format(conditions)
-            rows: Any = list(await reader.fetch(statement, values))
-            events = await _read_events(reader, [(EventKey(log, number), click) for number, click in rows])
+        head = "settled" if log == "click" and endpoint.settled else log
+        until = min(int(await reader.fetch_value(HEADS_OF_LOGS[head])), after + SCANNED_ROWS)
+        if until <= after:
+            return EventPage([], after)
+        conditions = _conditions(endpoint, log)
+        if conditions is None:
+            return EventPage([], until)
+        values: dict[str, Any] = {"after": after, "until": until, "limit": limit, "webhook": endpoint.seq}
+        values |= {"tenant": endpoint.tenant, "tag": endpoint.tag, "types": list(endpoint.types)}
+        statement = NEXT_OF_LOGS[log].format(conditions)
+        rows: Any = list(await reader.fetch(statement, values))
+        events = await _read_events(reader, [(EventKey(log, number), click) for number, click in rows])
         return EventPage(list(events.values()), rows[-1][0] if len(rows) == limit else until)
 
-    async def due_events(self, endpoint: Endpoint, now_us: int, limit: int) -> list[DueEvent]:
+    @in_snapshot
+    async def due_events(self, reader: SqlConnection, endpoint: Endpoint, now_us: int, limit: int) -> list[DueEvent]:
         """See `WebhookStore`."""
-        async with self.snapshot() as reader:
-            rows: Any = list(await reader.fetch(DUE_EVENTS, (endpoint.seq, now_us, limit)))
-            keys = [(EventKey(LOGS[log], number), click) for log, number, _, click in rows]
-            events = await _read_events(reader, [(key, click) for key, click in keys if click is not None])
+        rows: Any = list(await reader.fetch(DUE_EVENTS, (endpoint.seq, now_us, limit)))
+        keys = [(EventKey(LOGS[log], number), click) for log, number, _, click in rows]
+        events = await _read_events(reader, [(key, click) for key, click in keys if click is not None])
         return [DueEvent(key, row[2], events.get(key)) for row, (key, _) in zip(rows, keys, strict=True)]
 
 

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 
 from linkrouter.central.store.questions import Erasure
 from linkrouter.central.store.records import Erased
-from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase
+from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase, in_snapshot, in_transaction
 from linkrouter.central.store.sql.label_rows import read_rows
 from linkrouter.central.store.sql.labels import LATEST, PROGRESS, SET_PROGRESS, replace_rows
 
@@ -71,39 +71,39 @@ CUT = "UPDATE clicks SET ip = ? WHERE seq = ?"
 class SqlPrivacy(SqlDatabase):
     """The part of a store that takes away."""
 
-    async def erase(self, asked: Erasure) -> Erased:
+    @in_transaction(Lock.LABELS | Lock.NUMBERS)
+    async def erase(self, writer: SqlConnection, asked: Erasure) -> Erased:
         """See `CentralStore`."""
-        async with self.transaction(Lock.LABELS | Lock.NUMBERS) as writer:
-            return await _erase(writer, asked)
+        return await _erase(writer, asked)
 
-    async def release(self, recipient: str, tenant: int | None) -> bool:
+    @in_transaction(Lock.NUMBERS)
+    async def release(self, writer: SqlConnection, recipient: str, tenant: int | None) -> bool:
         """See `CentralStore`."""
         row = (recipient_digest(recipient), EVERY_TENANT if tenant is None else tenant)
-        async with self.transaction() as writer:
-            return await writer.execute(RELEASE, row) > 0
+        return await writer.execute(RELEASE, row) > 0
 
-    async def is_withheld(self, recipient: str, tenant: int | None) -> bool:
+    @in_snapshot
+    async def is_withheld(self, reader: SqlConnection, recipient: str, tenant: int | None) -> bool:
         """See `CentralStore`."""
-        async with self.snapshot() as reader:
-            return bool(await reader.fetch(IS_WITHHELD, withhold_digests(recipient, tenant)))
+        return bool(await reader.fetch(IS_WITHHELD, withhold_digests(recipient, tenant)))
 
-    async def drop_before(self, clicked_at: int) -> int:
+    @in_transaction(Lock.LABELS | Lock.NUMBERS)
+    async def drop_before(self, writer: SqlConnection, clicked_at: int) -> int:
         """See `CentralStore`."""
-        async with self.transaction(Lock.LABELS | Lock.NUMBERS) as writer:
-            clicks = await writer.fetch(OLD_CLICKS, (clicked_at, FORGET_CLICKS))
-            labelled = await _progress(writer, "labelled")
-            clicks = [(seq,) for (seq,) in clicks if seq <= labelled]  # what has no label yet is in no figure yet
-            await writer.execute_many(DROP_LABEL, clicks)
-            await writer.execute_many(DROP_CLICK, clicks)
-            messages = await writer.fetch(OLD_MESSAGES, (clicked_at, FORGET_CLICKS))
-            await writer.execute_many(FORGET_MESSAGE, messages)
-            await writer.execute_many(DROP_HTML, messages)
+        clicks = await writer.fetch(OLD_CLICKS, (clicked_at, FORGET_CLICKS))
+        labelled = await _progress(writer, "labelled")
+        clicks = [(seq,) for (seq,) in clicks if seq <= labelled]  # what has no label yet is in no figure yet
+        await writer.execute_many(DROP_LABEL, clicks)
+        await writer.execute_many(DROP_CLICK, clicks)
+        messages = await writer.fetch(OLD_MESSAGES, (clicked_at, FORGET_CLICKS))
+        await writer.execute_many(FORGET_MESSAGE, messages)
+        await writer.execute_many(DROP_HTML, messages)
         return len(clicks) + len(messages)
 
-    async def cut_addresses(self, before: int) -> int:
+    @in_transaction(Lock.NUMBERS)
+    async def cut_addresses(self, writer: SqlConnection, before: int) -> int:
         """See `CentralStore`."""
-        async with self.transaction() as writer:
-            return await _cut_addresses(writer, before)
+        return await _cut_addresses(writer, before)
 
 
 def recipient_digest(recipient: str) -> bytes:

@@ -1,6 +1,7 @@
 """The registry in SQL."""
 
 import json
+from functools import partial
 
 from linkrouter.central.store.records import Kept, Message
 from linkrouter.central.store.sql.database import Lock, SqlConnection
@@ -46,11 +47,10 @@ class SqlRegistry(SqlMessages, SqlPrivacy, SqlTakeBacks, SqlWatch, SqlWebhooks):
         """See `Registry`."""
         try:
             try:
-                async with self.transaction() as writer:
-                    return await add_message_in(writer, message)
+                return await self.transact(partial(add_message_in, message=message))
             except _WithheldError:
-                async with self.transaction(Lock.LABELS | Lock.NUMBERS) as writer:
-                    return await add_message_in(writer, message, may_strip=True)
+                stripping = partial(add_message_in, message=message, may_strip=True)
+                return await self.transact(stripping, Lock.LABELS | Lock.NUMBERS)
         except _ConflictError:
             return "conflict"
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from linkrouter.central.store.sql.database import SqlDatabase
+from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase, in_snapshot, in_transaction
 from linkrouter.central.store.take_backs import (
     AddedRules,
     ListReader,
@@ -57,55 +57,59 @@ EVERYTHING = 2**63 - 1
 class SqlTakeBacks(SqlDatabase):
     """The part of a `Registry` that keeps take-backs."""
 
-    async def add_take_backs(self, rules: Sequence[TakeBack], added_at: int, added_by: str) -> AddedRules | None:
+    @in_transaction(Lock.NUMBERS)
+    async def add_take_backs(
+        self, writer: SqlConnection, rules: Sequence[TakeBack], added_at: int, added_by: str
+    ) -> AddedRules | None:
         """See `TakeBackStore`."""
-        async with self.transaction() as writer:
-            rows: Any = await writer.fetch(KNOWN_RULES, ([rule.id for rule in rules],))
-            known = {row[0]: TakeBack._make(row) for row in rows}
-            fresh: dict[str, TakeBack] = {}
-            for rule in rules:
-                if known.get(rule.id, rule) != rule or fresh.setdefault(rule.id, rule) != rule:
-                    return None
-            for rule_id in known:
-                del fresh[rule_id]
-            await writer.execute_many(ADD_RULE, [(*rule, added_at, added_by) for rule in fresh.values()])
-            return AddedRules(len(fresh), await writer.fetch_value(LAST_RULE))
+        rows: Any = await writer.fetch(KNOWN_RULES, ([rule.id for rule in rules],))
+        known = {row[0]: TakeBack._make(row) for row in rows}
+        fresh: dict[str, TakeBack] = {}
+        for rule in rules:
+            if known.get(rule.id, rule) != rule or fresh.setdefault(rule.id, rule) != rule:
+                return None
+        for rule_id in known:
+            del fresh[rule_id]
+        await writer.execute_many(ADD_RULE, [(*rule, added_at, added_by) for rule in fresh.values()])
+        return AddedRules(len(fresh), await writer.fetch_value(LAST_RULE))
 
-    async def list_take_backs(self, after: int, limit: int, tenant: int | None) -> RulesPage:
+    @in_snapshot
+    async def list_take_backs(self, reader: SqlConnection, after: int, limit: int, tenant: int | None) -> RulesPage:
         """See `TakeBackStore`."""
         values = {"after": after, "limit": limit, "tenant": tenant}
-        async with self.snapshot() as reader:
-            rows: list[Any] = list(await reader.fetch(LIST_RULES, values))
-            seq = rows[-1][0] if len(rows) == limit else await reader.fetch_value(LAST_RULE)
+        rows: list[Any] = list(await reader.fetch(LIST_RULES, values))
+        seq = rows[-1][0] if len(rows) == limit else await reader.fetch_value(LAST_RULE)
         return RulesPage([TakeBack._make(row[1:]) for row in rows], seq)
 
-    async def find_take_backs(self, before: int | None, limit: int, tenant: int | None) -> list[StoredRule]:
+    @in_snapshot
+    async def find_take_backs(
+        self, reader: SqlConnection, before: int | None, limit: int, tenant: int | None
+    ) -> list[StoredRule]:
         """See `TakeBackStore`."""
         values = {"before": EVERYTHING if before is None else before, "limit": limit, "tenant": tenant}
-        async with self.snapshot() as reader:
-            rows: Any = await reader.fetch(FIND_RULES, values)
+        rows: Any = await reader.fetch(FIND_RULES, values)
         return [StoredRule(row[0], TakeBack._make(row[1:9]), *row[9:]) for row in rows]
 
-    async def newest_take_back(self, matches: Sequence[str], tenant: int) -> TakeBack | None:
+    @in_snapshot
+    async def newest_take_back(self, reader: SqlConnection, matches: Sequence[str], tenant: int) -> TakeBack | None:
         """See `TakeBackStore`."""
-        async with self.snapshot() as reader:
-            rows = list(await reader.fetch(NEWEST_RULE, (list(matches), tenant)))
+        rows = list(await reader.fetch(NEWEST_RULE, (list(matches), tenant)))
         return TakeBack._make(rows[0]) if rows else None
 
-    async def note_reader(self, reader: ListReader) -> None:
+    @in_transaction(Lock.NUMBERS)
+    async def note_reader(self, writer: SqlConnection, reader: ListReader) -> None:
         """See `TakeBackStore`."""
-        async with self.transaction() as writer:
-            await writer.execute(NOTE_READER, reader)
+        await writer.execute(NOTE_READER, reader)
 
-    async def list_readers(self) -> list[ListReader]:
+    @in_snapshot
+    async def list_readers(self, reader: SqlConnection) -> list[ListReader]:
         """See `TakeBackStore`."""
-        async with self.snapshot() as reader:
-            return [ListReader._make(row) for row in await reader.fetch(READERS)]
+        return [ListReader._make(row) for row in await reader.fetch(READERS)]
 
-    async def count_sent_links(self, asked: SentLinkFilter) -> SentCounts:
+    @in_snapshot
+    async def count_sent_links(self, reader: SqlConnection, asked: SentLinkFilter) -> SentCounts:
         """See `TakeBackStore`."""
         values = {name: getattr(asked, name) for name in SENT_CONDITIONS if getattr(asked, name) is not None}
         conditions = " AND ".join(SENT_CONDITIONS[name] for name in values)
-        async with self.snapshot() as reader:
-            [row] = await reader.fetch(COUNT_SENT.format(conditions), values | {"tenant": asked.tenant})
+        [row] = await reader.fetch(COUNT_SENT.format(conditions), values | {"tenant": asked.tenant})
         return SentCounts._make(row)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from linkrouter.central.store.sql.database import SqlDatabase
+from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase, in_snapshot, in_transaction
 from linkrouter.central.store.sql.labels import LATEST, PROGRESS, SET_PROGRESS
 from linkrouter.central.store.watch import WatchCounts, WatchedLink, WatchEvent
 
@@ -79,69 +79,71 @@ NOTE_STOP = "UPDATE link_events SET stop = 'made' WHERE id = ?"
 class SqlWatch(SqlDatabase):
     """The part of a `Registry` that keeps watched destinations."""
 
-    async def fold_sent(self, since: int, now: int, hour: int) -> int:
+    @in_transaction(Lock.NUMBERS)
+    async def fold_sent(self, writer: SqlConnection, since: int, now: int, hour: int) -> int:
         """See `WatchStore`."""
-        async with self.transaction() as writer:
-            messages = await writer.fetch_value(PROGRESS, ("watched_messages",)) or 0
-            clicks = await writer.fetch_value(PROGRESS, ("watched_clicks",)) or 0
-            [[until, taken]] = await writer.fetch(MESSAGES_UNTIL, (messages, FOLD_MESSAGES))
-            if taken:
-                values = {"after": messages, "until": until, "clicks": clicks}
-                await writer.execute(TAKE_UP_LINKS, values | {"since": since, "now": now, "hour": hour})
-                await writer.execute(SET_PROGRESS, ("watched_messages", until))
-            messages = until or messages
-            latest = min(await writer.fetch_value(LATEST), clicks + FOLD_CLICKS)
-            if latest > clicks:
-                await writer.execute(ADD_CLICKS, {"after": clicks, "until": latest, "messages": messages})
-                await writer.execute(SET_PROGRESS, ("watched_clicks", latest))
-            await writer.execute(GIVE_UP, (since,))
+        messages = await writer.fetch_value(PROGRESS, ("watched_messages",)) or 0
+        clicks = await writer.fetch_value(PROGRESS, ("watched_clicks",)) or 0
+        [[until, taken]] = await writer.fetch(MESSAGES_UNTIL, (messages, FOLD_MESSAGES))
+        if taken:
+            values = {"after": messages, "until": until, "clicks": clicks}
+            await writer.execute(TAKE_UP_LINKS, values | {"since": since, "now": now, "hour": hour})
+            await writer.execute(SET_PROGRESS, ("watched_messages", until))
+        messages = until or messages
+        latest = min(await writer.fetch_value(LATEST), clicks + FOLD_CLICKS)
+        if latest > clicks:
+            await writer.execute(ADD_CLICKS, {"after": clicks, "until": latest, "messages": messages})
+            await writer.execute(SET_PROGRESS, ("watched_clicks", latest))
+        await writer.execute(GIVE_UP, (since,))
         return int(taken + max(latest - clicks, 0))
 
-    async def due_links(self, now: int, limit: int) -> list[WatchedLink]:
+    @in_snapshot
+    async def due_links(self, reader: SqlConnection, now: int, limit: int) -> list[WatchedLink]:
         """See `WatchStore`."""
-        async with self.snapshot() as reader:
-            return [_watched(row) for row in await reader.fetch(DUE.format(LINK_COLUMNS), (now, limit))]
+        return [_watched(row) for row in await reader.fetch(DUE.format(LINK_COLUMNS), (now, limit))]
 
-    async def keep_look(self, before: WatchedLink, after: WatchedLink, event: WatchEvent | None) -> bool:
+    @in_transaction(Lock.NUMBERS)
+    async def keep_look(
+        self, writer: SqlConnection, before: WatchedLink, after: WatchedLink, event: WatchEvent | None
+    ) -> bool:
         """See `WatchStore`."""
         names = ("tenant", "url", "standing", "doubted", "verdict", "reason", "looked_at", "changed_at", "due_at")
         values = {name: getattr(after, name) for name in names}
         values |= {"looks": before.looks + 1, "looks_before": before.looks}
-        async with self.transaction() as writer:
-            if not await writer.execute(KEEP_LOOK, values):
-                return False
-            if event is not None:
-                row = (event.id, event.type, event.at, event.tenant, event.url, event.reason)
-                await writer.execute(ADD_EVENT, (*row, event.messages, event.clicks, event.stop))
+        if not await writer.execute(KEEP_LOOK, values):
+            return False
+        if event is not None:
+            row = (event.id, event.type, event.at, event.tenant, event.url, event.reason)
+            await writer.execute(ADD_EVENT, (*row, event.messages, event.clicks, event.stop))
         return True
 
-    async def count_watched(self, now: int, tenant: int | None) -> WatchCounts:
+    @in_snapshot
+    async def count_watched(self, reader: SqlConnection, now: int, tenant: int | None) -> WatchCounts:
         """See `WatchStore`."""
-        async with self.snapshot() as reader:
-            [row] = await reader.fetch(COUNT_WATCHED, {"now": now, "tenant": tenant})
+        [row] = await reader.fetch(COUNT_WATCHED, {"now": now, "tenant": tenant})
         return WatchCounts._make(row)
 
-    async def changed_links(self, limit: int, tenant: int | None) -> list[WatchedLink]:
+    @in_snapshot
+    async def changed_links(self, reader: SqlConnection, limit: int, tenant: int | None) -> list[WatchedLink]:
         """See `WatchStore`."""
-        async with self.snapshot() as reader:
-            rows = await reader.fetch(CHANGED.format(LINK_COLUMNS), {"limit": limit, "tenant": tenant})
-            return [_watched(row) for row in rows]
+        rows = await reader.fetch(CHANGED.format(LINK_COLUMNS), {"limit": limit, "tenant": tenant})
+        return [_watched(row) for row in rows]
 
-    async def link_events(self, after: int, limit: int, tenant: int | None) -> list[WatchEvent]:
+    @in_snapshot
+    async def link_events(self, reader: SqlConnection, after: int, limit: int, tenant: int | None) -> list[WatchEvent]:
         """See `WatchStore`."""
         values = {"after": after, "limit": limit, "tenant": tenant}
-        async with self.snapshot() as reader:
-            return [WatchEvent(*row) for row in await reader.fetch(LINK_EVENTS.format(EVENT_COLUMNS), values)]
+        return [WatchEvent(*row) for row in await reader.fetch(LINK_EVENTS.format(EVENT_COLUMNS), values)]
 
-    async def wanted_stops(self, limit: int) -> list[WatchEvent]:
+    @in_snapshot
+    async def wanted_stops(self, reader: SqlConnection, limit: int) -> list[WatchEvent]:
         """See `WatchStore`."""
-        async with self.snapshot() as reader:
-            return [WatchEvent(*row) for row in await reader.fetch(WANTED_STOPS.format(EVENT_COLUMNS), (limit,))]
+        return [WatchEvent(*row) for row in await reader.fetch(WANTED_STOPS.format(EVENT_COLUMNS), (limit,))]
 
-    async def note_stop(self, event: WatchEvent) -> None:
+    @in_transaction(Lock.NUMBERS)
+    async def note_stop(self, writer: SqlConnection, event: WatchEvent) -> None:
         """See `WatchStore`."""
-        async with self.transaction() as writer:
-            await writer.execute(NOTE_STOP, (event.id,))
+        await writer.execute(NOTE_STOP, (event.id,))
 
 
 def _watched(row: Any) -> WatchedLink:

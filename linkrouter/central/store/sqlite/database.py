@@ -5,22 +5,20 @@ transaction a batch; each question has a connection of its own, sees the last wh
 """
 
 import asyncio
-import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import aiosqlite
-
-from linkrouter.central.store.sql.database import Lock, SqlDatabase, Values
+from linkrouter.central.store.sql.database import Lock, SqlConnection, SqlDatabase, Work
+from linkrouter.central.store.sqlite.connection import SqliteThread
 from linkrouter.central.store.sqlite.schema import migrate
 from linkrouter.errors import SettingsError, StoreError, StoreFull
 
-__all__ = ["SqliteConnection", "SqliteDatabase"]
+__all__ = ["SqliteDatabase"]
 
+_Result = TypeVar("_Result")
 LOCK_WAIT_S = 5
 READ_DEADLINE_S = 30
 MAX_READERS = 4  # questions at once; each is a thread and a cache
@@ -30,6 +28,7 @@ LOG_LOOK_S = 5.0  # between two looks at its size
 # The link index grows at random places, so each click dirties a page of its own: a larger cache and a rarer
 # checkpoint take a fifth off the cost of a click (measured at 400,000 clicks).
 CACHE = "PRAGMA cache_size = -32768"  # KiB
+EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -37,40 +36,6 @@ PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 8192",  # pages of 4 KiB
     "PRAGMA journal_size_limit = 67108864",  # a WAL that a long question let grow shrinks to that again
 )
-
-
-class SqliteConnection:
-    """An `SqlConnection`; lists go into statements as JSON."""
-
-    def __init__(self, own: aiosqlite.Connection) -> None:
-        self.own = own
-
-    async def fetch(self, statement: str, values: Values = ()) -> list[Any]:
-        """See `SqlConnection`."""
-        return list(await self.own.execute_fetchall(statement, _bound(values)))
-
-    async def fetch_value(self, statement: str, values: Values = ()) -> Any:
-        """See `SqlConnection`."""
-        row = next(iter(await self.own.execute_fetchall(statement, _bound(values))), None)
-        return row[0] if row else None
-
-    async def execute(self, statement: str, values: Values = ()) -> int:
-        """See `SqlConnection`."""
-        return (await self.own.execute(statement, _bound(values))).rowcount
-
-    async def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
-        """See `SqlConnection`."""
-        return (await self.own.executemany(statement, rows)).rowcount if rows else 0
-
-
-def _bound(values: Values) -> Any:
-    if isinstance(values, Mapping):
-        return {name: _bindable(value) for name, value in values.items()}
-    return [_bindable(value) for value in values]
-
-
-def _bindable(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | tuple) else value
 
 
 class SqliteDatabase(SqlDatabase):
@@ -91,9 +56,9 @@ class SqliteDatabase(SqlDatabase):
         self._log_keeper: asyncio.Task[None] | None = None
         self._read_deadline_s = read_deadline_s
         self._lock_wait_s = lock_wait_s
-        self._writer: aiosqlite.Connection | None = None
+        self._writer: SqliteThread | None = None
         self._writing = asyncio.Lock()
-        self._readers: list[aiosqlite.Connection] = []  # idle ones
+        self._readers: list[SqliteThread] = []  # idle ones
         self._reading = asyncio.Semaphore(MAX_READERS)
 
     async def open(self) -> None:
@@ -102,7 +67,6 @@ class SqliteDatabase(SqlDatabase):
             # Made before SQLite would make it readable by all, and opened before a thread is started in vain.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._writer = await self._connect()
-            await self._set_up(self._writer)
             self._log_keeper = asyncio.create_task(self._keep_log_short())
         except (OSError, sqlite3.Error) as exc:
             await self.close()
@@ -111,38 +75,24 @@ class SqliteDatabase(SqlDatabase):
             await self.close()  # an open connection is a thread that keeps the process from ending
             raise
 
-    async def _connect(self) -> aiosqlite.Connection:
-        return await aiosqlite.connect(self._path, isolation_level=None, timeout=self._lock_wait_s)
-
-    async def _set_up(self, writer: aiosqlite.Connection) -> None:
+    async def _connect(self) -> SqliteThread:
+        writer = SqliteThread()
         try:
-            await migrate(writer)
+            await writer.open(self._path, self._lock_wait_s, _set_up_writer)
         except SettingsError as exc:
             raise SettingsError(f"DATABASE: {str(self._path)!r} {exc}") from exc
-        for pragma in PRAGMAS:  # after it is known to be a file of ours
-            await writer.execute(pragma)
+        return writer
 
-    async def _new_reader(self) -> aiosqlite.Connection:
-        """Open one more connection for questions; a caller that is cancelled meanwhile leaves none open."""
-        connecting = asyncio.ensure_future(self._connect_reader())
-        try:
-            return await asyncio.shield(connecting)
-        except asyncio.CancelledError:
-            reader = await connecting
-            await reader.close()  # an open connection is a thread that keeps the process from ending
-            raise
-
-    async def _connect_reader(self) -> aiosqlite.Connection:
-        reader = await self._connect()
-        await reader.execute(CACHE)
-        await reader.execute("PRAGMA query_only = ON")
+    async def _new_reader(self) -> SqliteThread:
+        reader = SqliteThread()
+        await reader.open(self._path, self._lock_wait_s, _set_up_reader)
         return reader
 
     async def empty_journal(self) -> None:
         """Move the write-ahead log into the file and empty it, so that it holds nothing that was taken away."""
         async with self._writing:
             if self._writer is not None:
-                await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                await self._writer.execute(EMPTY_LOG)
 
     async def _keep_log_short(self) -> None:
         """Empty the log when it is large. Questions that follow each other without a gap would let it grow for ever."""
@@ -161,9 +111,8 @@ class SqliteDatabase(SqlDatabase):
                 held += 1
             async with self._writing:
                 if self._writer is not None:  # clicks must not wait for a reader of another process
-                    await self._writer.execute("PRAGMA busy_timeout = 0")
-                    await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                    await self._writer.execute(f"PRAGMA busy_timeout = {int(self._lock_wait_s * 1000)}")
+                    wait_again = f"PRAGMA busy_timeout = {int(self._lock_wait_s * 1000)}"
+                    await self._writer.execute("PRAGMA busy_timeout = 0", EMPTY_LOG, wait_again)
         finally:
             for _ in range(held):
                 self._reading.release()
@@ -192,8 +141,7 @@ class SqliteDatabase(SqlDatabase):
 
     async def check(self) -> None:
         """See `CentralStore`; takes the write lock of the file and lets it go."""
-        async with self.transaction():
-            pass
+        await self.transact(_do_nothing)
 
     async def close(self) -> None:
         """See `CentralStore`."""
@@ -206,37 +154,28 @@ class SqliteDatabase(SqlDatabase):
         for connection in (*readers, *((writer,) if writer is not None else ())):
             await connection.close()
 
-    @asynccontextmanager
-    async def transaction(self, lock: Lock = Lock.NUMBERS) -> AsyncIterator[SqliteConnection]:  # the file has one lock
+    async def transact(self, work: Work[_Result], lock: Lock = Lock.NUMBERS) -> _Result:  # the file has one lock
         """See `SqlDatabase`."""
         async with self._writing:
             if self._writer is None:
                 raise StoreError("the database is closed")
             try:
-                await self._writer.execute("BEGIN IMMEDIATE")
-                yield SqliteConnection(self._writer)
-                await self._writer.commit()
-            except BaseException as exc:
-                await _undo(self._writer)
-                if isinstance(exc, sqlite3.Error):
-                    raise store_error(exc) from exc
-                raise
+                return await self._writer.transact("BEGIN IMMEDIATE", work)
+            except sqlite3.Error as exc:
+                raise store_error(exc) from exc
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[SqliteConnection]:
+    async def ask(self, work: Work[_Result]) -> _Result:
         """See `SqlDatabase`.
 
         Each question has a connection of its own, up to `MAX_READERS`, so that a slow one does not hold up another.
         """
         if self._writer is None:
             raise StoreError("the database is closed")
-        reader: aiosqlite.Connection | None = None
         try:
             async with asyncio.timeout(self._read_deadline_s), self._reading:
                 reader = self._readers.pop() if self._readers else await self._new_reader()
                 try:
-                    await reader.execute("BEGIN")
-                    yield SqliteConnection(reader)
+                    return await reader.ask(work)
                 finally:
                     await self._give_back(reader)
         except TimeoutError as exc:
@@ -244,23 +183,27 @@ class SqliteDatabase(SqlDatabase):
         except sqlite3.Error as exc:
             raise store_error(exc) from exc
 
-    async def _give_back(self, reader: aiosqlite.Connection) -> None:
-        """Let *reader* go; a caller that is cancelled meanwhile waits for that."""
-        letting_go = asyncio.ensure_future(self._let_go(reader))
-        try:
-            await asyncio.shield(letting_go)
-        except asyncio.CancelledError:
-            await asyncio.wait([letting_go])  # an open connection is a thread that keeps the process from ending
-            raise
-
-    async def _let_go(self, reader: aiosqlite.Connection) -> None:
-        """Stop what *reader* still does and keep it for the next question, or close it when the database is closed."""
-        await reader.interrupt()  # nothing runs here but a statement that was given up
-        await _undo(reader)
+    async def _give_back(self, reader: SqliteThread) -> None:
+        """Keep *reader* for the next question, or close it when the database is closed."""
         if self._writer is None:
             await reader.close()
         else:
             self._readers.append(reader)
+
+
+async def _do_nothing(connection: SqlConnection) -> None:
+    pass
+
+
+def _set_up_writer(own: sqlite3.Connection) -> None:
+    migrate(own)
+    for pragma in PRAGMAS:  # after it is known to be a file of ours
+        own.execute(pragma).fetchall()
+
+
+def _set_up_reader(own: sqlite3.Connection) -> None:
+    own.execute(CACHE)
+    own.execute("PRAGMA query_only = ON")
 
 
 def _size(path: Path) -> int:
@@ -268,14 +211,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-async def _undo(connection: aiosqlite.Connection) -> None:
-    """Roll back. A connection keeps the order of its calls, so a cancelled statement has ended before this runs."""
-    try:
-        await asyncio.shield(connection.rollback())
-    except sqlite3.Error:
-        pass  # the error that led here is on its way already
 
 
 def store_error(exc: sqlite3.Error) -> StoreError:

@@ -4,7 +4,7 @@ Promise: each step of `MIGRATIONS` is one transaction and runs once; a file that
 not read in half.
 """
 
-import aiosqlite
+import sqlite3
 
 from linkrouter.errors import SettingsError
 
@@ -184,30 +184,30 @@ MIGRATIONS = (
 )
 
 
-async def migrate(writer: aiosqlite.Connection) -> None:
+def migrate(writer: sqlite3.Connection) -> None:
     """Make the database of *writer*, which may be empty, one of the newest version, in one transaction.
 
     Raises:
         SettingsError: it is of another program, or of a newer version; the message is the rest of a sentence.
     """
-    await writer.execute("BEGIN IMMEDIATE")  # whoever opens the file at the same time waits, and finds it done
+    writer.execute("BEGIN IMMEDIATE")  # whoever opens the file at the same time waits, and finds it done
     try:
-        version = await _known_version(writer)
+        version = _known_version(writer)
         for step in MIGRATIONS[version:]:
             for statement in step.split(";"):
-                await writer.execute(statement)
-        await writer.execute(f"PRAGMA application_id = {CENTRAL_APPLICATION_ID}")
-        await writer.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        await writer.commit()
+                writer.execute(statement)
+        writer.execute(f"PRAGMA application_id = {CENTRAL_APPLICATION_ID}")
+        writer.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        writer.commit()
     except BaseException:
-        await writer.rollback()
+        writer.rollback()
         raise
 
 
-async def _known_version(writer: aiosqlite.Connection) -> int:
-    tables = await _number(writer, "SELECT count(*) FROM sqlite_schema")
-    application_id = await _number(writer, "PRAGMA application_id")
-    version = await _number(writer, "PRAGMA user_version")
+def _known_version(writer: sqlite3.Connection) -> int:
+    tables = _number(writer, "SELECT count(*) FROM sqlite_schema")
+    application_id = _number(writer, "PRAGMA application_id")
+    version = _number(writer, "PRAGMA user_version")
     if (tables or application_id) and application_id != CENTRAL_APPLICATION_ID:
         raise SettingsError("is a database of another program; name another file")
     if version > len(MIGRATIONS):
@@ -217,6 +217,6 @@ async def _known_version(writer: aiosqlite.Connection) -> int:
     return version
 
 
-async def _number(connection: aiosqlite.Connection, sql: str) -> int:
-    [row] = await connection.execute_fetchall(sql)
+def _number(connection: sqlite3.Connection, sql: str) -> int:
+    [row] = connection.execute(sql).fetchall()
     return int(row[0])

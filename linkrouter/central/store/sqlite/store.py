@@ -8,7 +8,7 @@ from pathlib import Path
 from linkrouter.central.store.questions import Erasure
 from linkrouter.central.store.records import Erased
 from linkrouter.central.store.sql.click_log import SqlClickLog
-from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.database import Lock, SqlConnection, in_snapshot, in_transaction
 from linkrouter.central.store.sql.holdings import SqlHoldings
 from linkrouter.central.store.sql.registry import SqlRegistry
 from linkrouter.central.store.sqlite.database import SqliteDatabase
@@ -57,23 +57,23 @@ class SqliteCentralStore(SqliteDatabase, SqlClickLog, SqlRegistry, SqlHoldings):
 
         yield until_lost
 
-    async def columns_of(self, table: str) -> list[str]:
+    @in_snapshot
+    async def columns_of(self, reader: SqlConnection, table: str) -> list[str]:
         """See `SqlDatabase`."""
-        async with self.snapshot() as reader:
-            columns = [name for (name,) in await reader.fetch(COLUMNS, (table,))]
+        columns = [name for (name,) in await reader.fetch(COLUMNS, (table,))]
         return ["rowid", *columns] if table == "links" else columns
 
-    async def last_numbers(self) -> dict[str, int]:
+    @in_snapshot
+    async def last_numbers(self, reader: SqlConnection) -> dict[str, int]:
         """See `SqlDatabase`."""
-        async with self.snapshot() as reader:
-            return dict(await reader.fetch(LAST_NUMBERS))
+        return dict(await reader.fetch(LAST_NUMBERS))
 
-    async def set_numbers(self, last: Mapping[str, int]) -> None:
+    @in_transaction(Lock.NUMBERS)
+    async def set_numbers(self, writer: SqlConnection, last: Mapping[str, int]) -> None:
         """See `SqlDatabase`: SQLite itself goes on behind what is there."""
-        async with self.transaction() as writer:
-            for table, number in last.items():
-                await writer.execute(FORGET_NUMBER, (table,))
-                await writer.execute(SET_NUMBER, (table, number))
+        for table, number in last.items():
+            await writer.execute(FORGET_NUMBER, (table,))
+            await writer.execute(SET_NUMBER, (table, number))
 
     async def make_room(self, writer: SqlConnection, times_us: Sequence[int]) -> None:
         """See `SqlDatabase`: there is room for every time."""
