@@ -92,6 +92,10 @@ bench: $(STAMP) ## measure encoder, codec, sync and ingest, click stores, take-b
 bench-stats: $(STAMP) ## measure labelling, statistics and pages of clicks over a million clicks
 	$(PY) tests/bench/bench_stats.py
 
+bench-scale: $(STAMP) ## measure central's engines with ROWS clicks stored (five million), and click stores beside each other
+	$(PY) tests/bench/bench_scale.py --clicks $(or $(ROWS),5000000)
+	$(PY) tests/bench/bench_stores.py
+
 bench-pages: $(STAMP) ## measure the pages' server time and bytes, with ROWS clicks stored (a million)
 	$(PY) tests/bench/bench_pages.py --clicks $(or $(ROWS),1000000)
 
@@ -138,5 +142,5 @@ clean: ## remove everything that was made
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
-  deb bundle test-deb test-tls bench bench-stats bench-pages bench-router bench-pair bench-domains bench-drain bench-soak bench-webhooks \
-  bench-check bench-relay pictures clients clickhouse-current clean
+  deb bundle test-deb test-tls bench bench-stats bench-scale bench-pages bench-router bench-pair bench-domains bench-drain bench-soak \
+  bench-webhooks bench-check bench-relay pictures clients clickhouse-current clean

@@ -35,6 +35,10 @@ class Server:
             assert self._process.poll() is None
             time.sleep(0.05)
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def send(self, number):
         """Send a signal to the server and all that it started; PostgreSQL's have groups of their own."""
         pid = self._process.pid

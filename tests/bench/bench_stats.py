@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from linkrouter.central.labels import Insight
 from linkrouter.central.statistics import TooLarge, break_down, count_totals, find_series
+from linkrouter.central.store.interface import CentralStore
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import Message, MessageLink, Position
 from linkrouter.central.store.sql.database import SqlConnection
@@ -139,15 +140,13 @@ async def _label(store: SqliteCentralStore) -> None:
         pass
 
 
-async def ask_all(store: SqliteCentralStore, count: int) -> list[tuple[str, float]]:
-    """Give each question with the median time of its answer, in ms."""
-    end_us = BEGIN_US + count * DAY_US // CLICKS_A_DAY
+def questions(store: CentralStore, end_us: int, deep: Position) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
+    """Give each question, over clicks made until *end_us*; *deep* is where a late page begins."""
     plain = ClickFilter(robots="exclude")
     month = replace(plain, since=end_us - 30 * DAY_US, until=end_us)
     both = replace(plain, browser="Firefox", country="DE", since=end_us - 10 * DAY_US, until=end_us)
     page = partial(store.find_clicks, limit=100)
-    deep = await _position_of_page(store, min(1000, count // 200))
-    questions: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+    return [
         ("totals", lambda: count_totals(store, INSIGHT, plain)),
         ("totals of one tag", lambda: count_totals(store, INSIGHT, replace(plain, tag="issue-0"))),
         ("totals of 30 days and one browser", lambda: count_totals(store, INSIGHT, replace(month, browser="Firefox"))),
@@ -159,7 +158,7 @@ async def ask_all(store: SqliteCentralStore, count: int) -> list[tuple[str, floa
         ),
         ("browser and country, a million clicks", lambda: break_down(store, INSIGHT, both, "os", 50)),
         ("first page of clicks", lambda: page(ClickFilter(), None)),
-        ("page 1,000 of clicks", lambda: page(ClickFilter(), deep)),
+        ("a late page of clicks", lambda: page(ClickFilter(), deep)),
         *(
             (f"first page, {name}={value[:12]}", partial(page, replace(ClickFilter(), **{name: value}), None))
             for name, value in (
@@ -179,7 +178,13 @@ async def ask_all(store: SqliteCentralStore, count: int) -> list[tuple[str, floa
             )
         ),
     ]
-    return [(name, await _median_ms(question)) for name, question in questions]
+
+
+async def ask_all(store: SqliteCentralStore, count: int) -> list[tuple[str, float]]:
+    """Give each question with the median time of its answer, in ms."""
+    deep = await _position_of_page(store, min(1000, count // 200))
+    asked = questions(store, BEGIN_US + count * DAY_US // CLICKS_A_DAY, deep)
+    return [(name, await _median_ms(question)) for name, question in asked]
 
 
 async def _position_of_page(store: SqliteCentralStore, number: int) -> Position:
