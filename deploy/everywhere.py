@@ -1,4 +1,4 @@
-"""All machines of the inventory at once: their status in one table, and a switch of one after the other.
+"""All machines of the inventory at once: their status in one table, and a switch or drain of one after the other.
 
 Promise: a machine is touched only when all before it have succeeded; one that cannot be asked is said, not left out.
 """
@@ -67,8 +67,8 @@ def survey(machines: Sequence[Remote]) -> Survey:
     return Survey(said, silent)
 
 
-def move_all(machines: Sequence[Remote], *arguments: str) -> None:
-    """Have one machine after the other do *arguments*, such as `switch green`; each says its steps itself.
+def move_all(machines: Sequence[Remote], *commands: Sequence[str]) -> None:
+    """Have one machine after the other do all *commands*, such as `switch green`; each says its steps itself.
 
     Raises:
         Stopped: one did not succeed; those behind it are as they were.
@@ -77,7 +77,8 @@ def move_all(machines: Sequence[Remote], *arguments: str) -> None:
     for machine in machines:
         say(f"{machine.name}:")
         try:
-            machine.run(*arguments)
+            for command in commands:
+                machine.run(*command)
         except Stopped as exc:
             left = [other.name for other in machines[len(done) + 1 :]]
             raise Stopped(

@@ -60,13 +60,12 @@ class HAProxy:
 
     def active(self) -> str:
         """Give the colour that gets the requests."""
-        # Each line is an address, the key and the value; whatever is no colour is blue, as in haproxy.cfg.
-        return _colour(self._ask(f"show map {self.map}").split()[1:])
+        return _colour(self._entries())
 
     def written(self) -> str:
         """Give the colour that would get them after a reload, or "nothing" when the file cannot be read."""
         try:
-            return _colour(self.map.read_text("ascii").split())
+            return _colour(_pairs(self.map.read_text("ascii")))
         except (OSError, UnicodeDecodeError):
             return "nothing"
 
@@ -76,12 +75,34 @@ class HAProxy:
         Raises:
             Stopped: HAProxy or the disk refused, and the colour is what it was.
         """
-        before = self.active()
-        self._set(colour)
+        self._change("colour", colour, self.active())
+
+    def is_drained(self) -> bool:
+        """Tell whether health checks are told to send recipients elsewhere."""
+        return self._entries().get("drained") == "yes"
+
+    def drain(self, wanted: bool) -> None:
+        """Have health checks answered with 503, now and after a reload; with *wanted* false, as ever.
+
+        Raises:
+            Stopped: as `activate`.
+        """
+        if wanted != self.is_drained():
+            self._change("drained", *(("yes", "no") if wanted else ("no", "yes")))
+
+    def redirects(self) -> int:
+        """Count the links that were followed since HAProxy started."""
+        rows = csv.DictReader(self._ask("show stat").lstrip("# ").splitlines())
+        return sum(int(row["hrsp_3xx"] or 0) for row in rows if (row["pxname"], row["svname"]) == ("https", "FRONTEND"))
+
+    def _change(self, key: str, value: str, before: str) -> None:
+        self._set(key, value)
+        entries = self._entries()
+        lines = [f"colour {_colour(entries)}", *(["drained yes"] if entries.get("drained") == "yes" else [])]
         try:
-            replace(self.map, f"colour {colour}\n".encode())
+            replace(self.map, "".join(f"{line}\n" for line in lines).encode())
         except OSError as exc:
-            self._set(before)
+            self._set(key, before)
             raise Stopped(f"{str(self.map)!r} cannot be written ({exc.strerror}); make room, or run as root") from exc
 
     def servers(self, colour: str) -> list[Server]:
@@ -147,12 +168,16 @@ class HAProxy:
             what = command.partition(" <<")[0]
             raise Stopped(f"haproxy refuses {what!r} ({said.splitlines()[-1][:200] if said else 'it said nothing'})")
 
-    def _set(self, colour: str) -> None:
-        said = self._ask(f"set map {self.map} colour {colour}").strip()
+    def _entries(self) -> dict[str, str]:
+        # Each line is an address, the key and the value.
+        return _pairs("".join(f"{line.partition(' ')[2]}\n" for line in self._ask(f"show map {self.map}").splitlines()))
+
+    def _set(self, key: str, value: str) -> None:
+        said = self._ask(f"set map {self.map} {key} {value}").strip()
         if said == "entry not found.":
-            said = self._ask(f"add map {self.map} colour {colour}").strip()
+            said = self._ask(f"add map {self.map} {key} {value}").strip()
         if said:
-            raise Stopped(f"haproxy does not take the colour ({said[:60]!r}); its socket must have 'level admin'")
+            raise Stopped(f"haproxy does not take the {key} ({said[:60]!r}); its socket must have 'level admin'")
 
     def _ask(self, command: str) -> str:
         until = time.monotonic() + ASK_S
@@ -172,8 +197,13 @@ class HAProxy:
                 time.sleep(LOOK_S)
 
 
-def _colour(words: list[str]) -> str:
-    return words[1] if len(words) > 1 and words[0] == "colour" and words[1] in OTHER else "blue"
+def _pairs(text: str) -> dict[str, str]:
+    return {words[0]: words[1] for line in text.splitlines() if len(words := line.split()) == 2}
+
+
+def _colour(entries: dict[str, str]) -> str:
+    """Give the colour of a map; whatever is none is blue, as in haproxy.cfg."""
+    return entries["colour"] if entries.get("colour") in OTHER else "blue"
 
 
 def _server(row: dict[str, str]) -> Server:

@@ -1,4 +1,4 @@
-"""What the routers of this machine use: which keys, and which own domains.
+"""What the routers of this machine use: which keys, which own domains, and what waits in memory.
 
 Promise: what a router uses is what it says itself, in its metrics, each of its workers.
 """
@@ -12,6 +12,7 @@ from haproxy_socket import Server, Stopped
 
 _KEY_INFO = re.compile(r'(?m)^linkrouter_key_info\{key_id="(\d+)",state="(\w+)"\} 1\.0$')
 _BUILD_INFO = re.compile(r'(?m)^linkrouter_build_info\{[^}]*version="([^"]+)"')
+_IN_MEMORY = re.compile(r"(?m)^linkrouter_queue_clicks (\S+)$")
 _DOMAINS_INFO = re.compile(r'(?m)^linkrouter_domains_info\{fingerprint="(\w+)"\} 1\.0$')
 
 
@@ -31,6 +32,12 @@ def domains_in_use(server: Server, settings: Path) -> str | None:
     """Give the fingerprint of the own domains that *server* says it uses; None as above, or when it uses no file."""
     found = {tuple(_DOMAINS_INFO.findall(said)) for said in _metrics(server, settings)}
     return "".join(found.pop()) or None if len(found) == 1 else None
+
+
+def clicks_in_memory(server: Server, settings: Path) -> int | None:
+    """Give how many clicks of *server* are not on disk yet; None when it, or one of its workers, does not say so."""
+    found = [_IN_MEMORY.search(said) for said in _metrics(server, settings)]
+    return sum(int(float(match[1])) for match in found if match) if all(found) else None
 
 
 def version_in_use(server: Server, settings: Path) -> str | None:

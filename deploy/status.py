@@ -58,7 +58,7 @@ def status_of(proxy: HAProxy, keys: KeyFile, settings: Path, self_signed: Path) 
             }
             for server in servers
         ],
-        findings=[*_down(servers, active), *_half_done(proxy, active), *_stale(used, wanted)],
+        findings=[*_down(servers, active), *_half_done(proxy, active), *_stale(used, wanted), *_drained(proxy)],
         notes=_notes(servers, active, self_signed),
     )
 
@@ -88,6 +88,12 @@ def _stale(used: dict[str, str | None], wanted: str) -> list[str]:
         for name, keys in used.items()
         if keys is not None and not wanted.startswith("?") and keys != wanted
     ]
+
+
+def _drained(proxy: HAProxy) -> list[str]:
+    if not proxy.is_drained():
+        return []
+    return ["drained: health checks send recipients elsewhere; when it is to serve again: 'linkrouter-deploy undrain'"]
 
 
 def _notes(servers: Sequence[Server], active: str, self_signed: Path) -> list[str]:
