@@ -153,6 +153,8 @@ class _Zookeeper(Node):
             f"<zookeeper><node><host>127.0.0.1</host><port>{self.port}</port></node>"
             f"<session_timeout_ms>{SESSION_MS}</session_timeout_ms></zookeeper>"
             "<distributed_ddl><path>/clickhouse/task_queue/ddl</path></distributed_ddl>"
+            # How often a replica without a session asks for a new one; a minute by default.
+            "<merge_tree><zookeeper_session_expiration_check_period>1</zookeeper_session_expiration_check_period></merge_tree>"
         )
 
 
