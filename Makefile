@@ -132,15 +132,10 @@ clients: $(STAMP) ## install the clients of other systems that the tests run aga
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[clients]'
 	npm install --silent --no-save --no-package-lock --prefix build/clients postmark@5 axe-core@4 nodemailer@7 standardwebhooks@1
 
-# Without what it asks for: pandas and pyarrow are for its Python side alone, which the tests do not use.
-clickhouse-current: $(STAMP) ## install the engine of a current ClickHouse, 51 MB, for the tests of that click log
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/clickhouse-current \
-	  'chdb-core-lite==26.5.*'
-
 clean: ## remove everything that was made
 	rm -rf $(VENV) .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .PHONY: help venv-package install demo format lint test-fast test coverage test-faults test-wheel test-haproxy-losses \
   deb bundle test-deb test-tls bench bench-stats bench-scale bench-pages bench-router bench-pair bench-domains bench-drain bench-soak \
-  bench-webhooks bench-check bench-relay pictures clients clickhouse-current clean
+  bench-webhooks bench-check bench-relay pictures clients clean

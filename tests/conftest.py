@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from clickhouse import start_clickhouse_cluster, start_clickhouse_current, start_clickhouse_node
 from hypothesis import settings
 from processes import make_home
 
@@ -20,7 +19,6 @@ os.environ["LINKROUTER_WATCH_DAYS"] = "0"  # messages of the tests lead to the I
 ALONE = ["haproxy", "faults", "clicks/test_faults.py", "bench"]
 SLOW = [
     *(
-        "central/test_clickhouse_servers.py",
         "central/test_run_central.py",
         "central/test_several_centres.py",
         "clicks/test_brokers.py",
@@ -87,33 +85,3 @@ def home(tmp_path):
     made = make_home(tmp_path)
     yield made
     made.end()
-
-
-@pytest.fixture(scope="session")
-def clickhouse_node():
-    """Debian's ClickHouse as one server; a test makes a database of its own there."""
-    server = start_clickhouse_node()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def clickhouse_current():
-    """The engine of a current ClickHouse as one server."""
-    server = start_clickhouse_current()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def _clickhouse_cluster():
-    cluster = start_clickhouse_cluster()
-    yield cluster
-    cluster.stop()
-
-
-@pytest.fixture
-def clickhouse_cluster(_clickhouse_cluster):
-    """Debian's ClickHouse as two shards of two replicas, all of them well before each test."""
-    _clickhouse_cluster.mend()
-    return _clickhouse_cluster
