@@ -1,6 +1,8 @@
 """One owner at a time, and a checkpoint that is believed only when it is whole."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,23 @@ def test_a_segment_has_one_owner_until_it_is_let_go(tmp_path):
 
     assert second.checkpoint == Checkpoint(committed=7)
     second.release()
+
+
+def test_two_threads_that_let_go_at_once_close_one_file(tmp_path):
+    together = Barrier(4)
+
+    def let_go(owned):
+        together.wait()
+        owned.release()
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(300):
+            for done in [threads.submit(let_go, owned) for owned in [claim(tmp_path, NAME)] * 4]:
+                done.result()  # a second close fails, or closes another's file
+
+    last = claim(tmp_path, NAME)
+    assert last is not None
+    last.release()
 
 
 def test_lists_segments_newest_first_and_nothing_else(tmp_path):

@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import secrets
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +48,11 @@ def read_checkpoint(descriptor: int, name: str) -> Checkpoint | None:
 
 
 class Claim:
-    """One segment's files, owned by this process until `release` or its end. Every method may block on the disk."""
+    """One segment's files, owned by this process until `release` or its end. Every method may block on the disk.
+
+    A thread may still be at work on it when another lets go: a number that the system has given to another file since
+    is neither written to nor closed.
+    """
 
     def __init__(self, directory: Path, name: str, descriptor: int) -> None:
         self.directory = directory
@@ -56,6 +61,7 @@ class Claim:
         self.has_checkpoint = found is not None
         self.checkpoint = found or Checkpoint()
         self._descriptor = descriptor
+        self._in_use = threading.Lock()
 
     @property
     def database(self) -> Path:
@@ -75,12 +81,13 @@ class Claim:
     def write_checkpoint(self, **changes: int) -> None:
         """Write down how far the segment is now. A disk that refuses costs no more than resending."""
         self.checkpoint = replace(self.checkpoint, **changes)
-        with contextlib.suppress(OSError):
+        with self._in_use, contextlib.suppress(OSError):
             os.pwrite(self._descriptor, self.checkpoint.line(self.name), 0)
 
     def is_in_place(self) -> bool:
         """Tell whether the files are still where they were made."""
-        return _is_file_at(self._descriptor, self.lock) and self.database.exists()
+        with self._in_use:
+            return _is_file_at(self._descriptor, self.lock) and self.database.exists()
 
     def move(self, directory: Path) -> None:
         """Take the files to *directory*, the lock first: what a kill separates is claimed and scanned piece by piece.
@@ -106,9 +113,10 @@ class Claim:
 
     def release(self) -> None:
         """Let go of the segment, for whoever claims it next."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._in_use:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def new_name() -> str:
