@@ -21,7 +21,7 @@ class Server:
     """A server process that can be killed, frozen and started again on the same data and port."""
 
     def __init__(self, command, port, folder=None, is_ready=None, **options):
-        self._command, self._options, self.port, self._folder = command, options, port, folder
+        self._command, self._options, self.port, self.folder = command, options, port, folder
         self._is_ready = is_ready  # a command that says so, where an open port does not
         self._process = None
         self.start()
@@ -39,6 +39,9 @@ class Server:
     def pid(self):
         return self._process.pid
 
+    def is_running(self):
+        return self._process.poll() is None
+
     def send(self, number):
         """Send a signal to the server and all that it started; PostgreSQL's have groups of their own."""
         pid = self._process.pid
@@ -54,12 +57,17 @@ class Server:
     def is_alive(self):
         return self._process.poll() is None
 
+    def end(self):
+        """Let it end in order, at once."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait()
+
     def stop(self):
         if self.is_alive():
             self.send(signal.SIGCONT)
             self.kill()
-        if self._folder is not None:
-            shutil.rmtree(self._folder)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def wait_for_port(port):
@@ -84,19 +92,63 @@ def start_redis(folder: Path, *options: str) -> Server:
     return Server([*command, "--appendonly", "yes", "--appendfsync", "always", *options], port)
 
 
-def start_postgres(*options: str) -> Server:
-    """Start a PostgreSQL, set to *options*, with the database `postgres` and its user, trusted on loopback."""
+def start_postgres(*options: str, place: Path | None = None) -> Server:
+    """Start a PostgreSQL, set to *options*, with the database `postgres` and its user, trusted on loopback.
+
+    Its files are in a new folder, in *place* where that is given.
+    """
+    programs = _find_postgres()
+    data = _make_folder(place)
+    made = [programs / "initdb", "--auth=trust", "--username=postgres", "--no-sync", "-D", data]
+    subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **_ran_as())
+    return serve_postgres(data, free_port(), *options)
+
+
+def start_replica(primary: Server, *options: str) -> Server:
+    """Start a PostgreSQL that follows *primary*."""
+    data = _make_folder(None)
+    data.chmod(0o700)
+    copied = [_find_postgres() / "pg_basebackup", "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
+    subprocess.run([*copied, "-D", data, "-R", "-X", "stream", "-c", "fast"], check=True, cwd="/", **_ran_as())
+    return serve_postgres(data, free_port(), *options)
+
+
+def promote(replica: Server, port: int, *options: str) -> Server:
+    """Make *replica* a primary of its own, and move it to *port*, as an address moves that clients know."""
+    subprocess.run(
+        [_find_postgres() / "pg_ctl", "promote", "-w", "-D", replica.folder],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+        **_ran_as(),
+    )
+    replica.end()
+    return serve_postgres(replica.folder, port, *options)
+
+
+def serve_postgres(data: Path, port: int, *options: str) -> Server:
+    """Start a PostgreSQL on what is in *data*."""
+    programs = _find_postgres()
+    command = [programs / "postgres", "-D", data, "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1"]
+    is_ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    command += [f"--{option}" for option in options]
+    return Server(command, port, data, is_ready, cwd="/", **_ran_as())
+
+
+def _find_postgres() -> Path:
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs or find_spec("asyncpg") is None:
         pytest.skip("needs PostgreSQL's server and the package asyncpg")
-    ran_as = {"user": AS_POSTGRES} if os.geteuid() == 0 else {}
-    data = Path(tempfile.mkdtemp(prefix="linkrouter-postgres-"))  # pytest's folders are for one user alone
-    if ran_as:
+    return programs[-1]
+
+
+def _make_folder(place: Path | None) -> Path:
+    """Make a folder for the user that the server runs as; pytest's are for one user alone."""
+    data = Path(tempfile.mkdtemp(prefix="linkrouter-postgres-", dir=place))
+    if _ran_as():
         shutil.chown(data, AS_POSTGRES)
-    made = [programs[-1] / "initdb", "--auth=trust", "--username=postgres", "--no-sync", "-D", data]
-    subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **ran_as)
-    port = free_port()
-    command = [programs[-1] / "postgres", "-D", data, "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1"]
-    is_ready = [programs[-1] / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-    command += [f"--{option}" for option in options]
-    return Server(command, port, data, is_ready, cwd="/", **ran_as)
+    return data
+
+
+def _ran_as() -> dict[str, str]:
+    return {"user": AS_POSTGRES} if os.geteuid() == 0 else {}

@@ -28,6 +28,7 @@ from scale_engines import ENGINES, Engine
 from linkrouter.central.statistics import break_down, count_totals
 from linkrouter.central.store.questions import ClickFilter
 from linkrouter.central.store.records import Message, Position
+from linkrouter.central.store.sql.database import SqlConnection
 from linkrouter.central.store.sql.registry import add_message_in
 from linkrouter.clicks.click import Click
 
@@ -87,8 +88,7 @@ async def measure(engine: Engine, clicks: int) -> Measured:
         await engine.copy(few, all_copies, base, begin_us)
     say(f"{clicks:,} clicks copied")
     store = engine.store
-    async with store.snapshot() as reader:
-        await assert_counted(reader, begin_us + random.Random(clicks).randrange(all_copies) * 2 * DAY_US)
+    await assert_counted(store, begin_us + random.Random(clicks).randrange(all_copies) * 2 * DAY_US)
     end_us = begin_us + all_copies * BASE_CLICKS // CLICKS_A_DAY * DAY_US
     last = await ingest(engine, end_us, seed=1_000_002)
     say("ingest measured again")
@@ -113,9 +113,12 @@ def collect(count: int, begin_us: int, seed: int) -> tuple[list[Message], list[C
 async def add_messages(engine: Engine, messages: list[Message]) -> None:
     """Add them, a hundred in a transaction."""
     for first in range(0, len(messages), 100):
-        async with engine.store.transaction() as writer:
-            for message in messages[first : first + 100]:
-                await add_message_in(writer, message)
+        await engine.store.transact(partial(_add_messages_in, messages[first : first + 100]))
+
+
+async def _add_messages_in(messages: list[Message], writer: SqlConnection) -> None:
+    for message in messages:
+        await add_message_in(writer, message)
 
 
 async def add_clicks(engine: Engine, clicks: list[Click]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from bench_stats import CLICKS_A_DAY, DAY_US, mailings
 
 from linkrouter.central.roll_ups import LabelRow, count_labels
 from linkrouter.central.store.records import Message
-from linkrouter.central.store.sql.database import SqlConnection
+from linkrouter.central.store.sql.database import SqlDatabase
 from linkrouter.clicks.click import Click
 from linkrouter.link.codec import decode_base64url, encode_base64url
 
@@ -88,17 +88,18 @@ def copy_values(n: int, given: dict[str, int], base: dict[str, int]) -> dict[str
     return given | {f"base_{name}": number for name, number in base.items()} | {"n": n, "later": n * days * DAY_US}
 
 
-async def assert_counted(reader: SqlConnection, begin_us: int) -> None:
+async def assert_counted(store: SqlDatabase, begin_us: int) -> None:
     """Hold the day from *begin_us* on, a whole one, to `count_labels`, and all days to the number of labels.
 
     Raises:
         SystemExit: they are not the same.
     """
-    labels = [LabelRow._make(row) for row in await reader.fetch(OF_DAY, (begin_us, begin_us + DAY_US))]
     span = (begin_us // 1_000_000, (begin_us + DAY_US) // 1_000_000)
-    kept = {tuple(row[:8]): list(row[8:]) for row in await reader.fetch(ROLL_UPS_OF_DAY, span)}
-    if not labels or await asyncio.to_thread(count_labels, labels) != kept:
+    rows = await store.ask(lambda reader: reader.fetch(OF_DAY, (begin_us, begin_us + DAY_US)))
+    roll_ups = await store.ask(lambda reader: reader.fetch(ROLL_UPS_OF_DAY, span))
+    kept = {tuple(row[:8]): list(row[8:]) for row in roll_ups}
+    if not rows or await asyncio.to_thread(count_labels, map(LabelRow._make, rows)) != kept:
         raise SystemExit("the roll-ups of a day are not what its labels come to")
-    [(by_day, of_labels, of_clicks, uniques, firsts, links)] = await reader.fetch(SUMS)
+    [(by_day, of_labels, of_clicks, uniques, firsts, links)] = await store.ask(lambda reader: reader.fetch(SUMS))
     if len({by_day, of_labels, of_clicks}) != 1 or len({uniques, firsts, links}) != 1:
         raise SystemExit(f"figures differ: {by_day} {of_labels} {of_clicks} clicks, {uniques} {firsts} {links} firsts")

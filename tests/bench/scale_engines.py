@@ -7,10 +7,11 @@ import os
 import sqlite3
 import time
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import load
+from bench_stats import DAY_US
 from brokers import start_postgres
 from scale_data import COPIES, DIGITS, LETTERS, copy_values, permuted
 
@@ -175,11 +176,9 @@ class Postgres:
         for n in range(first, behind):
             given = {table: number + (n - first) * base[table] for table, number in before.items()}
             values = copy_values(n, given, base)
-            async with self.store.transaction() as writer:
-                await self.store.make_months(
-                    writer,
-                    range(begin_us + values["later"], begin_us + values["later"] + 4 * 86_400_000_000, 43_200_000_000),
-                )
+            begin = begin_us + values["later"]
+            days = range(begin, begin + 4 * DAY_US, DAY_US // 2)
+            await self.store.transact(partial(self.store.make_months, times_us=days))
             sides = {each: (each, permuted(each, n)) for each in (LETTERS, DIGITS)}
             link = "translate(link_id, '{}', '{}')".format(*sides[LETTERS])
             own_id = "translate(id, '{}', '{}')".format(*sides[DIGITS])
@@ -206,14 +205,14 @@ class Postgres:
     def server_cpu_s(self) -> float:
         """See `Engine`."""
         total = 0
-        for pid in load.tree(self._server.pid):
+        for pid in self._processes():
             with suppress(OSError):
                 total += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
         return total / 1e9
 
     def written_bytes(self) -> int:
         """See `Engine`."""
-        return sum(_written_bytes(pid) for pid in load.tree(self._server.pid))
+        return sum(_written_bytes(pid) for pid in self._processes())
 
     def disk_bytes(self) -> int:
         """See `Engine`."""
@@ -223,6 +222,11 @@ class Postgres:
         """See `Engine`."""
         await self.store.close()
         self._server.stop()
+
+    def _processes(self) -> list[int]:
+        """Give the server's processes; those that it starts have none of their own."""
+        pid = self._server.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 def _written_bytes(pid: int) -> int:

@@ -43,6 +43,7 @@ class Scene:
     command: tuple[str, ...] = tuple(COMMAND)
     environment: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    central_options: tuple[str, ...] = ()
     workers: int = 1  # of each router
     ring: bool = False  # whether clicks go through shared memory to a carrier
     port: int = field(default_factory=free_port)  # where the load goes
@@ -68,7 +69,7 @@ class Scene:
         self.start_load()
 
     def start_central(self) -> None:
-        self.central = self.home.start_central()
+        self.central = self.home.start_central(*self.central_options)
 
     def start_load(self) -> None:
         self.load = Load(self.port, make_links(Keyring.load(self.home.path / "keys.json")), self.rate)
