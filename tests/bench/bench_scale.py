@@ -74,7 +74,6 @@ async def measure(engine: Engine, clicks: int) -> Measured:
         print(f"{engine.name}: {what} after {time.monotonic() - begin_s:,.0f} s", file=sys.stderr, flush=True)
 
     await engine.start()
-    store = engine.store
     messages, made = collect(BASE_CLICKS, begin_us, seed=1)
     await add_messages(engine, messages)
     await add_clicks(engine, made)

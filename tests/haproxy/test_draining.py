@@ -1,15 +1,13 @@
 """Draining: recipients are sent elsewhere, nobody is refused, and the centre has every click before it says so."""
 
 import contextlib
-import json
-import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 from haproxy.machine import CENTRE
+from haproxy.reach import deploy_over, let_reach
 from haproxy.talk import ask
-from haproxy.test_keys import REACH
 from processes import wait_until
 
 QUICK = ("--quiet-s", "0.6")
@@ -23,9 +21,7 @@ def pair(make_machine):
         (machine.home / "router.env").write_text(f"LINKROUTER_CLICK_STORE=sqlite:///{machine.home}/spool\n")
         machine.begin()
     first, other = machines
-    (first.home / "reach.py").write_text(REACH)
-    (first.home / "reach.json").write_text(json.dumps({"other": other.deploy_command()}))
-    (first.home / "machines").write_text("other\nlocal\n")
+    let_reach(first, other, "other\nlocal\n")
     return first, other
 
 
@@ -49,9 +45,7 @@ def complaint(done):
 
 
 def drain_all(machine, *options):
-    return machine.deploy(
-        "--reach", f"{sys.executable} {machine.home}/reach.py {{machine}}", *options, "drain", "--all"
-    )
+    return deploy_over(machine, *options, "drain", "--all")
 
 
 @contextlib.contextmanager

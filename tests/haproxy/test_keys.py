@@ -7,19 +7,13 @@ import sys
 
 import pytest
 from haproxy.machine import HOST, ROUTERS, unit_of
+from haproxy.reach import deploy_over, let_reach
 from haproxy.talk import ask
 from processes import fetch, wait_until
 
 from haproxy import starter
 from linkrouter import __version__
 from linkrouter.link import Keyring
-
-REACH = """
-import json, os, sys
-from pathlib import Path
-command = json.loads((Path(__file__).parent / "reach.json").read_text())[sys.argv[1]]
-os.execv(command[0], [*command, *sys.argv[2:]])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +27,7 @@ def pair(make_machine):
     for name in ("green-1", "green-2"):
         first.start(name)
         first.wait_up(name)
-    (first.home / "reach.py").write_text(REACH)
-    (first.home / "reach.json").write_text(json.dumps({"other": other.deploy_command()}))
-    (first.home / "machines").write_text("# all regions\nlocal\nother\n")
+    let_reach(first, other, "# all regions\nlocal\nother\n")
     return first, other
 
 
@@ -58,10 +50,6 @@ def machines(pair):
         done = machine.deploy("reload")
         assert done.returncode == 0, done.stderr
     return first, other
-
-
-def change(machine, *arguments):
-    return machine.deploy("--reach", f"{sys.executable} {machine.home}/reach.py {{machine}}", *arguments)
 
 
 def complaint(done):
@@ -87,7 +75,7 @@ def test_a_rotated_key_works_on_every_router_of_every_machine_when_it_signs(mach
     first, other = machines
     old = first.keyring.sign("https://example.com/")
 
-    done = change(first, "rotate")
+    done = deploy_over(first, "rotate")
 
     new = Keyring.load(first.home / "keys.json").sign("https://example.com/")
     assert done.returncode == 0, done.stderr
@@ -108,7 +96,7 @@ def test_a_router_that_does_not_take_the_key_keeps_it_from_signing(machines):
     other.start("blue-2")
     other.wait_up("blue-2")
 
-    done = change(first, "rotate")
+    done = deploy_over(first, "rotate")
     other._write_units()
     starter.restart(other.home, unit_of("blue-2"))
 
@@ -120,11 +108,11 @@ def test_a_router_that_does_not_take_the_key_keeps_it_from_signing(machines):
 def test_a_rotation_that_was_cut_off_goes_on_with_its_key(machines):
     first, other = machines
     (first.home / "machines").write_text("local\nnowhere\n")
-    before = change(first, "rotate")
+    before = deploy_over(first, "rotate")
     subprocess.run([sys.executable, "-m", "linkrouter", "keys", "add", first.home / "keys.json"], check=True)
     (first.home / "machines").write_text("local\nother\n")
 
-    done = change(first, "rotate")
+    done = deploy_over(first, "rotate")
 
     assert "nowhere: " in complaint(before)
     assert done.returncode == 0, done.stderr
@@ -135,7 +123,7 @@ def test_a_machine_with_a_key_of_its_own_is_not_overwritten(machines):
     first, other = machines
     other.keyring.rotate().save(other.home / "keys.json")
 
-    done = change(first, "rotate")
+    done = deploy_over(first, "rotate")
 
     assert "other has a key 2 that is not the one here" in complaint(done)
     assert states(first) == {1: "sign"}
@@ -144,9 +132,9 @@ def test_a_machine_with_a_key_of_its_own_is_not_overwritten(machines):
 def test_a_revoked_key_is_a_404_on_every_router_of_both_colours(machines):
     first, other = machines
     old = first.keyring.sign("https://example.com/")
-    assert change(first, "rotate").returncode == 0
+    assert deploy_over(first, "rotate").returncode == 0
 
-    done = change(first, "revoke", "1")
+    done = deploy_over(first, "revoke", "1")
 
     assert done.returncode == 0, done.stderr
     assert states(first) == states(other) == {1: "revoked", 2: "sign"}
@@ -158,7 +146,7 @@ def test_a_revoked_key_is_a_404_on_every_router_of_both_colours(machines):
 def test_the_signing_key_is_not_revoked(machines):
     first, _ = machines
 
-    done = change(first, "revoke", "1")
+    done = deploy_over(first, "revoke", "1")
 
     assert "rotate first" in complaint(done)
     assert states(first) == {1: "sign"}
@@ -167,10 +155,10 @@ def test_the_signing_key_is_not_revoked(machines):
 def test_a_machine_that_cannot_be_told_keeps_no_other_from_revoking(machines):
     first, other = machines
     old = first.keyring.sign("https://example.com/")
-    assert change(first, "rotate").returncode == 0
+    assert deploy_over(first, "rotate").returncode == 0
     (first.home / "machines").write_text("nowhere\nlocal\nother\n")
 
-    done = change(first, "revoke", "1")
+    done = deploy_over(first, "revoke", "1")
 
     assert "nowhere: " in complaint(done)
     assert "run 'linkrouter-deploy revoke 1' again" in complaint(done)
@@ -224,12 +212,12 @@ def test_status_names_a_router_with_other_keys_than_the_file(machines):
 
 def test_status_of_all_machines_is_one_table_with_what_differs(machines):
     first, other = machines
-    alike = change(first, "status", "--all")
+    alike = deploy_over(first, "status", "--all")
     other.keyring.rotate().save(other.home / "keys.json")
     assert other.deploy("reload").returncode == 0
     (first.home / "machines").write_text("local\nother\nnowhere\n")
 
-    done, asked = change(first, "status", "--all"), change(first, "status", "--all", "--json")
+    done, asked = deploy_over(first, "status", "--all"), deploy_over(first, "status", "--all", "--json")
 
     head, *rows = alike.stdout.splitlines()
     assert alike.returncode == 0
@@ -252,12 +240,12 @@ def test_a_switch_of_all_machines_stops_at_the_first_failed_canary(machines):
     canaries.write_text(f"https://{HOST}/2s/forged https://example.com/\n")
     (first.home / "machines").write_text("other\nlocal\n")
 
-    failed = change(first, "switch", "--all", "green")
+    failed = deploy_over(first, "switch", "--all", "green")
     after = [json.loads(machine.deploy("status", "--json").stdout)["active"] for machine in machines]
     canaries.write_text(sound)
-    done = change(first, "--keep-old", "switch", "--all", "green")
+    done = deploy_over(first, "--keep-old", "switch", "--all", "green")
     then = [json.loads(machine.deploy("status", "--json").stdout)["active"] for machine in machines]
-    back = change(first, "--keep-old", "switch", "--all", "blue")
+    back = deploy_over(first, "--keep-old", "switch", "--all", "blue")
 
     assert "other did not succeed (exit 3, see above); done: none; not begun: local" in complaint(failed)
     assert after == ["blue", "blue"]
@@ -288,7 +276,7 @@ def test_an_inventory_without_sense_is_refused(machines, content):
     first, _ = machines
     (first.home / "machines").write_text(content)
 
-    assert "one machine a line" in complaint(change(first, "rotate"))
+    assert "one machine a line" in complaint(deploy_over(first, "rotate"))
     assert states(first) == {1: "sign"}
 
 
@@ -297,7 +285,7 @@ def test_a_killed_router_comes_back_with_the_keyring_of_the_moment(machines):
     first.signal("blue-1", signal.SIGKILL)
     wait_until(lambda: "blue-1" not in running(first))
 
-    done = change(first, "rotate")
+    done = deploy_over(first, "rotate")
     first.revive("blue-1")
 
     new = Keyring.load(first.home / "keys.json").sign("https://example.com/")
